@@ -1,0 +1,358 @@
+"""params.yaml as typed, strict, frozen objects: the only place that knows its shape.
+
+A *study* is a folder with `dvc.yaml` and `params.yaml`: the root of the project, or
+`pipeline/<study>/`. Its params file has four sections:
+
+    compute   device, precision, workers, threads
+    tasks     what is learned: how the data are made, and the defaults of every variant
+    variants  named sets of options on one task
+    generate  what the language models are asked to write
+
+A variant's options are its task's `defaults` with its own entry laid over them.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from unroll.errors import UserError
+
+ROOT_STUDY = "root"
+
+T = TypeVar("T")
+M = TypeVar("M", bound="Options")
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Options(BaseModel):
+    """Base of every section: strict types, no unknown keys, no change after reading."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Compute(Options):
+    """Where and how to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: Literal["auto"] | Count = "auto"
+    threads: Count = 1
+
+
+class VariantOptions(Options):
+    """Options that every variant has, whatever its task."""
+
+    task: str
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    layers: Count = 1
+    embedding_size: Count
+    hidden_size: Count
+    dropout: Fraction = 0.0
+    init: Literal["book", "default"] = "book"
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adam", "adamw"]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    clip: Positive | None = None
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "VariantOptions":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: every seed may stand only once")
+        return self
+
+
+class PairsOptions(VariantOptions):
+    """Options of a sequence-to-sequence model."""
+
+    decoder: Literal["plain", "peeky", "attention"] = "plain"
+    bridge: Literal["hidden", "state"] = "hidden"
+    reverse_source: bool = False
+    bidirectional: bool = False
+    padding: Literal["plain", "masked"] = "plain"
+
+    @model_validator(mode="after")
+    def _halves(self) -> "PairsOptions":
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError("hidden_size: must be even where bidirectional is true")
+        return self
+
+
+class CorpusOptions(VariantOptions):
+    """Options of a language model."""
+
+    time_steps: Count
+    tie_weights: bool = False
+    skip_connections: bool = False
+    variational_dropout: bool = False
+
+    @model_validator(mode="after")
+    def _tied_sizes(self) -> "CorpusOptions":
+        if self.tie_weights and self.embedding_size != self.hidden_size:
+            raise ValueError("embedding_size: must equal hidden_size where tie_weights is true")
+        return self
+
+
+KINDS: dict[str, type[VariantOptions]] = {"pairs": PairsOptions, "corpus": CorpusOptions}
+
+
+class Generate(Options):
+    """What the language models write, and how the next word is chosen."""
+
+    prompts: Annotated[list[str], Field(min_length=1)]
+    samples: Count = 1
+    length: Count = 100
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    skip: list[str] = []
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """An entry of `tasks`: its name, the module that builds its data, and its options."""
+
+    name: str
+    module: ModuleType
+    data: Options
+    defaults: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`pairs` or `corpus`."""
+        return str(self.module.KIND)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A params file, read and checked, with the places where its files lie."""
+
+    name: str
+    compute: Compute
+    tasks: Mapping[str, Task]
+    variants: Mapping[str, VariantOptions]
+    generate: Generate | None
+
+    def task(self, name: str) -> Task:
+        """Return the task of this name, or raise UserError with the nearest one."""
+        return _pick(self.tasks, name, "task", self.params_file)
+
+    def variant(self, name: str) -> VariantOptions:
+        """Return the options of this variant, or raise UserError with the nearest one."""
+        return _pick(self.variants, name, "variant", self.params_file)
+
+    def variants_of(self, kind: str) -> dict[str, VariantOptions]:
+        """Return the variants whose task is of this kind (`pairs` or `corpus`)."""
+        return {n: v for n, v in self.variants.items() if self.tasks[v.task].kind == kind}
+
+    @property
+    def params_file(self) -> Path:
+        """The params file of this study, seen from the project's root."""
+        return params_file(self.name)
+
+    @property
+    def data(self) -> Path:
+        """The folder of this study's DVC-owned files."""
+        return Path("data") if self.name == ROOT_STUDY else Path("data") / self.name
+
+    @property
+    def reports(self) -> Path:
+        """The folder of this study's results."""
+        return Path("reports") if self.name == ROOT_STUDY else Path("reports") / self.name
+
+    def prepared(self, task: str) -> Path:
+        """The folder of a task's prepared data."""
+        return self.data / "prepared" / task
+
+    def model(self, variant: str) -> Path:
+        """The folder of a variant's run records, one subfolder per seed."""
+        return self.data / "models" / variant
+
+    def timings(self, variant: str) -> Path:
+        """The file of a variant's seconds per epoch: it differs at every training."""
+        return self.data / "timings" / f"{variant}.csv"
+
+
+def params_file(study: str) -> Path:
+    """Return the params file of a study, seen from the project's root."""
+    return Path("params.yaml") if study == ROOT_STUDY else Path("pipeline") / study / "params.yaml"
+
+
+def load(study: str = ROOT_STUDY) -> Study:
+    """Read and check the params file of a study.
+
+    Raises:
+        UserError: the file is missing or is not YAML, a key is unknown or missing, or a
+            value is not what the key takes. The message lists every fault with its place.
+    """
+    path = params_file(study)
+    raw = _read(path)
+    faults: list[str] = []
+    sections = ("compute", "tasks", "variants", "generate")
+    faults += [f"{key}: unknown section{_nearest(key, sections)}" for key in raw.keys() - sections]
+    compute = _validate(Compute, raw.get("compute", {}), "compute", faults)
+    generate = raw.get("generate")
+    if generate is not None:
+        generate = _validate(Generate, generate, "generate", faults)
+    tasks = {name: _task(name, entry, faults) for name, entry in _entries(raw, "tasks", faults)}
+    variants = {
+        name: _variant(name, entry, tasks, faults)
+        for name, entry in _entries(raw, "variants", faults)
+    }
+    if faults:
+        raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
+    return Study(study, compute, tasks, variants, generate)  # type: ignore[arg-type]
+
+
+def parse_variant(kind: str, options: Mapping[str, Any]) -> VariantOptions:
+    """Return the options of a resolved variant, as a run record holds them."""
+    return KINDS[kind].model_validate(dict(options))
+
+
+def task_names() -> list[str]:
+    """Return what `kind` can be in a task's data section: the files of data/tasks."""
+    package = importlib.import_module("unroll.data.tasks")
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(
+            f"{path} does not exist. Run unroll in the project's root folder; a further study "
+            "lies in pipeline/<study>/ and is chosen with --study <study>."
+        )
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must hold the sections compute, tasks, variants and generate")
+    return raw
+
+
+def _entries(raw: Mapping[str, Any], name: str, faults: list[str]) -> list[tuple[str, Any]]:
+    """Return the named entries of a section."""
+    section = raw.get(name)
+    if not isinstance(section, dict) or not section:
+        faults.append(f"{name}: expected a section with at least one named entry")
+        return []
+    return [(str(key), value) for key, value in section.items()]
+
+
+def _task(name: str, entry: Any, faults: list[str]) -> Task | None:
+    place = f"tasks.{name}"
+    parts = ("data", "defaults")
+    if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
+        faults.append(f"{place}: expected the sections {' and '.join(parts)}")
+        return None
+    faults += [f"{place}.{key}: unknown key{_nearest(key, parts)}" for key in entry.keys() - parts]
+    kind, known = entry["data"].get("kind"), task_names()
+    if kind not in known:
+        faults.append(
+            f"{place}.data.kind: expected one of {', '.join(known)}, "
+            f"not {kind!r}{_nearest(str(kind), known)}"
+        )
+        return None
+    module = importlib.import_module(f"unroll.data.tasks.{kind}")
+    data = _validate(module.Options, entry["data"], f"{place}.data", faults)
+    defaults = entry.get("defaults") or {}
+    if not isinstance(defaults, dict):
+        faults.append(f"{place}.defaults: expected options with their values")
+        return None
+    return Task(name, module, data, defaults) if data else None
+
+
+def _variant(
+    name: str, entry: Any, tasks: Mapping[str, Task | None], faults: list[str]
+) -> VariantOptions | None:
+    place = f"variants.{name}"
+    if not isinstance(entry, dict) or "task" not in entry:
+        faults.append(f"{place}: expected options with their values, task among them")
+        return None
+    if entry["task"] not in tasks:
+        faults.append(
+            f"{place}.task: there is no task {entry['task']!r}{_nearest(entry['task'], tasks)}"
+        )
+        return None
+    task = tasks[entry["task"]]
+    if task is None:  # the fault is named already
+        return None
+    places = {key: f"tasks.{task.name}.defaults" for key in task.defaults if key not in entry}
+    return _validate(KINDS[task.kind], {**task.defaults, **entry}, place, faults, places)
+
+
+def _validate(
+    model: type[M],
+    value: Any,
+    place: str,
+    faults: list[str],
+    places: Mapping[str, str] | None = None,
+) -> M | None:
+    """Return `value` as `model`; or None, with a line in `faults` for each thing wrong.
+
+    `places` names, by its first key, what does not stand at `place`.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            keys = [str(key) for key in fault["loc"]]
+            prefix = (places or {}).get(keys[0], place) if keys else place
+            line = _explain(".".join([prefix, *keys]), dict(fault), model)
+            if line not in faults:
+                faults.append(line)
+        return None
+
+
+def _explain(place: str, fault: Mapping[str, Any], model: type[Options]) -> str:
+    key = str(fault["loc"][-1]) if fault["loc"] else ""
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key{_nearest(key, model.model_fields)}"
+    if fault["type"] == "missing":
+        return f"{place}: missing"
+    if fault["type"] == "value_error":
+        return f"{place}.{fault['ctx']['error']}"
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    given = fault.get("input")
+    hint = _nearest(given, _choices(model, key)) if isinstance(given, str) else ""
+    return f"{place}: {message}, not {given!r}{hint}"
+
+
+def _choices(model: type[Options], key: str) -> list[str]:
+    field = model.model_fields.get(key)
+    return (
+        [a for a in getattr(field.annotation, "__args__", ()) if isinstance(a, str)]
+        if field
+        else []
+    )
+
+
+def _nearest(name: object, known: Any) -> str:
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _pick(entries: Mapping[str, T], name: str, what: str, path: Path) -> T:
+    if name in entries:
+        return entries[name]
+    raise UserError(
+        f"{path} has no {what} {name!r}{_nearest(name, entries)}; it has {', '.join(entries)}"
+    )

@@ -1,0 +1,1 @@
+"""Vocabulary, pairs and corpus; how they are stored, checked and fetched."""

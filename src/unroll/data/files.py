@@ -1,0 +1,142 @@
+"""Files that are either whole or not there, and folders that know when they are damaged."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from unroll.errors import DataError
+
+MANIFEST = "manifest.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, then rename it: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, always in the same bytes."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text file.
+
+    Raises:
+        DataError: the file is missing or is not UTF-8; the message names the line.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); "
+            "save the file as UTF-8"
+        ) from None
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of `target` when all went well.
+
+    A manifest with the size and SHA-256 of every file is added. Where the block raises,
+    an earlier `target` stays as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        folder.chmod(0o755)
+        yield folder
+        files = sorted(f for f in folder.rglob("*") if f.is_file())
+        entries = {
+            f.relative_to(folder).as_posix(): {"bytes": f.stat().st_size, "sha256": sha256(f)}
+            for f in files
+        }
+        write_json(folder / MANIFEST, entries)
+        if target.exists():
+            shutil.rmtree(target)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(folder: Path, remedy: str) -> None:
+    """Check every file of a folder against its manifest; `remedy` says how to make it.
+
+    Raises:
+        DataError: the folder or a file is missing, or a file is not as it was written.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder} is missing or incomplete; {remedy}")
+    for name, entry in read_json(folder / MANIFEST, remedy).items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path} is missing; {remedy}")
+        if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
+            raise DataError(f"{path} is damaged (its SHA-256 is not that of {MANIFEST}); {remedy}")
+
+
+def digest(folder: Path) -> str:
+    """Return a digest of a folder's content: the SHA-256 of its manifest."""
+    return sha256(folder / MANIFEST)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        DataError: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON; {remedy}") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected a JSON object; {remedy}")
+    return value
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as safetensors."""
+    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, path)
+
+
+def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    """Return the named arrays of a safetensors file.
+
+    Raises:
+        DataError: the file is missing or is not in that format.
+    """
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None

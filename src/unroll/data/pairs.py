@@ -1,0 +1,82 @@
+"""Pairs: source sequences and the target sequences that answer them.
+
+All sequences of one kind have one length; shorter texts are filled with blanks at the
+end. A target begins with the start symbol, which is given to the decoder and never
+predicted.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unroll.data.prepared import read_prepared, write_prepared
+from unroll.data.vocabulary import Vocabulary
+from unroll.errors import DataError
+
+BLANK = " "
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Prepared pairs: for each split, sources (N, T) and targets (N, T')."""
+
+    vocabulary: Vocabulary
+    sources: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+    @property
+    def blank(self) -> int:
+        """The id of the symbol that fills a text up to its length."""
+        return self.vocabulary.ids[BLANK]
+
+    @property
+    def source_length(self) -> int:
+        """T, the number of symbols of a source."""
+        return int(self.sources["train"].shape[1])
+
+    @property
+    def target_length(self) -> int:
+        """T', the number of symbols of a target, the start symbol among them."""
+        return int(self.targets["train"].shape[1])
+
+
+def encode_lines(texts: list[str], length: int, vocabulary: Vocabulary, place: str) -> np.ndarray:
+    """Return the ids (N, length) of texts, each filled with blanks at its end.
+
+    Raises:
+        DataError: a text is longer than `length` or holds an unknown symbol; the message
+            begins with `place` and the number of the text, from 1.
+    """
+    for number, text in enumerate(texts, 1):
+        if len(text) > length:
+            raise DataError(
+                f"{place}, line {number}: {text!r} has {len(text)} symbols, at most {length} fit"
+            )
+    rows = [
+        vocabulary.encode(text.ljust(length, BLANK), f"{place}, line {number}")
+        for number, text in enumerate(texts, 1)
+    ]
+    return np.array(rows, dtype=np.int64).reshape(len(texts), length)
+
+
+def save_pairs(pairs: Pairs, folder: Path) -> None:
+    """Write prepared pairs; an earlier folder is replaced only when all is written."""
+    arrays = {f"{split}.source": pairs.sources[split] for split in SPLITS}
+    arrays |= {f"{split}.target": pairs.targets[split] for split in SPLITS}
+    write_prepared(folder, "pairs", arrays, pairs.vocabulary, pairs.facts)
+
+
+def load_pairs(folder: Path, remedy: str) -> Pairs:
+    """Read prepared pairs.
+
+    Raises:
+        DataError: something is missing or damaged; `remedy` says how to make it anew.
+    """
+    arrays, vocabulary, facts = read_prepared(folder, "pairs", remedy)
+    sources = {split: arrays[f"{split}.source"] for split in SPLITS}
+    targets = {split: arrays[f"{split}.target"] for split in SPLITS}
+    return Pairs(vocabulary, sources, targets, facts)

@@ -1,0 +1,167 @@
+"""Addition, character by character: `71+118 ` is answered by `_189 `.
+
+The distribution is that of the book ("Deep Learning from Scratch 2", chapter 7) and of
+the Keras example before it: each operand has 1 to `max_digits` digits, as many of each
+length, every digit uniform (so `007` is drawn too and read as 7).
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from unroll.config import Count
+from unroll.config import Options as BaseOptions
+from unroll.data.files import read_text
+from unroll.data.pairs import BLANK, Pairs, encode_lines
+from unroll.data.vocabulary import Vocabulary
+from unroll.errors import DataError, UserError
+from unroll.seeds import numpy_generator
+
+KIND = "pairs"
+START = "_"
+ALPHABET = "0123456789+" + BLANK + START
+
+# A draw that brings nothing new this many times in a row has met the end of what is likely.
+FRUITLESS_ROUNDS = 50
+
+
+class Options(BaseOptions):
+    """The data section of an addition task."""
+
+    kind: Literal["addition"]
+    source: str = "generated"
+    max_digits: Annotated[int, Field(ge=1, le=9)] = 3
+    train: Count = 45_000
+    valid: Count = 5_000
+    test: Count = 5_000
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
+
+
+def prepare(options: Options) -> Pairs:
+    """Generate the questions, or read them from a file in the book's format.
+
+    Raises:
+        UserError: more questions are asked for than there are.
+        DataError: the file is missing or has a line that is not a correct addition.
+    """
+    if options.source == "generated":
+        counts = {"train": options.train, "valid": options.valid, "test": options.test}
+        operands = _draw(sum(counts.values()), options, taken=np.empty(0, np.int64))
+        bounds = np.cumsum([counts["train"], counts["valid"]])
+        splits = dict(zip(counts, np.split(operands, bounds), strict=True))
+        return _assemble({split: _lines(rows) for split, rows in splits.items()}, options)
+    return _read(Path(options.source), options)
+
+
+def _draw(count: int, options: Options, taken: np.ndarray) -> np.ndarray:
+    """Return `count` different operand pairs (count, 2), also when swapped, none `taken`.
+
+    `taken` holds the keys (see `_keys`) of questions that must not come again.
+    """
+    largest = 10**options.max_digits
+    if count > (possible := largest * (largest + 1) // 2 - len(taken)):
+        raise UserError(
+            f"{count:,} different questions are asked for, but with max_digits: "
+            f"{options.max_digits} there are only {possible:,}; lower train, valid or test, "
+            "or raise max_digits"
+        )
+    random = numpy_generator(options.seed, "addition", "questions")
+    chosen = np.empty((0, 2), np.int64)
+    fruitless = 0
+    while len(chosen) < count:
+        digits = random.integers(1, options.max_digits + 1, size=(2 * count + 100, 2))
+        drawn = random.integers(0, 10**digits)
+        before = len(chosen)
+        chosen = np.concatenate([chosen, drawn])
+        _, first = np.unique(_keys(chosen), return_index=True)
+        chosen = chosen[np.sort(first)]
+        chosen = chosen[~np.isin(_keys(chosen), taken)]
+        fruitless = fruitless + 1 if len(chosen) == before else 0
+        if fruitless == FRUITLESS_ROUNDS:
+            raise UserError(
+                f"only {len(chosen):,} of {count:,} different questions could be drawn with "
+                f"max_digits: {options.max_digits}; lower train, valid or test"
+            )
+    return chosen[:count]
+
+
+def _keys(operands: np.ndarray) -> np.ndarray:
+    """Return one number per operand pair (N, 2), the same when the operands are swapped."""
+    return operands.min(axis=1) * 10**9 + operands.max(axis=1)
+
+
+def _lines(operands: np.ndarray) -> list[tuple[str, str]]:
+    """Return question and answer of each operand pair, as texts without blanks."""
+    return [(f"{a}+{b}", f"{START}{a + b}") for a, b in operands.tolist()]
+
+
+def _assemble(
+    splits: dict[str, list[tuple[str, str]]], options: Options, order: str = ALPHABET
+) -> Pairs:
+    """Encode the lines of each split; ids are given in the `order` of the symbols."""
+    vocabulary = Vocabulary.by_first_appearance(order + ALPHABET)
+    length = 2 * options.max_digits + 1
+    sources, targets = {}, {}
+    for split, lines in splits.items():
+        for question, answer in lines:
+            _check_sum(question, answer, f"the {split} split")
+        sources[split] = encode_lines([q for q, _ in lines], length, vocabulary, split)
+        targets[split] = encode_lines(
+            [a for _, a in lines], options.max_digits + 2, vocabulary, split
+        )
+    facts = {"counts": {s: len(lines) for s, lines in splits.items()}, "source": options.source}
+    return Pairs(vocabulary, sources, targets, facts)
+
+
+def _check_sum(question: str, answer: str, place: str) -> None:
+    first, plus, second = question.partition("+")
+    numbers = (first, second, answer.removeprefix(START))
+    if not plus or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise DataError(f"{place}: {question + answer!r} is not of the form 16+75_91")
+    if int(first) + int(second) != int(numbers[2]):
+        raise DataError(f"{place}: {question}={numbers[2]} is wrong")
+
+
+def _read(path: Path, options: Options) -> Pairs:
+    """Read a file in the book's format and split it as the book does, nine tenths to train.
+
+    Each line is a question filled with blanks, the start symbol, and the answer filled
+    with blanks. Symbols are numbered by first appearance and the lines are shuffled by
+    NumPy's legacy generator, so that the book's file with seed 1984 gives the book's
+    arrays. The validation questions are generated, none of them in the file.
+    """
+    text = read_text(path)
+    lines = text.removesuffix("\n").split("\n")
+    parsed = [_parse(line, f"{path}, line {n}", options) for n, line in enumerate(lines, 1)]
+    if len(parsed) < 10:
+        raise DataError(f"{path}: {len(parsed)} questions are too few to split; at least 10")
+    operands = np.array([[int(n) for n in q.split("+")] for q, _ in parsed])
+    generated = _draw(options.valid, options, taken=np.unique(_keys(operands)))
+    order = np.arange(len(parsed))
+    np.random.RandomState(options.seed).shuffle(order)
+    shuffled = [parsed[i] for i in order]
+    train = len(parsed) - len(parsed) // 10
+    splits = {"train": shuffled[:train], "valid": _lines(generated), "test": shuffled[train:]}
+    return _assemble(splits, options, order="".join(dict.fromkeys(text.replace("\n", ""))))
+
+
+def _parse(line: str, place: str, options: Options) -> tuple[str, str]:
+    question, start, answer = line.partition(START)
+    lengths = (2 * options.max_digits + 1, options.max_digits + 1)
+    if not line.strip():
+        raise DataError(f"{place}: empty")
+    if not start:
+        raise DataError(f"{place}: {line!r} has no {START!r} between question and answer")
+    if unknown := set(line) - set(ALPHABET):
+        raise DataError(f"{place}: unknown symbol {min(unknown)!r}")
+    for part, longest in zip((question, answer), lengths, strict=True):
+        if len(part) > longest:
+            raise DataError(
+                f"{place}: {part!r} has {len(part)} symbols; at most {longest} fit max_digits: "
+                f"{options.max_digits}"
+            )
+    question, answer = question.rstrip(BLANK), START + answer.rstrip(BLANK)
+    _check_sum(question, answer, place)
+    return question, answer

@@ -1,0 +1,16 @@
+"""Errors that a user can cause and mend; the command line prints them without a traceback."""
+
+
+class UserError(Exception):
+    """Something in the command or in a params file is wrong.
+
+    The message names the thing, the place and the way out.
+    """
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """A file that a command reads is missing, damaged or not in the expected form."""
+
+    exit_code = 1

@@ -1,0 +1,28 @@
+"""Exact perplexity of a text under a language model."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unroll.models.language_model import LanguageModel
+
+WINDOW = 1_000  # tokens read at once; the state is carried on, so it changes nothing
+
+
+@torch.inference_mode()
+def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
+    """Return exp of the mean cross entropy of all tokens (T,), each predicted once.
+
+    The text is read as one stream from its first token to its last, with the state
+    carried all the way; the first token is predicted from `<eos>`. Computed in the
+    precision of the model's weights, added up in float64.
+    """
+    model.eval()
+    inputs = torch.cat([tokens.new_tensor([eos]), tokens[:-1]])
+    state, total = None, torch.zeros((), dtype=torch.float64)
+    for read, expected in zip(inputs.split(WINDOW), tokens.split(WINDOW), strict=True):
+        logits, state = model(read[None], state)
+        total += F.cross_entropy(logits[0], expected, reduction="sum").double().cpu()
+    return math.exp(total.item() / len(tokens))

@@ -1,0 +1,1 @@
+"""Answers of sequence-to-sequence models and continuations of language models."""

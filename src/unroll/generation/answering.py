@@ -1,0 +1,30 @@
+"""Answers of a sequence-to-sequence model: every source of a batch at once."""
+
+import torch
+from torch import Tensor
+
+from unroll.models.seq2seq import Seq2Seq
+
+BATCH = 5_000  # sources decoded at once
+
+
+@torch.inference_mode()
+def answer(model: Seq2Seq, sources: Tensor, start: int, length: int) -> Tensor:
+    """Return the greedy answers (N, length) to sources (N, T).
+
+    The decoder reads the symbol `start`, then at each step the symbol it found most
+    likely at the step before. It computes in the precision of the model's weights.
+    """
+    model.eval()
+    return torch.cat([_answer(model, batch, start, length) for batch in sources.split(BATCH)])
+
+
+def _answer(model: Seq2Seq, sources: Tensor, start: int, length: int) -> Tensor:
+    memory, state = model.encode(sources)
+    symbols = torch.full_like(sources[:, :1], start)
+    answers = []
+    for _ in range(length):
+        logits, state = model.decode(symbols, state, memory)
+        symbols = logits.argmax(dim=-1)
+        answers.append(symbols)
+    return torch.cat(answers, dim=1)

@@ -1,0 +1,1 @@
+"""Layers, encoder, decoders, sequence-to-sequence and language models."""

@@ -1,0 +1,1 @@
+"""The training loop, what it minimises, and the seeds of a variant side by side."""
