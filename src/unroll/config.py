@@ -178,6 +178,12 @@ class Study:
         """The folder of this study's results."""
         return Path("reports") if self.name == ROOT_STUDY else Path("reports") / self.name
 
+    def remedy(self, stage: str) -> str:
+        """Return what to type where the files of a stage are missing or damaged."""
+        if self.name == ROOT_STUDY:
+            return f"run: dvc repro {stage}"
+        return f"run: dvc repro pipeline/{self.name}/dvc.yaml:{stage}"
+
     def prepared(self, task: str) -> Path:
         """The folder of a task's prepared data."""
         return self.data / "prepared" / task
@@ -189,6 +195,22 @@ class Study:
     def timings(self, variant: str) -> Path:
         """The file of a variant's seconds per epoch: it differs at every training."""
         return self.data / "timings" / f"{variant}.csv"
+
+    def metrics(self, variant: str) -> Path:
+        """The file of a variant's metrics, the mean of its seeds."""
+        return self.reports / "metrics" / f"{variant}.json"
+
+    def scores(self, variant: str) -> Path:
+        """The file of a variant's metrics, seed by seed."""
+        return self.reports / "evaluation" / variant / "scores.csv"
+
+    def samples(self, variant: str) -> Path:
+        """The file of the first test questions with a variant's answers."""
+        return self.reports / "evaluation" / variant / "samples.txt"
+
+    def generated(self, variant: str) -> Path:
+        """The file of what a language model wrote."""
+        return self.reports / "generated" / f"{variant}.txt"
 
 
 def params_file(study: str) -> Path:

@@ -30,6 +30,11 @@ class Corpus:
     facts: dict[str, Any]
 
     @property
+    def form(self) -> dict[str, Any]:
+        """What a model must know of the data beside the vocabulary: nothing."""
+        return {}
+
+    @property
     def eos(self) -> int:
         """The id of the end of a sentence."""
         return self.vocabulary.ids[EOS]
@@ -59,7 +64,7 @@ def from_texts(texts: dict[str, str], places: dict[str, str], facts: dict[str, A
     for split in ("valid", "test"):
         tokens[split] = np.array(_encode(texts[split], vocabulary, places[split]))
     counts = {split: len(stream) for split, stream in streams.items()}
-    return Corpus(vocabulary, tokens, {**facts, "tokens": counts, "words": len(vocabulary)})
+    return Corpus(vocabulary, tokens, {**facts, "counts": counts, "words": len(vocabulary)})
 
 
 def _check_lines(text: str, place: str) -> None:

@@ -34,24 +34,25 @@ class Pairs:
         return self.vocabulary.ids[BLANK]
 
     @property
-    def source_length(self) -> int:
-        """T, the number of symbols of a source."""
-        return int(self.sources["train"].shape[1])
-
-    @property
-    def target_length(self) -> int:
-        """T', the number of symbols of a target, the start symbol among them."""
-        return int(self.targets["train"].shape[1])
+    def form(self) -> dict[str, Any]:
+        """What a model must know of the data to answer a text: lengths and start symbol."""
+        return {
+            "source_length": int(self.sources["train"].shape[1]),
+            "target_length": int(self.targets["train"].shape[1]),
+            "start": self.vocabulary.symbols[int(self.targets["train"][0, 0])],
+        }
 
 
 def encode_lines(texts: list[str], length: int, vocabulary: Vocabulary, place: str) -> np.ndarray:
     """Return the ids (N, length) of texts, each filled with blanks at its end.
 
     Raises:
-        DataError: a text is longer than `length` or holds an unknown symbol; the message
+        DataError: a text is empty, is longer than `length` or holds an unknown symbol; the message
             begins with `place` and the number of the text, from 1.
     """
     for number, text in enumerate(texts, 1):
+        if not text.strip(BLANK):
+            raise DataError(f"{place}, line {number}: empty")
         if len(text) > length:
             raise DataError(
                 f"{place}, line {number}: {text!r} has {len(text)} symbols, at most {length} fit"

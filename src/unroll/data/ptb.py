@@ -108,7 +108,7 @@ def texts(folder: Path | None = None) -> dict[str, str]:
 def check_counts(corpus: Corpus) -> None:
     """Check tokens and words of the corpus read from the verified files."""
     tokens = {split: FACTS[split][2] for split in SPLITS}
-    if corpus.facts["tokens"] != tokens or len(corpus.vocabulary) != WORDS:
+    if corpus.facts["counts"] != tokens or len(corpus.vocabulary) != WORDS:
         raise DataError(
             f"the Penn Treebank gave {corpus.facts['tokens']} tokens and "
             f"{len(corpus.vocabulary)} words instead of {tokens} and {WORDS}"

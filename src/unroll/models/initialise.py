@@ -9,7 +9,6 @@ import math
 import torch
 from torch import nn
 
-from unroll.models.layers import CELLS
 from unroll.seeds import torch_generator
 
 
@@ -26,11 +25,12 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     `default`: PyTorch's: embeddings N(0, 1), recurrent layers uniform in ±1/√H, affine
     layers uniform in ±1/√fan_in.
     """
-    draw, last = {"book": (_book, nn.Embedding), "default": (_default, nn.Linear)}[scheme]
+    draw = {"book": _book, "default": _default}[scheme]
+    last = {"book": nn.Embedding, "default": nn.Linear}[scheme]
     layers = [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Embedding, nn.Linear, *CELLS.values()))
+        if isinstance(module, (nn.Embedding, nn.Linear, nn.RNNBase))
     ]
     with torch.no_grad():
         # A shared matrix is met twice, and the last draw stays.
@@ -39,9 +39,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
                 draw(module, key, parameter, torch_generator(seed, "init", f"{name}.{key}"))
 
 
-def _book(
-    module: nn.Module, key: str, parameter: nn.Parameter, generator: torch.Generator
-) -> None:
+def _book(module: nn.Module, key: str, parameter: nn.Parameter, generator: torch.Generator) -> None:
     if key.startswith("bias"):
         parameter.zero_()
         parameter.requires_grad_(not key.startswith("bias_hh"))
@@ -57,6 +55,8 @@ def _default(
     if isinstance(module, nn.Embedding):
         parameter.normal_(generator=generator)
         return
-    size = module.in_features if isinstance(module, nn.Linear) else module.hidden_size
-    bound = 1 / math.sqrt(int(size))
+    assert isinstance(module, nn.Linear | nn.RNNBase)
+    bound = 1 / math.sqrt(
+        module.in_features if isinstance(module, nn.Linear) else module.hidden_size
+    )
     parameter.uniform_(-bound, bound, generator=generator)

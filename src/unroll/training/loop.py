@@ -65,7 +65,7 @@ def _run_epoch(
     objective.model.train()
     total: torch.Tensor | None = None
     reported = time.monotonic()
-    for step, loss in enumerate(objective.losses(epoch), 1):
+    for step, loss in enumerate(objective.losses(), 1):
         optimisation.step(loss)
         total = loss.detach() if total is None else total + loss.detach()
         if time.monotonic() - reported > REPORT_SECONDS:

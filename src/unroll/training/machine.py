@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,7 +32,7 @@ class Machine:
         torch.set_num_threads(self.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Memory is never read before it is written; filling it first costs time.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def facts(self) -> dict[str, str | int]:
         """Return what is needed to judge whether another run can give the same bits."""
@@ -70,12 +71,12 @@ def _cpu_has_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-_DEVICES = {
+_DEVICES: dict[str, Callable[[], bool]] = {
     "cuda": torch.cuda.is_available,
     "mps": torch.backends.mps.is_available,
     "cpu": lambda: True,
 }
-_BF16 = {
+_BF16: dict[str, Callable[[], bool]] = {
     "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
     "mps": lambda: False,
     "cpu": _cpu_has_bf16,

@@ -29,10 +29,13 @@ IGNORED = -100  # the target that cross_entropy leaves out
 class Objective(Protocol):
     """What the training loop asks for."""
 
-    model: nn.Module
     steps: int  # per epoch
 
-    def losses(self, epoch: int) -> Iterator[Tensor]:
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+
+    def losses(self) -> Iterator[Tensor]:
         """Yield the loss of each step of an epoch, the model to be updated in between."""
 
     def validate(self) -> dict[str, float]:
@@ -53,7 +56,7 @@ class PairsObjective:
         self.steps = len(pairs.sources["train"]) // self.batch_size
         self.order = torch_generator(seed, "order")
 
-    def losses(self, epoch: int) -> Iterator[Tensor]:
+    def losses(self) -> Iterator[Tensor]:
         """Yield the loss of each whole batch, in a new order at every epoch."""
         count = len(self.sources["train"])
         shuffled = torch.randperm(count, generator=self.order).to(self.machine.device)
@@ -104,7 +107,6 @@ class CorpusObjective:
         model: LanguageModel,
         corpus: Corpus,
         options: CorpusOptions,
-        seed: int,
         machine: Machine,
     ) -> None:
         self.model, self.machine, self.eos = model, machine, corpus.eos
@@ -117,7 +119,7 @@ class CorpusObjective:
         self.time_steps = options.time_steps
         self.steps = -(-length // options.time_steps)
 
-    def losses(self, epoch: int) -> Iterator[Tensor]:
+    def losses(self) -> Iterator[Tensor]:
         """Yield the loss of each window, from the first of the streams to the last."""
         state: State | None = None
         windows = (part.split(self.time_steps, dim=1) for part in (self.inputs, self.targets))

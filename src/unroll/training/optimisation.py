@@ -1,9 +1,13 @@
 """Optimiser and learning-rate schedule."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from unroll.config import VariantOptions
+
+WARM_UP = 0.1  # share of the steps in which one_cycle rises to its peak
 
 
 class Optimisation:
@@ -25,15 +29,17 @@ class Optimisation:
         self.schedule.step()
 
 
-def _optimizer(
-    parameters: list[nn.Parameter], options: VariantOptions
-) -> torch.optim.Optimizer:
+def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:
     classes: dict[str, type[torch.optim.Optimizer]] = {
         "sgd": torch.optim.SGD,
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
-    arguments = {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": True}
+    arguments: dict[str, Any] = {
+        "lr": options.learning_rate,
+        "weight_decay": options.weight_decay,
+        "fused": True,
+    }
     return classes[options.optimizer](parameters, **arguments)
 
 
@@ -44,5 +50,9 @@ def _schedule(
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     # Smith & Topin, 2018, "Super-Convergence"; learning_rate is the peak.
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=options.learning_rate, total_steps=steps, cycle_momentum=False
+        optimizer,
+        max_lr=options.learning_rate,
+        total_steps=steps,
+        pct_start=WARM_UP,
+        cycle_momentum=False,
     )

@@ -89,7 +89,8 @@ def _draw(count: int, options: Options, taken: np.ndarray) -> np.ndarray:
 
 def _keys(operands: np.ndarray) -> np.ndarray:
     """Return one number per operand pair (N, 2), the same when the operands are swapped."""
-    return operands.min(axis=1) * 10**9 + operands.max(axis=1)
+    keys: np.ndarray = operands.min(axis=1) * 10**9 + operands.max(axis=1)
+    return keys
 
 
 def _lines(operands: np.ndarray) -> list[tuple[str, str]]:

@@ -1,0 +1,176 @@
+"""The command line: one command per DVC stage, and the interactive ones.
+
+Heavy modules are imported inside the command that needs them, so that `--help` is quick.
+"""
+
+import sys
+from typing import Any
+
+import click
+
+from unroll.errors import UserError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Group(click.Group):
+    """A group that prints an error which the user can mend in one message, no traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a UserError ends it with the error's exit code."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=Group, context_settings=CONTEXT)
+@click.option(
+    "--study",
+    default="root",
+    envvar="UNROLL_STUDY",
+    show_default=True,
+    help="The study: root, or the name of a folder in pipeline/.",
+)
+@click.version_option(package_name="unroll")
+@click.pass_context
+def main(context: click.Context, study: str) -> None:
+    """Train recurrent models and compare their variants.
+
+    DVC calls the stages (prepare, train, evaluate, generate, report); ask and complete are
+    for you. Run it in the project's root folder.
+
+    \b
+    Examples:
+      dvc repro                                  everything that is out of date
+      unroll train peeky                         one stage by hand
+      unroll ask 57+5                            an answer from the best addition model
+      unroll complete "the meaning of life is"   a text continued
+    """
+    from unroll import config
+
+    context.obj = config.load(study)
+
+
+@main.command()
+@click.argument("task")
+@click.pass_obj
+def prepare(study: Any, task: str) -> None:
+    """Build the data of TASK, an entry of `tasks` in the params file.
+
+    \b
+    Examples:
+      unroll prepare addition
+      unroll --study quick prepare grammar
+    """
+    from unroll.stages.prepare import prepare
+
+    prepare(study, task)
+
+
+@main.command()
+@click.argument("variant")
+@click.pass_obj
+def train(study: Any, variant: str) -> None:
+    """Train all seeds of VARIANT, an entry of `variants` in the params file, side by side.
+
+    \b
+    Examples:
+      unroll train baseline
+      unroll --study quick train reversed-peeky
+    """
+    from unroll.stages.train import train
+
+    train(study, variant)
+
+
+@main.command()
+@click.argument("variant")
+@click.pass_obj
+def evaluate(study: Any, variant: str) -> None:
+    """Score the trained seeds of VARIANT on validation and test.
+
+    \b
+    Example:
+      unroll evaluate peeky
+    """
+    from unroll.stages.evaluate import evaluate
+
+    evaluate(study, variant)
+
+
+@main.command()
+@click.pass_obj
+def generate(study: Any) -> None:
+    """Let every language model write, as the section `generate` of the params file says.
+
+    \b
+    Example:
+      unroll generate
+    """
+    from unroll.stages.generate import generate
+
+    generate(study)
+
+
+@main.command()
+@click.pass_obj
+def report(study: Any) -> None:
+    """Compare all variants: comparison.csv, a table and learning curves in reports/.
+
+    \b
+    Example:
+      unroll report
+    """
+    from unroll.stages.report import report
+
+    report(study)
+
+
+@main.command()
+@click.argument("question")
+@click.option("--variant", help="Who answers; by default the best by validation.")
+@click.option("--task", default="addition", show_default=True, help="What the question is of.")
+@click.pass_obj
+def ask(study: Any, question: str, variant: str | None, task: str) -> None:
+    """Answer QUESTION with a trained sequence-to-sequence model.
+
+    \b
+    Examples:
+      unroll ask 57+5
+      unroll ask 57+5 --variant baseline
+    """
+    from unroll.stages.interactive import ask
+
+    ask(study, question, task, variant)
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--variant", help="Who writes; by default the best by validation.")
+@click.option("--samples", type=click.IntRange(min=1), help="How many continuations.")
+@click.option("--length", type=click.IntRange(min=1), help="Words to write.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")
+@click.option("--top-k", type=click.IntRange(min=0), help="Only the k likeliest words; 0: all.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Only the likeliest words that have this probability together.",
+)
+@click.option("--skip", multiple=True, help="A word not to write; may be given several times.")
+@click.option("--seed", type=click.IntRange(min=0), help="Another seed, another text.")
+@click.pass_obj
+def complete(study: Any, /, prompt: str, variant: str | None, **chosen: Any) -> None:
+    """Continue PROMPT with a trained language model.
+
+    What is not given here is as the section `generate` of the params file says.
+
+    \b
+    Examples:
+      unroll complete "the meaning of life is"
+      unroll complete you --temperature 0.7 --top-k 40 --samples 3
+    """
+    from unroll.stages.interactive import complete
+
+    complete(study, prompt, variant, {k: v for k, v in chosen.items() if v not in (None, ())})

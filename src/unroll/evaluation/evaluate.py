@@ -1,0 +1,73 @@
+"""A trained run scored on validation and test, with samples to look at."""
+
+from dataclasses import dataclass
+
+import torch
+
+from unroll.config import PairsOptions
+from unroll.data.corpus import Corpus
+from unroll.data.pairs import BLANK, Pairs
+from unroll.evaluation.accuracy import Accuracy, accuracy
+from unroll.evaluation.perplexity import perplexity
+from unroll.models.build import Model
+from unroll.models.language_model import LanguageModel
+from unroll.models.seq2seq import Seq2Seq
+from unroll.record import Record
+
+SPLITS = ("valid", "test")
+SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics named by split and method (fractions, not percent), and sample lines."""
+
+    scores: dict[str, float]
+    samples: str
+
+
+def evaluate_model(record: Record, model: Model, data: Pairs | Corpus, device: str) -> Evaluation:
+    """Score a model in float32 on the whole of each split."""
+    model.to(device)
+    if isinstance(model, LanguageModel):
+        assert isinstance(data, Corpus)
+        return Evaluation(_perplexities(model, data, device), "")
+    assert isinstance(data, Pairs)
+    found = {split: _accuracy(record, model, data, split, device) for split in SPLITS}
+    scores = {}
+    for split, result in found.items():
+        scores[f"{split}_exact_match"] = result.exact_match
+        scores[f"{split}_character_accuracy"] = result.character_accuracy
+    return Evaluation(scores, _sample_lines(data, found["test"]))
+
+
+def _perplexities(model: LanguageModel, corpus: Corpus, device: str) -> dict[str, float]:
+    return {
+        f"{split}_perplexity": perplexity(
+            model, torch.as_tensor(corpus.tokens[split]).to(device), corpus.eos
+        )
+        for split in SPLITS
+    }
+
+
+def _accuracy(record: Record, model: Seq2Seq, pairs: Pairs, split: str, device: str) -> Accuracy:
+    assert isinstance(record.options, PairsOptions)
+    sources = torch.as_tensor(pairs.sources[split]).to(device)
+    targets = torch.as_tensor(pairs.targets[split]).to(device)
+    return accuracy(model, sources, targets, pairs.blank, record.options.padding)
+
+
+def _sample_lines(pairs: Pairs, found: Accuracy) -> str:
+    """Return the first test questions as the book shows them: Q, T, and ☑ or ☒ with the answer."""
+    lines = []
+    for i in range(min(SAMPLES, len(found.answers))):
+        question = _text(pairs, pairs.sources["test"][i].tolist())
+        expected = _text(pairs, pairs.targets["test"][i, 1:].tolist())
+        mark = "☑" if found.right[i] else "☒"
+        answer = _text(pairs, found.answers[i].tolist())
+        lines += [f"Q {question}", f"T {expected}", f"{mark} {answer}", "---"]
+    return "\n".join(lines) + "\n"
+
+
+def _text(pairs: Pairs, ids: list[int]) -> str:
+    return "".join(pairs.vocabulary.decode(ids)).rstrip(BLANK)

@@ -1,0 +1,48 @@
+"""How the next token is chosen from its logits."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Temperature 0 takes the most likely token; otherwise one is drawn.
+
+    `top_k` keeps the k most likely tokens (0: all); `top_p` keeps the fewest most likely
+    tokens that have this probability together (Holtzman et al., 2020); tokens in `skip`
+    (ids) are never chosen.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    skip: tuple[int, ...] = ()
+
+
+def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    """Return the next token (N,) of each row of logits (N, V)."""
+    logits = logits.clone()
+    logits[:, list(sampling.skip)] = -math.inf
+    if sampling.temperature == 0:
+        return logits.argmax(dim=1)
+    logits = _keep_top_k(logits, sampling.top_k)
+    probabilities = _keep_top_p((logits / sampling.temperature).softmax(dim=1), sampling.top_p)
+    return probabilities.multinomial(1, generator=generator)[:, 0]
+
+
+def _keep_top_k(logits: Tensor, k: int) -> Tensor:
+    if not 0 < k < logits.shape[1]:
+        return logits
+    kth = logits.topk(k, dim=1).values[:, -1:]
+    return logits.masked_fill(logits < kth, -math.inf)
+
+
+def _keep_top_p(probabilities: Tensor, p: float) -> Tensor:
+    if p >= 1:
+        return probabilities
+    descending, order = probabilities.sort(dim=1, descending=True)
+    before = descending.cumsum(dim=1) - descending
+    return probabilities.scatter(1, order, descending.masked_fill(before >= p, 0.0))

@@ -1,0 +1,60 @@
+"""Continuations of a language model: many samples at once."""
+
+import difflib
+
+import torch
+from torch import Tensor
+
+from unroll.data.corpus import EOS
+from unroll.data.vocabulary import Vocabulary
+from unroll.errors import UserError
+from unroll.generation.sampling import Sampling, choose
+from unroll.models.language_model import LanguageModel
+
+
+@torch.inference_mode()
+def write(
+    model: LanguageModel,
+    prompt: Tensor,
+    samples: int,
+    length: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return `samples` continuations (samples, length) of a prompt (T,), T ≥ 1."""
+    model.eval()
+    logits, state = model(prompt[None])
+    state = tuple(part.expand(-1, samples, -1).contiguous() for part in state)
+    logits = logits[:, -1].expand(samples, -1)
+    tokens = []
+    for _ in range(length):
+        tokens.append(choose(logits, sampling, generator))
+        logits, state = model(tokens[-1][:, None], state)
+        logits = logits[:, -1]
+    return torch.stack(tokens, dim=1)
+
+
+def encode_prompt(prompt: str, vocabulary: Vocabulary) -> list[int]:
+    """Return the ids of a prompt's words, with the end of a sentence before them.
+
+    Raises:
+        UserError: a word is not in the vocabulary.
+    """
+    for word in prompt.split():
+        if word not in vocabulary.ids:
+            near = difflib.get_close_matches(word.lower(), vocabulary.symbols, n=3)
+            hint = f"; near it are {', '.join(near)}" if near else ""
+            raise UserError(f"the model does not know the word {word!r}{hint}")
+    return [vocabulary.ids[EOS], *(vocabulary.ids[word] for word in prompt.split())]
+
+
+def skipped(words: list[str], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Return the ids of the words that must not be written; unknown ones are no matter."""
+    return tuple(vocabulary.ids[word] for word in words if word in vocabulary.ids)
+
+
+def as_text(prompt: str, words: list[str]) -> str:
+    """Join prompt and words; `<eos>` ends a sentence with a full stop and a new line."""
+    text = " ".join([*prompt.split(), *words])
+    sentences = [sentence.strip() for sentence in text.split(EOS)]
+    return ".\n".join(sentences).rstrip("\n")

@@ -1,0 +1,1 @@
+"""From runs to MLflow: the only place that imports mlflow."""

@@ -1,0 +1,92 @@
+"""How training is going, on the screen: bars in a terminal, plain lines elsewhere."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from unroll.training.loop import Epoch, Step
+from unroll.training.run import Job
+from unroll.training.workers import Done
+
+
+class Bars:
+    """One bar per seed; for terminals."""
+
+    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self.tasks: dict[int, TaskID] = {
+            job.seed: self.progress.add_task(
+                f"{job.variant} seed {job.seed}",
+                total=job.options.epochs,
+                status="waiting",
+                start=False,
+            )
+            for job in jobs
+        }
+        self.progress.start()
+
+    def __call__(self, job: Job, message: Step | Epoch | Done) -> None:
+        """Show a message of a run."""
+        task = self.tasks[job.seed]
+        if not self.progress.tasks[task].started:
+            self.progress.start_task(task)
+        if isinstance(message, Step):
+            done = message.epoch - 1 + message.step / message.steps
+            status = f"epoch {message.epoch}/{job.options.epochs}  loss {message.loss:.4f}"
+            self.progress.update(task, completed=done, status=status)
+        elif isinstance(message, Epoch):
+            status = f"epoch {message.epoch}/{job.options.epochs}  {_metrics(message)}"
+            self.progress.update(task, completed=message.epoch, status=status)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self.progress.stop()
+
+
+class Lines:
+    """One line per epoch; for logs and pipes. The time left is that of the line's seed."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+
+    def __call__(self, job: Job, message: Step | Epoch | Done) -> None:
+        """Print a message of a run."""
+        if not isinstance(message, Epoch):
+            return
+        so_far = self.seconds.get(job.seed, 0.0) + message.train_seconds + message.valid_seconds
+        self.seconds[job.seed] = so_far
+        per_epoch = so_far / message.epoch
+        left = round(per_epoch * (job.options.epochs - message.epoch))
+        print(
+            f"{job.variant} seed {job.seed}  epoch {message.epoch}/{job.options.epochs}  "
+            f"{_metrics(message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+def display(jobs: Sequence[Job]) -> Bars | Lines:
+    """Return the display that fits where the output goes."""
+    console = Console()
+    return Bars(jobs, console) if console.is_terminal else Lines()
+
+
+def _metrics(epoch: Epoch) -> str:
+    parts = []
+    for name, value in epoch.metrics.items():
+        if name.endswith("loss"):
+            parts.append(f"loss {value:.4f}")
+        elif name.endswith("perplexity"):
+            parts.append(f"perplexity {value:.2f}")
+        elif name.endswith("exact_match"):
+            parts.append(f"exact match {100 * value:.1f} %")
+    return "  ".join(parts)

@@ -1,0 +1,67 @@
+"""One run: a variant with one seed, from prepared data to a run record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from unroll.config import CorpusOptions, PairsOptions, VariantOptions
+from unroll.data.corpus import load_corpus
+from unroll.data.files import digest
+from unroll.data.pairs import load_pairs
+from unroll.models.build import build, count_parameters
+from unroll.models.initialise import initialise
+from unroll.models.layers import set_generator
+from unroll.record import Record, write_record
+from unroll.seeds import torch_generator
+from unroll.training.loop import Epoch, Step, train
+from unroll.training.machine import Machine
+from unroll.training.objectives import CorpusObjective, Objective, PairsObjective
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know of a run."""
+
+    study: str
+    variant: str
+    seed: int
+    kind: str
+    options: VariantOptions
+    machine: Machine
+    prepared: Path
+    target: Path
+    remedy: str  # what to do where the prepared data are missing or damaged
+
+
+def run(job: Job, report: Callable[[Step | Epoch], None]) -> None:
+    """Train the model of a job and write its record to `job.target`."""
+    job.machine.prepare_process()
+    options, seed, machine = job.options, job.seed, job.machine
+    load = load_pairs if job.kind == "pairs" else load_corpus
+    data = load(job.prepared, job.remedy)
+    model = build(options, data.vocabulary)
+    initialise(model, options.init, seed)
+    model.to(machine.device)
+    set_generator(model, torch_generator(seed, "dropout", device=machine.device))
+    objective: Objective
+    if isinstance(options, PairsOptions):
+        objective = PairsObjective(model, data, options, seed, machine)  # type: ignore[arg-type]
+    else:
+        assert isinstance(options, CorpusOptions)
+        objective = CorpusObjective(model, data, options, machine)  # type: ignore[arg-type]
+    history = train(objective, options, report)
+    record = Record(
+        job.study,
+        job.variant,
+        seed,
+        job.kind,
+        options,
+        digest(job.prepared),
+        data.form,
+        data.vocabulary,
+        pd.DataFrame(history),
+        {"parameters": count_parameters(model), **machine.facts()},
+    )
+    write_record(job.target, record, model)

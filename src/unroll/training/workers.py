@@ -1,0 +1,129 @@
+"""The seeds of a variant side by side, each in a process of its own.
+
+Small recurrent nets gain nothing from a second thread, so the cores are filled with
+seeds. Workers compute and send messages; the parent alone shows progress and tracks.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from unroll.config import Compute
+from unroll.errors import DataError, UserError
+from unroll.training.loop import Epoch, Step
+from unroll.training.run import Job, run
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Done:
+    """The run is complete and its record is written."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run ended with an error that the user can mend."""
+
+    message: str
+
+
+Message = Step | Epoch | Done | Failed
+Listener = Callable[[Job, Step | Epoch | Done], None]
+
+
+def worker_count(compute: Compute, runs: int) -> int:
+    """Return how many runs go side by side: as many as the cores hold, or as asked."""
+    if compute.workers != "auto":
+        return min(compute.workers, runs)
+    return max(1, min(runs, _cores() // compute.threads))
+
+
+def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -> None:
+    """Run all jobs, `workers` at a time, and pass what they report to the listeners.
+
+    Raises:
+        DataError: a run failed or its process died; the message names variant and seed.
+            The other runs are stopped first.
+    """
+    waiting = list(jobs)
+    running: dict[Connection, tuple[Job, SpawnProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                connection, process = _start(job)
+                running[connection] = job, process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                job, process = running[ready]
+                message = _receive(ready, job, process)
+                for listener in listeners:
+                    listener(job, message)
+                if isinstance(message, Done):
+                    del running[ready]
+                    process.join()
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.join()
+
+
+def _start(job: Job) -> tuple[Connection, SpawnProcess]:
+    receiver, sender = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=_work, args=(job, sender), daemon=True)
+    process.start()
+    sender.close()  # so that the receiver sees the end when the worker dies
+    return receiver, process
+
+
+def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Step | Epoch | Done:
+    try:
+        message: Message = connection.recv()
+    except EOFError:
+        process.join()
+        raise DataError(
+            f"{job.variant}, seed {job.seed}: the worker died ({_cause(process.exitcode)})"
+        ) from None
+    if isinstance(message, Failed):
+        raise DataError(f"{job.variant}, seed {job.seed}: {message.message}")
+    return message
+
+
+def _cause(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "; was there enough memory?" if name == "SIGKILL" else ""
+        return f"signal {name}{hint}"
+    return f"exit code {exit_code}"
+
+
+def _work(job: Job, sender: Connection) -> None:
+    """Run a job in a worker process and report to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        run(job, sender.send)
+    except UserError as error:
+        sender.send(Failed(str(error)))
+    else:
+        sender.send(Done())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
