@@ -11,7 +11,7 @@ READY = .venv/.ready
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro quick test ui lint format clean
+.PHONY: help setup scm repro quick test ui lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -26,29 +26,28 @@ $(READY): pyproject.toml constraints.txt
 	.venv/bin/python -m uv pip install --quiet --python .venv/bin/python -c constraints.txt -e '.[dev]'
 	@touch $@
 
-repro: $(READY) .dvc/tmp ## run the root study: data, training, evaluation, report
+repro: scm ## run the root study: data, training, evaluation, report
 	$(IN_VENV) dvc repro
 	@echo
 	@cat reports/comparison.md
 	@echo "Results: reports/comparison.md, reports/comparison.csv, reports/curves/, reports/generated/"
 	@echo "Runs:    make ui"
 
-quick: $(READY) .dvc/tmp ## run the same stages at toy size, in two minutes
+quick: scm ## run the same stages at toy size, in two minutes
 	$(IN_VENV) dvc repro pipeline/quick/dvc.yaml
 	@echo "Results: reports/quick/"
 	@echo "Runs:    make ui"
 
-# A copy without .git: DVC works, but dvc diff, dvc exp and the commit tags need git.
-.dvc/tmp:
-	@mkdir -p .dvc/tmp
-	@if ! git rev-parse --git-dir > /dev/null 2>&1; then \
-	  echo "No git here: dvc diff, dvc exp and the commit in MLflow's tags will be missing."; \
+# In a copy without .git DVC works when told so.
+scm: $(READY)
+	@if [ ! -e .git ]; then \
+	  echo "No git here: dvc diff, dvc exp and the commit among MLflow's tags will be missing."; \
 	  $(IN_VENV) dvc config --local core.no_scm true; fi
 
 test: $(READY) ## check style and types, run all tests
 	$(IN_VENV) ruff check . && ruff format --check . && mypy && pytest
 
-ui: $(READY) ## serve the MLflow UI on 127.0.0.1:$(PORT)
+ui: $(READY) ## serve the MLflow UI on 127.0.0.1, port 5000 (another: PORT=5001)
 	@echo "http://127.0.0.1:$(PORT)/#/experiments"
 	$(IN_VENV) mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

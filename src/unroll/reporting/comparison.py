@@ -7,36 +7,13 @@ import pandas as pd
 
 from unroll.config import Study
 from unroll.data.files import write_text
-from unroll.errors import DataError
 from unroll.evaluation.selection import validation_metric
 from unroll.record import Record
-
-
-def write_scores(path: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
-    """Write the scores of a variant's seeds: one row per seed and metric."""
-    rows = [(s, metric, v) for s, metrics in scores.items() for metric, v in metrics.items()]
-    table = pd.DataFrame(rows, columns=["seed", "metric", "value"])
-    write_table(path, table)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV, numbers with six significant digits."""
     write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
-
-
-def read_scores(path: Path, remedy: str) -> pd.DataFrame:
-    """Return the scores of a variant's seeds.
-
-    Raises:
-        DataError: the file is missing or has other columns.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
-    if list(table.columns) != ["seed", "metric", "value"]:
-        raise DataError(f"{path} has the columns {', '.join(table.columns)}; {remedy}")
-    return table
 
 
 def compare(

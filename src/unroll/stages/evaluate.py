@@ -11,8 +11,8 @@ from unroll.data.files import digest, write_json, write_text
 from unroll.data.pairs import load_pairs
 from unroll.errors import DataError
 from unroll.evaluation.evaluate import Evaluation, evaluate_model
+from unroll.evaluation.scores import write_scores
 from unroll.record import Record, read_model, record_documents, seed_folder, seed_folders
-from unroll.reporting.comparison import write_scores
 from unroll.reporting.figures import learning_curves
 from unroll.tracking.runs import Tracker
 from unroll.tracking.subject import Subject

@@ -2,8 +2,9 @@
 
 from unroll.config import Study
 from unroll.data.files import write_text
+from unroll.evaluation.scores import read_scores
 from unroll.record import Record, read_record, seed_folders
-from unroll.reporting.comparison import compare, curves, markdown, read_scores, write_table
+from unroll.reporting.comparison import compare, curves, markdown, write_table
 from unroll.reporting.figures import learning_curves
 
 

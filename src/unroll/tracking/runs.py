@@ -9,8 +9,8 @@ DVC's cache or the database is new.
 import logging
 import os
 import subprocess
+import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -61,14 +61,17 @@ class Tracker:
             yield
         except Exception as error:  # whatever the server, its database or the network does
             self.client = None
-            warnings.warn(
-                f"MLflow at {tracking_uri()} could not be written ({_first_line(error)}); "
-                "this stage goes on without it",
-                stacklevel=3,
+            print(
+                f"warning: MLflow at {tracking_uri()} could not be written "
+                f"({_first_line(error)}); this stage goes on without it",
+                file=sys.stderr,
+                flush=True,
             )
 
     def start(self) -> None:
         """Create the parent run and a child for each seed."""
+        if self.client is None:
+            return
         with self._guarded():
             self._create_all()
 

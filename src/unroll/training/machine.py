@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -86,4 +88,6 @@ _BF16: dict[str, Callable[[], bool]] = {
 def _device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
-    return platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")  # where platform.processor() knows nothing
+    names = re.findall(r"^model name\s*: (.*)", cpus.read_text(), re.M) if cpus.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()

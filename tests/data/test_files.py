@@ -1,0 +1,203 @@
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from unroll.data import files
+from unroll.errors import DataError
+
+REMEDY = "run: dvc repro prepare@sums"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    target = tmp_path / "made"
+    with files.new_folder(target) as new:
+        files.write_text(new / "a.txt", "first\n")
+        files.write_text(new / "deep" / "b.txt", "second\n")
+    return target
+
+
+def names(folder):
+    return sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
+
+
+def test_text_is_written_as_utf8_with_plain_line_ends_in_new_folders(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.txt"
+    files.write_text(path, "Größe\nzwei\n")
+    assert path.read_bytes() == b"Gr\xc3\xb6\xc3\x9fe\nzwei\n"
+    assert files.read_text(path) == "Größe\nzwei\n"
+    assert names(tmp_path) == ["new/folder/a.txt"]
+
+
+def test_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "whole")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(path, "half \ud800")
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_failed_first_write_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(tmp_path / "a.txt", "half \ud800")
+    assert names(tmp_path) == []
+
+
+def test_json_is_written_readably_in_the_order_given(tmp_path):
+    files.write_json(tmp_path / "a.json", {"z": 1, "a": ["ö", None]})
+    assert (tmp_path / "a.json").read_text("utf-8") == (
+        '{\n "z": 1,\n "a": [\n  "ö",\n  null\n ]\n}\n'
+    )
+    assert files.read_json(tmp_path / "a.json", REMEDY) == {"z": 1, "a": ["ö", None]}
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError) as caught:
+        files.read_text(tmp_path / "a.txt")
+    assert str(caught.value) == f"{tmp_path / 'a.txt'} cannot be read: No such file or directory"
+    assert caught.value.exit_code == 1
+
+
+def test_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=f"^{tmp_path} cannot be read: Is a directory"):
+        files.read_text(tmp_path)
+
+
+def test_wrong_encoding_is_named_with_file_and_line(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("eins\nzwei\nGröße\n".encode("latin-1"))
+    with pytest.raises(DataError) as caught:
+        files.read_text(path)
+    assert str(caught.value) == f"{path}, line 3: not UTF-8 (byte 0xf6); save the file as UTF-8"
+
+
+def test_broken_json_is_named_with_file_line_and_remedy(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{\n "a": 1,\n oops\n}')
+    with pytest.raises(DataError) as caught:
+        files.read_json(path, REMEDY)
+    assert str(caught.value) == f"{path}, line 3: not valid JSON; {REMEDY}"
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "null", '"a"'])
+def test_json_that_is_no_object_is_refused(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"^{path}: expected a JSON object; {REMEDY}$"):
+        files.read_json(path, REMEDY)
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "a") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+
+
+def test_new_folder_has_a_manifest_of_all_its_files(folder):
+    assert names(folder) == ["a.txt", "deep/b.txt", "manifest.json"]
+    assert json.loads((folder / "manifest.json").read_text()) == {
+        "a.txt": {"bytes": 6, "sha256": hashlib.sha256(b"first\n").hexdigest()},
+        "deep/b.txt": {"bytes": 7, "sha256": hashlib.sha256(b"second\n").hexdigest()},
+    }
+    files.check_folder(folder, REMEDY)
+
+
+def test_new_folder_takes_the_place_of_the_earlier_one(folder):
+    with files.new_folder(folder) as new:
+        files.write_text(new / "c.txt", "third\n")
+        assert names(folder) == ["a.txt", "deep/b.txt", "manifest.json"]
+    assert names(folder.parent) == ["made/c.txt", "made/manifest.json"]
+
+
+def test_failed_new_folder_leaves_the_earlier_one_as_it_was(folder):
+    before = files.digest(folder)
+    with pytest.raises(RuntimeError, match="half way"), files.new_folder(folder) as new:
+        files.write_text(new / "a.txt", "other\n")
+        raise RuntimeError("half way")
+    files.check_folder(folder, REMEDY)
+    assert files.digest(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["made"]
+
+
+def test_killed_process_leaves_the_earlier_folder_as_it_was(folder):
+    before = files.digest(folder)
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from unroll.data.files import new_folder, write_text\n"
+        "with new_folder(Path(sys.argv[1])) as new:\n"
+        "    write_text(new / 'a.txt', 'other')\n"
+        "    print('half way', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "half way\n"
+        process.kill()
+    files.check_folder(folder, REMEDY)
+    assert files.digest(folder) == before
+
+
+def test_digest_depends_on_names_and_content_alone(tmp_path):
+    def digest(name, content):
+        with files.new_folder(tmp_path / "x") as new:
+            files.write_text(new / name, content)
+        return files.digest(tmp_path / "x")
+
+    assert digest("a", "1") == digest("a", "1")
+    assert len({digest("a", "1"), digest("a", "2"), digest("b", "1")}) == 3
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: flip_a_byte(f / "a.txt"), "/a.txt is damaged (its SHA-256 is not that of "),
+        (lambda f: (f / "a.txt").write_text("fir"), "/a.txt is damaged (its SHA-256 is not that"),
+        (lambda f: (f / "deep" / "b.txt").unlink(), "/deep/b.txt is missing; "),
+        (lambda f: (f / "manifest.json").unlink(), " is missing or incomplete; "),
+        (lambda f: (f / "manifest.json").write_text("{"), "/manifest.json, line 1: not valid JSON"),
+        (lambda f: f.rename(f.with_name("away")), " is missing or incomplete; "),
+    ],
+    ids=["changed byte", "cut off", "file gone", "manifest gone", "half a manifest", "folder gone"],
+)
+def test_damaged_folder_is_named_with_file_and_remedy(folder, harm, message):
+    harm(folder)
+    with pytest.raises(DataError) as caught:
+        files.check_folder(folder, REMEDY)
+    assert str(caught.value).startswith(f"{folder}{message}")
+    assert str(caught.value).endswith(REMEDY)
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.int32).reshape(2, 3), "b": np.zeros(0, np.float32)}
+    arrays["turned"] = arrays["a"].T
+    files.write_arrays(tmp_path / "x.safetensors", arrays)
+    back = files.read_arrays(tmp_path / "x.safetensors", REMEDY)
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert back[name].dtype == array.dtype
+        assert np.array_equal(back[name], array)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not an array at all, but a text of some length"])
+def test_arrays_that_cannot_be_read_are_named_with_remedy(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        files.read_arrays(path, REMEDY)
+    assert str(caught.value).startswith(f"{path} cannot be read (")
+    assert str(caught.value).endswith(REMEDY)

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.toys import (
+    BLANK_ID,
+    DIGITS,
+    START,
+    chain,
+    few_examples,
+    lines,
+    lively,
+    pairs,
+    pairs_options,
+    repeats,
+)
+from unroll.data.pairs import Pairs
+from unroll.evaluation.accuracy import accuracy
+from unroll.evaluation.evaluate import SAMPLES, evaluate_model
+from unroll.record import Record
+
+ANY = lines("12", "34", "56")
+
+
+@pytest.mark.parametrize(
+    ("padding", "exact_match", "character_accuracy"),
+    [("plain", 1 / 3, (4 + 2 + 3) / 12), ("masked", 1 / 3, (4 + 2 + 3) / (4 + 3 + 4))],
+)
+def test_symbols_are_counted_as_padding_says(padding, exact_match, character_accuracy):
+    targets = lines("_7777", "_77  ", "_7787")
+    found = accuracy(repeats("7"), ANY, targets, BLANK_ID, padding)
+    assert torch.equal(found.answers, lines("7777", "7777", "7777"))
+    assert found.right.tolist() == [True, False, False]
+    assert found.exact_match == pytest.approx(exact_match, abs=1e-12)
+    assert found.character_accuracy == pytest.approx(character_accuracy, abs=1e-12)
+
+
+def test_masked_forgives_what_follows_the_end_of_an_answer_but_not_a_missing_end():
+    follows = {"_": "7", "7": " ", " ": "8"}  # answers 7, a blank, then 8
+    targets = lines("_7  ", "_7  ", "_78 ")
+    masked = accuracy(chain(follows), ANY, targets, BLANK_ID, "masked")
+    assert masked.right.tolist() == [True, True, False]
+    plain = accuracy(chain(follows), ANY, targets, BLANK_ID, "plain")
+    assert plain.right.tolist() == [False, False, False]
+    endless = accuracy(repeats("7"), ANY, targets, BLANK_ID, "masked")
+    assert endless.right.tolist() == [False, False, False]
+
+
+@few_examples
+@given(
+    texts=st.lists(st.from_regex("[0-9]{1,3}", fullmatch=True), min_size=1, max_size=5),
+    more=st.integers(1, 4),
+    decoder=st.sampled_from(["plain", "peeky", "attention"]),
+)
+def test_more_blanks_change_no_answer_of_a_masked_model(texts, more, decoder):
+    model = lively(decoder=decoder, padding="masked", bidirectional=True)
+    targets = lines("_12 ").expand(len(texts), -1)
+    sources, longer = (lines(*(text.ljust(n) for text in texts)) for n in (3, 3 + more))
+    one, other = (accuracy(model, s, targets, BLANK_ID, "masked") for s in (sources, longer))
+    assert torch.equal(one.answers, other.answers)
+    assert one.character_accuracy == other.character_accuracy
+
+
+def test_sample_lines_show_question_expected_answer_and_verdict():
+    data = pairs(SAMPLES + 5)
+    data.targets["test"] = data.targets["test"].copy()
+    data.targets["test"][:, 1:] = DIGITS.ids["8"]
+    data.targets["test"][0, 1:] = lines("7   ")[0]
+    options = pairs_options()
+    record = Record("s", "v", 0, "pairs", options, "", data.form, DIGITS, None, {})
+    model = chain({"_": "7", "7": " ", " ": " "})
+    found = evaluate_model(record, model, Pairs(DIGITS, data.sources, data.targets, {}), "cpu")
+    questions = ["".join(DIGITS.decode(row)).rstrip() for row in data.sources["test"].tolist()]
+    expected = [f"Q {questions[0]}", "T 7", "☑ 7", "---", f"Q {questions[1]}", "T 8888", "☒ 7"]
+    assert found.samples.splitlines()[:7] == expected
+    assert found.samples.count("---\n") == SAMPLES
+    assert found.scores["test_exact_match"] == pytest.approx(1 / (SAMPLES + 5))
+    assert START not in data.targets["test"][:, 1:]

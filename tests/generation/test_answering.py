@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from models.toys import DIGITS, START, chain, lines, lively, pairs_options, repeats
+from unroll.errors import DataError
+from unroll.generation import answering
+from unroll.generation.answering import answer, answer_text
+from unroll.record import Record
+
+SOURCES = lines("12  ", "5678", "903 ", "4   ", "77  ")
+
+
+def record(padding: str = "plain") -> Record:
+    form = {"source_length": 4, "target_length": 5, "start": "_"}
+    options = pairs_options(padding=padding)
+    return Record("toy", "v", 0, "pairs", options, "", form, DIGITS, None, {})
+
+
+@pytest.mark.parametrize("decoder", ["plain", "peeky", "attention"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_each_symbol_is_the_likeliest_after_those_before_it(cell, decoder):
+    model = lively(cell=cell, decoder=decoder, layers=2, padding="masked").eval()
+    inputs = torch.full((5, 1), START)
+    for _ in range(6):  # everything is decoded again for every symbol
+        inputs = torch.cat([inputs, model(SOURCES, inputs)[:, -1:].argmax(dim=2)], dim=1)
+    assert torch.equal(answer(model, SOURCES, START, 6), inputs[:, 1:])
+    assert len(inputs.unique(dim=0)) > 2
+
+
+def test_the_size_of_a_batch_changes_no_answer(monkeypatch):
+    model = lively(decoder="attention")
+    expected = answer(model, SOURCES, START, 6)
+    assert len(expected.unique(dim=0)) > 1
+    monkeypatch.setattr(answering, "BATCH", 2)
+    assert torch.equal(answer(model, SOURCES, START, 6), expected)
+
+
+def test_dropout_is_off_while_answering():
+    model = lively(dropout=0.5, layers=2)
+    expected = answer(model.eval(), SOURCES, START, 6)
+    assert torch.equal(answer(model.train(), SOURCES, START, 6), expected)
+
+
+def test_an_answer_begins_after_the_start_symbol():
+    model = chain({"_": "1", "1": "2", "2": "3", "3": " ", " ": "3"})
+    assert torch.equal(answer(model, lines("9"), START, 5), lines("123 3"))
+
+
+@pytest.mark.parametrize(("padding", "expected"), [("plain", "7 8"), ("masked", "7")])
+def test_the_text_of_an_answer_ends_where_its_padding_says(padding, expected):
+    model = chain({"_": "7", "7": " ", " ": "8", "8": " "}, padding)  # 7, blank, 8, blank
+    assert answer_text(record(padding), model, "12") == expected
+
+
+def test_an_answer_may_fill_its_whole_length():
+    assert answer_text(record(), repeats("7"), "1234") == "7777"
+
+
+def test_a_question_is_filled_with_blanks_to_the_length_of_the_data():
+    model = lively(decoder="peeky")
+    ids = answer(model, lines("12  "), START, 4)[0].tolist()
+    assert answer_text(record(), model, "12") == "".join(DIGITS.decode(ids)).rstrip(" ")
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [("", "empty"), ("  ", "empty"), ("12345", "has 5 symbols, at most 4"), ("1x", "'x' is not")],
+)
+def test_what_cannot_be_asked_is_refused(question, message):
+    with pytest.raises(DataError, match=f"the question.*{message}"):
+        answer_text(record(), repeats("7"), question)

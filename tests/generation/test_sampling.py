@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.toys import few_examples, softmax
+from unroll.generation.sampling import Sampling, choose
+
+WORDS = 8
+skips = st.sets(st.integers(0, WORDS - 1), max_size=WORDS - 1).map(tuple)
+seeds = st.integers(0, 10_000)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_logits(seed: int, N: int = 1) -> torch.Tensor:
+    return 3 * torch.randn(N, WORDS, generator=generator(seed))
+
+
+def drawn(logits: list[float], draws: int = 20_000, **options) -> np.ndarray:
+    """Return how often each token was drawn."""
+    rows = torch.tensor([logits]).expand(draws, -1)
+    found = choose(rows, Sampling(**options), generator())
+    return np.bincount(found.numpy(), minlength=len(logits)) / draws
+
+
+def agree(found: np.ndarray, expected: np.ndarray, draws: int = 20_000) -> None:
+    assert not found[expected == 0].any()
+    assert (np.abs(found - expected) <= 5 * np.sqrt(expected * (1 - expected) / draws)).all()
+
+
+@few_examples
+@given(seed=seeds, skip=skips)
+def test_temperature_zero_takes_the_likeliest_token_that_is_not_skipped(seed, skip):
+    logits = random_logits(seed, N=5)
+    found = choose(logits, Sampling(temperature=0, skip=skip), generator())
+    allowed = [i for i in range(WORDS) if i not in skip]
+    expected = [max(allowed, key=row.__getitem__) for row in logits.tolist()]
+    assert found.tolist() == expected
+
+
+@few_examples
+@given(
+    seed=seeds,
+    skip=skips,
+    temperature=st.floats(0.1, 10),
+    top_k=st.integers(0, WORDS + 2),
+    top_p=st.floats(0.01, 1),
+)
+def test_every_choice_obeys_all_laws_at_once(seed, skip, temperature, top_k, top_p):
+    logits = random_logits(seed)
+    before = logits.clone()
+    sampling = Sampling(temperature, top_k, top_p, skip)
+    found = set(choose(logits.expand(200, -1), sampling, generator(seed)).tolist())
+    assert torch.equal(logits, before)
+    allowed = [i for i in range(WORDS) if i not in skip]
+    ranked = sorted(allowed, key=logits[0].tolist().__getitem__, reverse=True)
+    ranked = ranked[: top_k or None]
+    likelihoods = softmax(logits[0, ranked].double().numpy() / temperature)
+    needed = int((np.cumsum(likelihoods) < top_p - 1e-5).sum()) + 1
+    assert found <= set(ranked[: needed + 1])  # one more where rounding decides
+    assert found & set(ranked[:needed])
+
+
+def test_the_temperature_divides_the_logits():
+    logits = [1.0, 0.0, -0.5, 2.0]
+    for temperature in (0.5, 1.0, 2.0):
+        agree(drawn(logits, temperature=temperature), softmax(np.array(logits) / temperature))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_top_k_draws_among_the_k_likeliest_in_their_proportions(k):
+    likelihoods = np.array([0.1, 0.4, 0.2, 0.3])
+    expected = np.where(likelihoods >= np.sort(likelihoods)[-k], likelihoods, 0)
+    agree(drawn(np.log(likelihoods).tolist(), top_k=k), expected / expected.sum())
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"),
+    [(0.1, [1]), (0.39, [1]), (0.41, [1, 3]), (0.75, [1, 3, 2]), (0.95, [1, 3, 2, 0])],
+)
+def test_top_p_draws_among_the_fewest_that_reach_p(p, kept):
+    likelihoods = np.array([0.1, 0.4, 0.2, 0.3])
+    expected = np.zeros(4)
+    expected[kept] = likelihoods[kept]
+    agree(drawn(np.log(likelihoods).tolist(), top_p=p), expected / expected.sum())
+
+
+def test_skipped_tokens_give_their_share_to_the_others():
+    likelihoods = np.array([0.1, 0.4, 0.2, 0.3])
+    agree(
+        drawn(np.log(likelihoods).tolist(), skip=(1, 2)),
+        np.array([0.25, 0.0, 0.0, 0.75]),
+    )
+
+
+def test_top_k_counts_without_what_is_skipped():
+    assert drawn([0.0, 5.0, 4.0, 3.0], top_k=1, skip=(1,))[2] == 1
+
+
+def test_the_generator_decides():
+    rows = torch.zeros(100, WORDS)
+    one, same, other = (choose(rows, Sampling(), generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from models.toys import array, lines, seq2seq, steps
+
+CELLS = ("lstm", "gru", "rnn")
+SOURCE = lines("12  ", "5678", "903 ")
+
+
+def encoder(**options):
+    return seq2seq(**options).double().encoder
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_encoder_reads_embeddings_and_leaves_memory_and_state(cell):
+    model = encoder(cell=cell)
+    embedded = array(model.embedding.weight)[SOURCE.numpy()]
+    outputs, state = steps(cell, model.recurrent.layers[0], embedded)
+    memory, after = model(SOURCE)
+    np.testing.assert_allclose(array(memory.states), outputs, rtol=1e-10)
+    np.testing.assert_allclose(array(memory.summary), state[0], rtol=1e-10)
+    assert memory.present is None
+    for part, expected in zip(after, state, strict=True):
+        np.testing.assert_allclose(array(part[0]), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_summary_is_the_last_h_of_the_top_layer(cell, bidirectional):
+    memory, state = encoder(cell=cell, layers=2, bidirectional=bidirectional)(SOURCE)
+    assert [part.shape for part in state] == [(2, 3, 4)] * (2 if cell == "lstm" else 1)
+    assert torch.equal(memory.summary, state[0][1])
+    if not bidirectional:
+        assert torch.equal(memory.summary, memory.states[:, -1])
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+def test_a_reversed_source_is_read_from_its_end(padding):
+    backwards = {"plain": lines("  21", "8765", " 309"), "masked": lines("21  ", "8765", "309 ")}
+    memory, state = encoder(reverse_source=True, padding=padding)(SOURCE)
+    expected, expected_state = encoder(padding=padding)(backwards[padding])
+    assert torch.equal(memory.states, expected.states)
+    assert all(torch.equal(a, b) for a, b in zip(state, expected_state, strict=True))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_masked_state_passes_blanks_by(cell, layers, bidirectional, reverse):
+    options = {
+        "cell": cell,
+        "layers": layers,
+        "bidirectional": bidirectional,
+        "reverse_source": reverse,
+    }
+    masked, plain = encoder(padding="masked", **options), encoder(**options)
+    memory, state = masked(lines("12  "))
+    expected, expected_state = plain(lines("12"))
+    assert memory.present.tolist() == [[True, True, False, False]]
+    torch.testing.assert_close(memory.states[:, :2], expected.states, rtol=1e-12, atol=1e-12)
+    assert not memory.states[:, 2:].any()
+    torch.testing.assert_close(state, expected_state, rtol=1e-12, atol=1e-12)
+
+
+def test_a_plain_encoder_reads_blanks_like_any_symbol():
+    model = encoder()
+    assert not torch.allclose(model(lines("12"))[0].summary, model(lines("12  "))[0].summary)

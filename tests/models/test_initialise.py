@@ -1,0 +1,130 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from models.toys import DIGITS, corpus_options, language_model, pairs_options, seq2seq
+from unroll.models.build import build, count_parameters
+from unroll.models.initialise import initialise
+from unroll.models.language_model import LanguageModel
+
+
+def drawn(scheme: str = "book", seed: int = 0, **options) -> nn.Module:
+    model = build(pairs_options(init=scheme, **options), DIGITS)
+    initialise(model, scheme, seed)
+    return model
+
+
+def big(scheme: str, **options) -> LanguageModel:
+    """Return a language model with enough weights to measure their spread."""
+    model = LanguageModel(corpus_options(embedding_size=80, hidden_size=80, **options), 600)
+    initialise(model, scheme, seed=0)
+    return model
+
+
+def spread(x: torch.Tensor, expected: float, highest: float) -> None:
+    """Check mean, standard deviation, and the highest value in standard deviations."""
+    error = expected / math.sqrt(x.numel())
+    assert abs(x.mean().item()) < 5 * error
+    assert abs(x.std().item() - expected) < 5 * error
+    assert x.abs().max().item() <= highest * expected * (1 + 1e-6)
+    assert x.abs().max().item() > 0.99 * min(highest, 3) * expected
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_book_draws_normal_matrices_by_their_fan_in(cell):
+    model = LanguageModel(corpus_options(cell=cell, embedding_size=60, hidden_size=80), 600)
+    initialise(model, "book", seed=0)
+    layer = model.recurrent.layers[0]
+    spread(model.embedding.weight, 0.01, highest=6)
+    spread(layer.weight_ih_l0, 1 / math.sqrt(60), highest=6)
+    spread(layer.weight_hh_l0, 1 / math.sqrt(80), highest=6)
+    spread(model.affine.weight, 1 / math.sqrt(80), highest=6)
+
+
+def test_default_draws_as_pytorch_does():
+    model = big("default")
+    layer = model.recurrent.layers[0]
+    spread(model.embedding.weight, 1.0, highest=6)
+    uniform = 1 / math.sqrt(80) / math.sqrt(3)
+    matrices = (layer.weight_ih_l0, layer.weight_hh_l0, model.affine.weight)
+    for matrix in (*matrices, layer.bias_ih_l0, layer.bias_hh_l0):
+        spread(matrix, uniform, highest=math.sqrt(3))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_book_trains_one_bias_per_gate_and_all_begin_with_zero():
+    model = drawn(layers=2, bidirectional=True)
+    biases = {name: p for name, p in model.named_parameters() if "bias" in name}
+    assert len(biases) == 2 * 2 * 2 + 2 * 2 + 1
+    for name, bias in biases.items():
+        assert not bias.any()
+        assert bias.requires_grad == ("bias_hh" not in name)
+    trained = drawn("default", layers=2, bidirectional=True)
+    seconds = sum(bias.numel() for name, bias in biases.items() if "bias_hh" in name)
+    assert count_parameters(trained) - count_parameters(model) == seconds == 4 * 4 * 4
+
+
+@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"decoder": "peeky"},
+        {"decoder": "attention", "bridge": "state"},
+        {"layers": 2},
+        {"reverse_source": True, "padding": "masked"},
+        {"hidden_size": 6},
+    ],
+    ids=str,
+)
+def test_variants_begin_alike_wherever_their_shapes_agree(scheme, change):
+    one = dict(drawn(scheme).named_parameters())
+    other = dict(drawn(scheme, **change).named_parameters())
+    same = [name for name in one if name in other and one[name].shape == other[name].shape]
+    assert {"encoder.embedding.weight", "decoder.embedding.weight"} <= set(same)
+    for name in same:
+        # The bounds of an affine layer's bias are those of its matrix, which may be wider.
+        if scheme == "book" or name != "decoder.affine.bias":
+            assert torch.equal(one[name], other[name]), name
+
+
+def test_each_parameter_has_draws_of_its_own():
+    model = drawn()
+    assert not torch.equal(model.encoder.embedding.weight, model.decoder.embedding.weight)
+    layer = model.encoder.recurrent.layers[0]
+    assert not torch.equal(layer.weight_ih_l0, layer.weight_hh_l0)  # of one shape: D = H
+
+
+@pytest.mark.parametrize("scheme", ["book", "default"])
+def test_the_seed_decides_and_nothing_else(scheme):
+    torch.manual_seed(1)
+    one = drawn(scheme).state_dict()
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    model = build(pairs_options(), DIGITS)
+    after_building = torch.get_rng_state()
+    initialise(model, scheme, seed=0)
+    assert torch.equal(torch.get_rng_state(), after_building)
+    assert not torch.equal(before, after_building)  # PyTorch's own draws were replaced
+    assert all(torch.equal(one[name], p) for name, p in model.state_dict().items())
+    other = drawn(scheme, seed=1)
+    assert not torch.equal(one["encoder.embedding.weight"], other.encoder.embedding.weight)
+
+
+def test_a_shared_matrix_is_an_embedding_to_book_and_an_affine_layer_to_default():
+    for scheme in ("book", "default"):
+        tied, free = big(scheme, tie_weights=True), big(scheme)
+        assert tied.embedding.weight is tied.affine.weight
+        owner = free.embedding if scheme == "book" else free.affine
+        assert torch.equal(tied.affine.weight, owner.weight)
+
+
+def test_every_parameter_is_drawn():
+    for model in (seq2seq(layers=2, bidirectional=True), language_model(layers=2)):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(math.nan)
+        for scheme in ("book", "default"):
+            initialise(model, scheme, seed=0)
+            assert all(parameter.isfinite().all() for parameter in model.parameters())

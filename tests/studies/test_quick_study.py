@@ -1,0 +1,192 @@
+"""The quick study under a real `dvc repro`: what a newcomer sees first."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STUDY = "pipeline/quick/dvc.yaml"
+PARAMS = "pipeline/quick/params.yaml"
+PAIRS = ["baseline", "reversed", "peeky", "reversed-peeky", "attention"]
+CORPUS = ["rnnlm", "better-rnnlm"]
+
+
+def test_comparison_has_a_row_per_variant_and_metric(quick_study):
+    table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
+    assert list(table.columns) == [
+        "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std",
+    ]  # fmt: skip
+    pairs = {f"{s}_{m}" for s in ("valid", "test") for m in ("exact_match", "character_accuracy")}
+    corpus = {"valid_perplexity", "test_perplexity"}
+    found = table.groupby("variant")["metric"].agg(set).to_dict()
+    assert found == dict.fromkeys(PAIRS, pairs) | dict.fromkeys(CORPUS, corpus)
+    assert set(table["seeds"]) == {2}
+    assert table.loc[table["metric"].isin(pairs), "mean"].between(0, 1).all()
+
+
+def test_models_learn_even_at_toy_size(quick_study):
+    table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
+    mean = table.set_index(["variant", "metric"])["mean"]
+    assert mean["reversed-peeky", "test_exact_match"] > mean["baseline", "test_exact_match"]
+    facts = json.loads((quick_study.folder / "data/quick/prepared/grammar/facts.json").read_text())
+    floor = facts["perplexity_floor"]["test"]
+    assert floor < mean["rnnlm", "test_perplexity"] < 1.2 * floor
+
+
+def test_means_are_those_of_the_seeds_and_of_dvc_metrics(quick_study):
+    table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
+    shown = json.loads(quick_study.run("dvc", "metrics", "show", STUDY, "--json", "-q"))
+    assert shown is not None
+    for variant in PAIRS + CORPUS:
+        folder = quick_study.folder / "reports/quick"
+        scores = pd.read_csv(folder / "evaluation" / variant / "scores.csv")
+        metrics = json.loads((folder / "metrics" / f"{variant}.json").read_text())
+        rows = table[table["variant"] == variant].set_index("metric")
+        for metric, values in scores.groupby("metric")["value"]:
+            assert np.isclose(rows.loc[metric, "mean"], values.mean(), rtol=1e-5)
+            assert np.isclose(rows.loc[metric, "std"], values.std(), rtol=1e-4, atol=1e-9)
+            assert np.isclose(metrics[metric], values.mean(), rtol=1e-5)
+
+
+def test_evaluation_repeats_the_last_epoch_of_the_history(quick_study):
+    for variant, metric in [("peeky", "valid_exact_match"), ("rnnlm", "valid_perplexity")]:
+        scores = pd.read_csv(
+            quick_study.folder / f"reports/quick/evaluation/{variant}/scores.csv"
+        ).set_index(["seed", "metric"])["value"]
+        for seed in (0, 1):
+            history = pd.read_csv(
+                quick_study.folder / f"data/quick/models/{variant}/seed-{seed}/history.csv"
+            )
+            assert np.isclose(history[metric].iloc[-1], scores[seed, metric], rtol=1e-5)
+
+
+def test_samples_show_question_truth_and_answer(quick_study):
+    text = (quick_study.folder / "reports/quick/evaluation/peeky/samples.txt").read_text()
+    first = text.split("---\n")[0].splitlines()
+    question, truth, answer = first
+    a, b = question.removeprefix("Q ").split("+")
+    assert truth == f"T {int(a) + int(b)}"
+    assert (answer[0] == "☑") == (answer[2:] == truth[2:])
+
+
+def test_language_models_write_sentences(quick_study):
+    text = (quick_study.folder / "reports/quick/generated/rnnlm.txt").read_text()
+    assert text.count("=== you\nyou ") == 2
+    assert ".\n" in text
+    assert "<eos>" not in text
+
+
+def test_every_run_is_in_mlflow(quick_study):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{quick_study.folder}/mlflow.db")
+    for task, variants in {"addition": PAIRS, "grammar": CORPUS}.items():
+        experiment = client.get_experiment_by_name(f"quick-{task}")
+        runs = client.search_runs([experiment.experiment_id])
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        parents = {r.info.run_id: r for r in runs if "mlflow.parentRunId" not in r.data.tags}
+        assert {r.data.tags["variant"] for r in parents.values()} == set(variants)
+        children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+        assert len(children) == 2 * len(variants)
+        for run in children:
+            variant, seed = run.data.tags["variant"], run.data.tags["seed"]
+            assert run.data.tags["git.dirty"] == "false"
+            assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+            assert parents[run.data.tags["mlflow.parentRunId"]].data.tags["variant"] == variant
+            history = pd.read_csv(
+                quick_study.folder / f"data/quick/models/{variant}/seed-{seed}/history.csv"
+            )
+            points = client.get_metric_history(run.info.run_id, "train_loss")
+            assert [p.value for p in points] == pytest.approx(history["train_loss"].tolist())
+            names = {a.path for a in client.list_artifacts(run.info.run_id)}
+            assert {"run.json", "history.csv", "facts.json"} <= names
+        table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
+        for parent in parents.values():
+            rows = table[table["variant"] == parent.data.tags["variant"]]
+            for metric, mean in zip(rows["metric"], rows["mean"], strict=True):
+                assert parent.data.metrics[metric] == pytest.approx(mean, rel=1e-5)
+
+
+def test_ask_and_complete_answer(quick_study):
+    answer = quick_study.run("unroll", "--study", "quick", "ask", "7+5").strip()
+    assert answer.isdigit()
+    named = quick_study.run("unroll", "--study", "quick", "ask", "7+5", "--variant", "baseline")
+    assert named.strip().isdigit()
+    text = quick_study.run("unroll", "--study", "quick", "complete", "the teacher", "--length", "5")
+    assert text.startswith("the teacher ")
+    error = quick_study.run("unroll", "--study", "quick", "complete", "the zebra", fails=True)
+    assert "'zebra'" in error
+    assert "Traceback" not in error
+    error = quick_study.run("unroll", "--study", "quick", "ask", "7x5", fails=True)
+    assert "'x'" in error
+
+
+def test_second_repro_does_nothing(quick_study):
+    lock = (quick_study.folder / "pipeline/quick/dvc.lock").read_bytes()
+    assert "up to date" in quick_study.run("dvc", "repro", STUDY)
+    assert (quick_study.folder / "pipeline/quick/dvc.lock").read_bytes() == lock
+
+
+def test_training_again_gives_the_same_bits(quick_study):
+    def weights():
+        folder = quick_study.folder / "data/quick/models"
+        return {
+            name: (folder / name / "seed-1/weights.safetensors").read_bytes()
+            for name in ("attention", "better-rnnlm")
+        }
+
+    before = weights()
+    for variant in before:
+        quick_study.run("unroll", "--study", "quick", "train", variant)
+    assert weights() == before
+
+
+def test_an_edit_retrains_its_variant_alone_and_going_back_restores_it(quick_study):
+    table = quick_study.folder / "reports/quick/comparison.csv"
+    original = table.read_bytes()
+    old, new = "  peeky:\n    task: addition\n", "  peeky:\n    task: addition\n    bridge: state\n"
+    quick_study.edit(PARAMS, old, new)
+    assert "bridge" in quick_study.run("dvc", "params", "diff")
+    output = quick_study.run("dvc", "repro", STUDY)
+    assert _stages(output, "train") == ["train@peeky"]
+    assert _stages(output, "evaluate") == ["evaluate@peeky"]
+    assert table.read_bytes() != original
+    quick_study.edit(PARAMS, new, old)
+    output = quick_study.run("dvc", "repro", STUDY)
+    assert "train@peeky' is cached" in output
+    assert _stages(output, "train") == []
+    assert table.read_bytes() == original
+
+
+def test_dvc_shows_plots_of_all_variants(quick_study):
+    quick_study.run("dvc", "plots", "show", "-o", "plots")
+    page = (quick_study.folder / "plots/index.html").read_text()
+    assert all(f'"variant": "{variant}"' in page for variant in PAIRS + CORPUS)
+    shutil.rmtree(quick_study.folder / "plots")
+
+
+def test_an_experiment_of_dvc_leaves_metrics_and_runs(quick_study):
+    quick_study.run("git", "add", "--all")
+    quick_study.run("git", "commit", "--quiet", "--message", "results")
+    quick_study.run(
+        "dvc", "exp", "run", STUDY, "-S", f"{PARAMS}:variants.reversed.hidden_size=8"
+    )  # fmt: skip
+    shown = quick_study.run("dvc", "exp", "show", "--csv")
+    experiments = pd.read_csv(io.StringIO(shown))
+    assert (experiments["typ"] == "branch_base").any() or len(experiments) > 2
+    table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
+    sizes = table[table["metric"] == "test_exact_match"].set_index("variant")["parameters"]
+    assert sizes["reversed"] < sizes["baseline"]
+    quick_study.run("git", "checkout", "--quiet", ".")
+    quick_study.run("dvc", "checkout", "--quiet")
+
+
+def _stages(output: str, name: str) -> list[str]:
+    prefix = f"Running stage '{STUDY}:{name}"
+    lines = [line for line in output.splitlines() if line.startswith(prefix)]
+    return [line.split(":")[1].rstrip("'") for line in lines]

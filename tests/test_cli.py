@@ -1,0 +1,364 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from unroll.cli import main
+
+PARAMS = """\
+compute:
+  device: cpu
+  precision: float32
+  workers: 1
+tasks:
+  addition:
+    data:
+      kind: addition
+      source: generated
+      max_digits: 1
+      train: 20
+      valid: 5
+      test: 5
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+  prose:
+    data:
+      kind: text
+      source: texts
+    defaults:
+      seeds: [0]
+      embedding_size: 8
+      hidden_size: 8
+      epochs: 1
+      batch_size: 2
+      time_steps: 5
+      optimizer: sgd
+      learning_rate: 1.0
+variants:
+  plain:
+    task: addition
+  peeky:
+    task: addition
+    decoder: peeky
+  writer:
+    task: prose
+generate:
+  prompts: [you]
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder with the study `root` and the study `toy`, which is the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UNROLL_STUDY", raising=False)
+    write_params(PARAMS)
+    toy = tmp_path / "pipeline" / "toy"
+    toy.mkdir(parents=True)
+    (toy / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    return tmp_path
+
+
+def write_params(text):
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments, prog_name="unroll")
+
+
+def works(*arguments):
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def fails(exit_code, *arguments):
+    """Run a command that ends with one message, no traceback, and touches no file."""
+    before = contents(Path())
+    result = run(*arguments)
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == exit_code
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("error: ") == 1
+    assert "Traceback" not in result.output
+    assert contents(Path()) == before
+    return result.stderr.removeprefix("error: ").removesuffix("\n")
+
+
+def in_process(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+COMMANDS = ["ask", "complete", "evaluate", "generate", "prepare", "report", "train"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands_without_a_project(tmp_path, monkeypatch, option):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    lines = works(option).split("Commands:\n")[1].splitlines()
+    assert set(COMMANDS) <= {line.split()[0] for line in lines}
+    assert all(len(line.split()) > 3 for line in lines), "every command says what it does"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_an_example(command):
+    text = works(command, "--help")
+    assert text.startswith(f"Usage: unroll {command} ")
+    assert f"  unroll {command}" in text.split("Example")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_imports_no_heavy_module(arguments):
+    program = (
+        "import sys\n"
+        "from unroll.cli import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = ('torch', 'mlflow', 'pandas', 'matplotlib', 'dvc')\n"
+        "print('heavy:', [name for name in heavy if name in sys.modules])\n"
+    )
+    done = in_process(program, *arguments)
+    assert done.stdout.startswith("Usage: ")
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_error_in_a_process_of_its_own_is_one_line_and_the_exit_code():
+    done = in_process("from unroll.cli import main; main()", "train", "peaky")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: params.yaml has no variant 'peaky' (did you mean peeky?); "
+        "it has plain, peeky, writer\n"
+    )
+
+
+def test_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert works("--version") == f"unroll, version {version('unroll')}\n"
+
+
+def test_unknown_command_is_a_usage_error():
+    result = run("trian")
+    assert result.exit_code == 2
+    assert "No such command 'trian'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["complete", "you", "--samples", "0"],
+        ["complete", "you", "--temperature", "-1"],
+        ["complete", "you", "--top-p", "0"],
+        ["complete", "you", "--top-k", "many"],
+    ],
+)
+def test_option_out_of_range_is_named(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments[2]}'" in result.stderr
+    assert contents(Path()).keys() == {Path("params.yaml"), Path("pipeline/toy/params.yaml")}
+
+
+@pytest.mark.parametrize("command", [["prepare", "addition"], ["train", "plain"], ["report"]])
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            "    decoder: peeky",
+            "    decodr: peeky",
+            "variants.peeky.decodr: unknown key (did you mean decoder?)",
+        ),
+        (
+            "      max_digits: 1",
+            "      max_digits: one",
+            "tasks.addition.data.max_digits: input should be a valid integer, not 'one'",
+        ),
+    ],
+    ids=["misspelt key", "wrong type"],
+)
+def test_fault_in_the_params_file_is_named_with_its_place(command, old, new, fault):
+    assert PARAMS.count(old) == 1
+    write_params(PARAMS.replace(old, new))
+    assert fails(2, *command) == f"params.yaml cannot be used:\n  {fault}"
+
+
+def test_missing_params_file_is_named_with_the_way_out():
+    Path("params.yaml").unlink()
+    assert fails(2, "train", "plain").startswith(
+        "params.yaml does not exist. Run unroll in the project's root folder"
+    )
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_unknown_variant_is_answered_with_the_nearest(command):
+    assert fails(2, command, "peaky") == (
+        "params.yaml has no variant 'peaky' (did you mean peeky?); it has plain, peeky, writer"
+    )
+
+
+def test_unknown_task_is_answered_with_the_nearest():
+    assert fails(2, "prepare", "addtion") == (
+        "params.yaml has no task 'addtion' (did you mean addition?); it has addition, prose"
+    )
+    assert fails(2, "ask", "1+1", "--task", "addtion").startswith(
+        "params.yaml has no task 'addtion'"
+    )
+
+
+def test_unknown_study_is_named_with_the_file_that_it_lacks():
+    message = fails(2, "--study", "tiny", "train", "plain")
+    assert message.startswith("pipeline/tiny/params.yaml does not exist.")
+
+
+def test_unknown_thing_in_a_study_is_looked_for_in_the_params_file_of_the_study():
+    message = fails(2, "--study", "toy", "train", "plian")
+    assert message.startswith("pipeline/toy/params.yaml has no variant 'plian'")
+
+
+def test_prepare_writes_the_data_and_tells_what_they_are():
+    text = works("prepare", "addition")
+    assert text == "data/prepared/addition: train 20, valid 5, test 5 pairs; 13 symbols\n"
+    assert Path("data/prepared/addition/manifest.json").is_file()
+
+
+def test_study_is_chosen_by_option_or_environment(monkeypatch):
+    assert works("--study", "toy", "prepare", "addition").startswith("data/toy/prepared/addition: ")
+    first = contents(Path("data/toy"))
+    monkeypatch.setenv("UNROLL_STUDY", "toy")
+    works("prepare", "addition")
+    assert contents(Path("data")) == first
+
+
+def test_failed_prepare_leaves_the_earlier_data(project):
+    texts = project / "texts"
+    texts.mkdir()
+    for split in ("train", "valid", "test"):
+        (texts / f"{split}.txt").write_text("a b\n")
+    assert works("prepare", "prose").startswith("data/prepared/prose: train 3, valid 3, test 3 tok")
+    (texts / "train.txt").write_text("a b\n\n")
+    assert fails(1, "prepare", "prose").startswith("texts/train.txt, line 2: empty")
+
+
+def test_more_questions_than_there_are_is_an_error_in_the_params():
+    write_params(PARAMS.replace("      train: 20", "      train: 200"))
+    assert fails(2, "prepare", "addition").startswith("210 different questions are asked for")
+
+
+def test_train_without_prepared_data_tells_what_to_run():
+    assert fails(1, "train", "plain") == (
+        "data/prepared/addition does not exist; run: dvc repro prepare@addition"
+    )
+    assert fails(1, "--study", "toy", "train", "plain") == (
+        "data/toy/prepared/addition does not exist; "
+        "run: dvc repro pipeline/toy/dvc.yaml:prepare@addition"
+    )
+
+
+def test_evaluate_without_prepared_data_tells_what_to_run():
+    message = fails(1, "evaluate", "plain")
+    assert message.startswith("data/prepared/addition ")
+    assert message.endswith("run: dvc repro prepare@addition")
+
+
+def test_evaluate_without_a_model_tells_what_to_run():
+    works("prepare", "addition")
+    assert fails(1, "evaluate", "plain") == (
+        "data/models/plain holds no trained model; run: dvc repro train@plain"
+    )
+
+
+def test_evaluate_with_corrupted_data_names_the_file():
+    works("prepare", "addition")
+    flip_a_byte(Path("data/prepared/addition/arrays.safetensors"))
+    message = fails(1, "evaluate", "plain")
+    assert message.startswith("data/prepared/addition/arrays.safetensors is damaged")
+    assert message.endswith("run: dvc repro prepare@addition")
+
+
+def test_train_with_corrupted_data_names_the_file_and_leaves_the_earlier_model():
+    works("prepare", "addition")
+    flip_a_byte(Path("data/prepared/addition/arrays.safetensors"))
+    earlier = Path("data/models/plain/seed-0/weights.safetensors")
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"the work of days")
+    before = contents(Path())
+    result = run("train", "plain")
+    assert result.exit_code == 1
+    assert (
+        "error: plain, seed 0: data/prepared/addition/arrays.safetensors is damaged"
+        in result.stderr
+    )
+    assert result.stderr.endswith("run: dvc repro prepare@addition\n")
+    assert "Traceback" not in result.output
+    assert contents(Path()) == before
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("study", "remedy"),
+    [
+        ([], "First run: dvc repro train@{variant} "),
+        (["--study", "toy"], "First run: dvc repro pipeline/toy/dvc.yaml:train@{variant} "),
+    ],
+    ids=["root", "toy"],
+)
+@pytest.mark.parametrize(
+    ("command", "names", "variant"),
+    [
+        (["ask", "1+1"], "plain or peeky", "plain"),
+        (["ask", "1+1", "--variant", "peeky"], "peeky", "peeky"),
+        (["complete", "you"], "writer", "writer"),
+    ],
+    ids=["ask", "ask a variant", "complete"],
+)
+def test_asking_without_a_model_tells_what_to_run(study, remedy, command, names, variant):
+    message = fails(1, *study, *command)
+    assert message.startswith(f"no trained model of {names} yet. ")
+    assert remedy.format(variant=variant) in message
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ["ask", "1+1", "--variant", "writer"],
+            "writer cannot do this; choose one of plain, peeky",
+        ),
+        (["complete", "you", "--variant", "plain"], "plain cannot do this; choose one of writer"),
+        (["ask", "1+1", "--variant", "plian"], "params.yaml has no variant 'plian' (did you mean"),
+    ],
+)
+def test_variant_that_cannot_answer_is_refused_with_those_that_can(command, message):
+    assert fails(2, *command).startswith(message)
+
+
+def test_report_without_scores_tells_what_to_run():
+    message = fails(1, "report")
+    assert message.startswith("data/models/plain holds no trained model; ")
+    assert message.endswith("run: dvc repro train@plain")
+
+
+def test_generate_without_its_section_is_refused():
+    write_params(PARAMS.replace("generate:\n  prompts: [you]\n", ""))
+    assert fails(2, "generate") == "params.yaml has no section generate"

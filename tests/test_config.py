@@ -1,0 +1,372 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from unroll import config
+from unroll.config import CorpusOptions, PairsOptions
+from unroll.errors import UserError
+
+PROJECT = Path(__file__).parents[1]
+
+PARAMS = """\
+compute:
+  device: cpu
+  threads: 1
+tasks:
+  sums:
+    data:
+      kind: addition
+      max_digits: 1
+      train: 20
+      valid: 5
+      test: 5
+    defaults:
+      seeds: [0, 1]
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 2
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+  prose:
+    data:
+      kind: text
+      source: grammar
+    defaults:
+      seeds: [0]
+      embedding_size: 8
+      hidden_size: 8
+      epochs: 1
+      batch_size: 10
+      time_steps: 5
+      optimizer: sgd
+      learning_rate: 1
+variants:
+  plain:
+    task: sums
+  peeky:
+    task: sums
+    decoder: peeky
+    hidden_size: 10
+  writer:
+    task: prose
+generate:
+  prompts: [you]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(folder, text=PARAMS):
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return config.load()
+
+
+def changed(old, new):
+    assert PARAMS.count(old) == 1, f"{old!r} must stand once in PARAMS"
+    return PARAMS.replace(old, new)
+
+
+def test_variant_takes_defaults_of_its_task_and_lays_its_own_options_over_them(folder):
+    study = load(folder)
+    plain, peeky = study.variant("plain"), study.variant("peeky")
+    assert isinstance(plain, PairsOptions)
+    assert (plain.decoder, plain.hidden_size, plain.seeds) == ("plain", 6, [0, 1])
+    assert (peeky.decoder, peeky.hidden_size, peeky.seeds) == ("peeky", 10, [0, 1])
+    assert peeky.model_dump() == plain.model_dump() | {"decoder": "peeky", "hidden_size": 10}
+
+
+def test_options_not_named_anywhere_have_the_documented_defaults(folder):
+    plain = load(folder).variant("plain").model_dump()
+    assert {key: plain[key] for key in ("cell", "layers", "dropout", "init", "bridge")} == {
+        "cell": "lstm",
+        "layers": 1,
+        "dropout": 0.0,
+        "init": "book",
+        "bridge": "hidden",
+    }
+    assert plain["clip"] is None
+
+
+def test_kind_of_a_task_decides_which_options_a_variant_has(folder):
+    study = load(folder)
+    assert isinstance(study.variant("writer"), CorpusOptions)
+    assert list(study.variants_of("pairs")) == ["plain", "peeky"]
+    assert list(study.variants_of("corpus")) == ["writer"]
+    assert (study.task("sums").kind, study.task("prose").kind) == ("pairs", "corpus")
+
+
+def test_whole_number_is_taken_where_a_fraction_is_expected(folder):
+    assert load(folder).variant("writer").learning_rate == 1.0
+
+
+def test_compute_and_generate_may_be_left_out(folder):
+    text = changed("compute:\n  device: cpu\n  threads: 1\n", "")
+    study = load(folder, text.replace("generate:\n  prompts: [you]\n", ""))
+    assert (study.compute.device, study.compute.workers) == ("auto", "auto")
+    assert study.generate is None
+
+
+def test_options_cannot_be_changed_after_reading(folder):
+    with pytest.raises(ValidationError, match="frozen"):
+        load(folder).variant("plain").epochs = 3
+
+
+def test_resolved_options_can_be_read_back_from_a_run_record(folder):
+    for name, kind in (("peeky", "pairs"), ("writer", "corpus")):
+        options = load(folder).variant(name)
+        assert config.parse_variant(kind, options.model_dump()) == options
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "faults"),
+    [
+        pytest.param(
+            "    decoder: peeky\n",
+            "    decodr: peeky\n",
+            ["variants.peeky.decodr: unknown key (did you mean decoder?)"],
+            id="misspelt key of a variant",
+        ),
+        pytest.param(
+            "      batch_size: 10\n      optimizer: adam\n",
+            "      batch_size: 10\n      optimizer: adam\n      dropuot: 0.1\n",
+            ["tasks.sums.defaults.dropuot: unknown key (did you mean dropout?)"],
+            id="misspelt key of a task's defaults is named once",
+        ),
+        pytest.param(
+            "      max_digits: 1\n",
+            "      max_digit: 1\n",
+            ["tasks.sums.data.max_digit: unknown key (did you mean max_digits?)"],
+            id="misspelt key of a task's data",
+        ),
+        pytest.param(
+            "    data:\n      kind: text\n",
+            "    dta: 1\n    data:\n      kind: text\n",
+            ["tasks.prose.dta: unknown key (did you mean data?)"],
+            id="misspelt key of a task",
+        ),
+        pytest.param(
+            "compute:\n",
+            "compte:\n",
+            ["compte: unknown section (did you mean compute?)"],
+            id="misspelt section",
+        ),
+        pytest.param(
+            "      learning_rate: 0.01\n",
+            "",
+            ["variants.plain.learning_rate: missing", "variants.peeky.learning_rate: missing"],
+            id="missing key",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            '      epochs: "2"\n',
+            ["tasks.sums.defaults.epochs: input should be a valid integer, not '2'"],
+            id="text instead of a number",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epochs: true\n",
+            ["tasks.sums.defaults.epochs: input should be a valid integer, not True"],
+            id="truth value instead of a number",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epochs: 0\n",
+            ["tasks.sums.defaults.epochs: input should be greater than or equal to 1, not 0"],
+            id="number out of range",
+        ),
+        pytest.param(
+            "      learning_rate: 0.01\n",
+            "      learning_rate: .inf\n",
+            ["tasks.sums.defaults.learning_rate: input should be a finite number, not inf"],
+            id="endless number",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    decoder: peekie\n",
+            [
+                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
+                "not 'peekie' (did you mean peeky?)"
+            ],
+            id="unknown choice",
+        ),
+        pytest.param(
+            "      seeds: [0, 1]\n",
+            "      seeds: [0, -1]\n",
+            ["tasks.sums.defaults.seeds.1: input should be greater than or equal to 0, not -1"],
+            id="place within a list",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    seeds: [3, 3]\n",
+            ["variants.peeky.seeds: every seed may stand only once"],
+            id="seed twice",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: 9\n    bidirectional: true\n",
+            ["variants.peeky.hidden_size: must be even where bidirectional is true"],
+            id="two ways do not fit an odd size",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prose\n    hidden_size: 9\n    tie_weights: true\n",
+            ["variants.writer.embedding_size: must equal hidden_size where tie_weights is true"],
+            id="tied weights of different sizes",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prse\n",
+            ["variants.writer.task: there is no task 'prse' (did you mean prose?)"],
+            id="unknown task of a variant",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    epochs: 3\n",
+            ["variants.writer: expected options with their values, task among them"],
+            id="variant without task",
+        ),
+        pytest.param(
+            "      kind: addition\n",
+            "      kind: adition\n",
+            [
+                "tasks.sums.data.kind: expected one of addition, text, "
+                "not 'adition' (did you mean addition?)"
+            ],
+            id="unknown kind of data",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: []\n",
+            ["generate.prompts: list should have at least 1 item after validation, not 0, not []"],
+            id="nothing to continue",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    tie_weights: true\n",
+            ["variants.peeky.tie_weights: unknown key"],
+            id="option of the other kind",
+        ),
+    ],
+)
+def test_fault_is_named_with_its_place(folder, old, new, faults):
+    with pytest.raises(UserError) as caught:
+        load(folder, changed(old, new))
+    lines = ["params.yaml cannot be used:", *(f"  {fault}" for fault in faults)]
+    assert str(caught.value) == "\n".join(lines)
+    assert caught.value.exit_code == 2
+
+
+def test_all_faults_are_named_at_once(folder):
+    text = changed("  device: cpu\n", "  device: gpu\n").replace("epochs: 1\n", "epochs: -1\n")
+    with pytest.raises(UserError) as caught:
+        load(folder, text)
+    assert "  compute.device: " in str(caught.value)
+    assert "  tasks.prose.defaults.epochs: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"compute: [", r"(?s)params\.yaml is not valid YAML: .*line 1"),
+        (b"compute:\n  threads: 1\n  threads: 2\n", r"(?s)not valid YAML: .*threads"),
+        (b"compute: \xff\n", r"params\.yaml is not valid YAML: .*0xff"),
+        (b"", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
+        (b"- 1\n", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
+    ],
+    ids=["unclosed", "key twice", "not UTF-8", "empty", "a list"],
+)
+def test_file_that_is_no_params_file_is_refused(folder, content, message):
+    (folder / "params.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        config.load()
+
+
+@pytest.mark.parametrize("section", ["tasks", "variants"])
+@pytest.mark.parametrize("value", ["", " {}", " 3", " [a]"])
+def test_section_without_named_entries_is_refused(folder, section, value):
+    text = f"{section}:{value}\n" + {"tasks": "variants: {}\n", "variants": ""}[section]
+    with pytest.raises(UserError, match=f"{section}: expected a section with at least one named"):
+        load(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("study", "path"),
+    [("root", "params.yaml"), ("date", "pipeline/date/params.yaml")],
+)
+def test_missing_params_file_is_named_with_the_way_out(folder, study, path):
+    with pytest.raises(UserError) as caught:
+        config.load(study)
+    assert str(caught.value).startswith(f"{path} does not exist. Run unroll in the project's root")
+    assert "--study <study>" in str(caught.value)
+
+
+def test_unknown_variant_is_answered_with_the_nearest_and_all_there_are(folder):
+    with pytest.raises(UserError) as caught:
+        load(folder).variant("peaky")
+    assert str(caught.value) == (
+        "params.yaml has no variant 'peaky' (did you mean peeky?); it has plain, peeky, writer"
+    )
+
+
+def test_unknown_task_is_answered_with_all_there_are(folder):
+    with pytest.raises(UserError) as caught:
+        load(folder).task("translation")
+    assert str(caught.value) == "params.yaml has no task 'translation'; it has sums, prose"
+
+
+def test_files_of_the_root_study_lie_in_data_and_reports(folder):
+    study = load(folder)
+    assert study.params_file == Path("params.yaml")
+    assert study.prepared("sums") == Path("data/prepared/sums")
+    assert study.model("peeky") == Path("data/models/peeky")
+    assert study.metrics("peeky") == Path("reports/metrics/peeky.json")
+    assert study.remedy("train@peeky") == "run: dvc repro train@peeky"
+
+
+def test_files_of_another_study_lie_in_folders_of_its_name(folder):
+    (folder / "pipeline" / "toy").mkdir(parents=True)
+    (folder / "pipeline" / "toy" / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    study = config.load("toy")
+    assert study.params_file == Path("pipeline/toy/params.yaml")
+    assert study.prepared("sums") == Path("data/toy/prepared/sums")
+    assert study.scores("peeky") == Path("reports/toy/evaluation/peeky/scores.csv")
+    assert study.remedy("train@peeky") == "run: dvc repro pipeline/toy/dvc.yaml:train@peeky"
+
+
+def test_every_task_of_data_tasks_has_what_a_task_must_have():
+    import importlib
+
+    assert {"addition", "text"} <= set(config.task_names())
+    for name in config.task_names():
+        module = importlib.import_module(f"unroll.data.tasks.{name}")
+        assert module.KIND in config.KINDS
+        assert issubclass(module.Options, config.Options)
+        assert callable(module.prepare)
+
+
+@pytest.mark.parametrize("study", ["root", "quick"])
+def test_params_files_of_the_project_can_be_used(monkeypatch, study):
+    monkeypatch.chdir(PROJECT)
+    loaded = config.load(study)
+    assert {"baseline", "reversed", "peeky", "attention", "rnnlm"} <= set(loaded.variants)
+
+
+def test_root_study_has_the_settings_of_the_book(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    study = config.load()
+    baseline, rnnlm = study.variant("baseline"), study.variant("rnnlm")
+    assert (baseline.embedding_size, baseline.hidden_size) == (16, 128)
+    assert (baseline.batch_size, baseline.epochs, baseline.clip) == (128, 25, 5.0)
+    assert (baseline.optimizer, baseline.decoder, baseline.bridge) == ("adam", "plain", "hidden")
+    assert study.variant("reversed").model_dump() == baseline.model_dump() | {
+        "reverse_source": True
+    }
+    assert (rnnlm.embedding_size, rnnlm.hidden_size) == (100, 100)
+    assert (rnnlm.batch_size, rnnlm.epochs, rnnlm.clip) == (20, 4, 0.25)
+    assert (rnnlm.optimizer, rnnlm.learning_rate) == ("sgd", 20.0)

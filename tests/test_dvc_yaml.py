@@ -1,0 +1,124 @@
+"""The stages declare what they read: code, data and params, and nothing else matters."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from unroll import config
+
+ROOT = Path(__file__).parents[1]
+STUDIES = {"root": ROOT / "dvc.yaml", "quick": ROOT / "pipeline/quick/dvc.yaml"}
+
+# What a stage imports although it cannot change what the stage writes.
+WITHOUT_EFFECT = {
+    "prepare": set(),
+    "train": {"tracking", "training/progress.py", "training/workers.py", "stages/train.py"},
+    "evaluate": {"tracking", "reporting", "training", "stages/train.py", "seeds.py"},
+    "generate": {"data/prepared.py"},
+    "report": {"data", "models"},  # how records are read; nothing is computed with them
+}
+
+MODULES = """
+import json, sys
+import unroll.stages.{stage}
+print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.startswith("unroll.")]))
+"""
+
+
+def stages(study: str) -> dict:
+    return YAML(typ="safe").load(STUDIES[study].read_text())["stages"]
+
+
+def body(stage: dict) -> dict:
+    return stage.get("do", stage)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate", "generate", "report"])
+def test_code_that_a_stage_imports_is_declared(stage):
+    command = [sys.executable, "-c", MODULES.format(stage=stage)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    folder = ROOT / "src/unroll"
+    imported = {Path(file).relative_to(folder).as_posix() for file in json.loads(printed)}
+    declared = {d.removeprefix("src/unroll/") for d in body(stages("root")[stage])["deps"]}
+    allowed = declared | WITHOUT_EFFECT[stage] | {"errors.py"}
+    unknown = {
+        name
+        for name in imported
+        if not name.endswith("__init__.py")
+        and not any(name == a or name.startswith(f"{a}/") for a in allowed)
+    }
+    assert not unknown
+
+
+def test_declared_files_exist():
+    for study in STUDIES:
+        for stage in stages(study).values():
+            for dependency in body(stage)["deps"]:
+                if dependency.startswith("src/"):
+                    assert (ROOT / dependency).exists(), dependency
+
+
+def test_both_studies_have_the_same_stages():
+    def shape(study: str) -> str:
+        text = json.dumps({name: body(s) for name, s in stages(study).items()})
+        for quick, root in [
+            ("data/quick/", "data/"),
+            ("reports/quick/", "reports/"),
+            ("unroll --study quick", "unroll"),
+        ]:
+            text = text.replace(quick, root)
+        return text
+
+    quick, root = json.loads(shape("quick")), json.loads(shape("root"))
+    for name, stage in root.items():
+        assert quick[name].pop("wdir") == "../.."
+        [(file, keys)] = quick[name].pop("params")[0].items()
+        assert file == "pipeline/quick/params.yaml"
+        assert keys == stage.pop("params")
+        assert quick[name] == stage
+
+
+def test_options_do_not_depend_on_sections_that_train_does_not_declare(tmp_path, monkeypatch):
+    yaml = YAML(typ="safe")
+    raw = yaml.load((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+
+    def variant(params: dict) -> config.VariantOptions:
+        yaml.dump(params, Path("params.yaml"))
+        return config.load().variant("peeky")
+
+    whole = variant(raw)
+    raw["variants"] = {"peeky": raw["variants"]["peeky"]}
+    raw["tasks"] = {"addition": raw["tasks"]["addition"]}
+    raw["tasks"]["addition"]["data"]["seed"] = 7
+    del raw["generate"]
+    assert variant(raw) == whole
+
+
+def test_every_option_of_params_yaml_has_a_comment_somewhere():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    keys = {}
+    for line in lines:
+        if ":" in line and not line.lstrip().startswith("#"):
+            key = line.split(":")[0].strip()
+            keys[key] = keys.get(key, False) or "#" in line
+    sections = {"compute", "tasks", "variants", "generate", "data", "defaults"}
+    names = {"addition", "ptb", *config_variants(lines)}
+    self_evident = {"task", "epochs", "kind", "prompts"}
+    assert {k for k, has in keys.items() if not has} <= sections | names | self_evident
+
+
+def config_variants(lines: list[str]) -> set[str]:
+    section = lines[lines.index("variants:") + 1 :]
+    return {line.strip(" :") for line in section if line.startswith("  ") and line[2] != " "}
+
+
+def test_every_option_stands_in_params_yaml():
+    text = (ROOT / "params.yaml").read_text()
+    for model in (config.Compute, config.PairsOptions, config.CorpusOptions, config.Generate):
+        for key in model.model_fields:
+            assert f"{key}:" in text, key

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from unroll.config import Compute
+from unroll.errors import UserError
+from unroll.training.machine import Machine, choose
+
+THERE = {
+    "cuda": torch.cuda.is_available(),
+    "mps": torch.backends.mps.is_available(),
+    "cpu": True,
+}
+
+
+def test_auto_takes_the_first_device_that_is_there():
+    assert choose(Compute()).device == next(name for name, found in THERE.items() if found)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(device):
+    if THERE[device]:
+        pytest.skip(f"there is {device}")
+    with pytest.raises(UserError, match=rf"compute\.device: {device} is not available .*cpu.*auto"):
+        choose(Compute(device=device))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_is_named_is_taken(precision):
+    machine = choose(Compute(device="cpu", precision=precision, threads=3))
+    assert machine == Machine("cpu", precision, 3)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="asks Linux for the processor")
+def test_auto_takes_bfloat16_where_the_processor_has_units_for_it():
+    known = Path("/proc/cpuinfo").read_text()
+    expected = "bfloat16" if "avx512_bf16" in known or "amx_tile" in known else "float32"
+    assert choose(Compute(device="cpu")).precision == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_autocast_computes_in_the_precision(precision):
+    x = torch.ones(2, 2)
+    with Machine("cpu", precision, 1).autocast():
+        assert (x @ x).dtype == getattr(torch, precision)
+    assert (x @ x).dtype == torch.float32
+
+
+def test_a_process_is_prepared_with_threads_and_deterministic_algorithms():
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        Machine("cpu", "float32", threads=2).prepare_process()
+        assert torch.get_num_threads() == 2
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+def test_facts_tell_what_computed():
+    facts = Machine("cpu", "bfloat16", 3).facts()
+    assert {k: facts[k] for k in ("device", "precision", "threads", "torch")} == {
+        "device": "cpu",
+        "precision": "bfloat16",
+        "threads": 3,
+        "torch": torch.__version__,
+    }
+    assert facts["device_name"]

@@ -1,0 +1,165 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.toys import CPU, pairs_options, save_toy_pairs
+from unroll.config import Compute
+from unroll.errors import DataError
+from unroll.training.loop import Epoch, Step
+from unroll.training.run import Job, run
+from unroll.training.workers import Done, run_all, worker_count
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    return save_toy_pairs(tmp_path / "prepared")
+
+
+def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
+    changes = {"dropout": 0.2, "optimizer": "adam", **changes}
+    options = pairs_options(seeds=[seed], **changes)
+    remedy = "run: dvc repro prepare@toy"
+    return Job("toy", "tiny", seed, "pairs", options, CPU, prepared, target, remedy)
+
+
+ENDLESS = {"epochs": 1_000_000}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, prepared):
+    strict = torch.are_deterministic_algorithms_enabled()
+    messages: dict[int, list[Step | Epoch]] = {1: [], 2: []}
+    for seed in messages:
+        run(job(seed, prepared, tmp_path / "alone" / f"seed-{seed}"), messages[seed].append)
+    torch.use_deterministic_algorithms(strict)
+    jobs = [job(seed, prepared, tmp_path / "beside" / f"seed-{seed}") for seed in (1, 2)]
+    heard: dict[int, list[Step | Epoch | Done]] = {1: [], 2: []}
+    run_all(jobs, 2, [lambda job, message: heard[job.seed].append(message)])
+    for seed in (1, 2):
+        alone = files(tmp_path / "alone" / f"seed-{seed}")
+        assert len(alone) == 6
+        assert files(tmp_path / "beside" / f"seed-{seed}") == alone
+        epochs = [message for message in heard[seed] if isinstance(message, Epoch)]
+        assert [e.metrics for e in epochs] == [
+            e.metrics for e in messages[seed] if isinstance(e, Epoch)
+        ]
+        assert heard[seed][-1] == Done()
+    assert files(tmp_path / "alone" / "seed-1") != files(tmp_path / "alone" / "seed-2")
+
+
+@pytest.mark.slow
+def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prepared):
+    damaged = save_toy_pairs(tmp_path / "damaged")
+    (damaged / "arrays.safetensors").write_bytes(b"rubbish")
+    jobs = [
+        job(3, prepared, tmp_path / "models" / "seed-3", **ENDLESS),
+        job(4, damaged, tmp_path / "models" / "seed-4"),
+    ]
+    with pytest.raises(DataError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
+        run_all(jobs, 2, [])
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_worker_that_dies_names_variant_and_seed(tmp_path, prepared):
+    (tmp_path / "file").write_text("in the way of a folder")
+    with pytest.raises(DataError, match=r"tiny, seed 5: the worker died \(exit code 1\)"):
+        run_all([job(5, prepared, tmp_path / "file" / "seed-5")], 1, [])
+
+
+def test_a_killed_worker_names_the_signal(tmp_path, prepared):
+    def kill(job: Job, message: Step | Epoch | Done) -> None:
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGKILL)
+
+    with pytest.raises(DataError, match=r"tiny, seed 6: .*\(signal SIGKILL; was there enough mem"):
+        run_all([job(6, prepared, tmp_path / "seed-6", **ENDLESS)], 1, [kill])
+    assert not (tmp_path / "seed-6").exists()
+
+
+def test_workers_end_with_a_listener_that_fails(tmp_path, prepared):
+    def interrupt(job: Job, message: Step | Epoch | Done) -> None:
+        assert len(multiprocessing.active_children()) == 1
+        raise KeyboardInterrupt
+
+    jobs = [job(seed, prepared, tmp_path / f"seed-{seed}", **ENDLESS) for seed in (7, 8)]
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, 1, [interrupt])
+
+
+PARENT = """
+import multiprocessing
+from pathlib import Path
+from test_workers import ENDLESS, job
+from unroll.training.workers import run_all
+
+def tell(job, message):
+    print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+
+if __name__ == "__main__":
+    run_all([job(9, Path("prepared"), Path("seed-9"), **ENDLESS)], 1, [tell])
+"""
+
+
+def running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")")[1].split()[0] != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
+    (tmp_path / "parent.py").write_text(PARENT)
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([str(tests), str(tests / "training")])
+    parent = subprocess.Popen(
+        [sys.executable, "parent.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with parent:
+        worker = int(parent.stdout.readline())
+        assert running(worker)
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(worker)
+
+
+@pytest.mark.parametrize(
+    ("compute", "runs", "expected"),
+    [
+        ({"workers": 3}, 5, 3),
+        ({"workers": 3}, 2, 2),
+        ({}, 1, 1),
+        ({"threads": 10_000}, 4, 1),
+    ],
+)
+def test_as_many_runs_go_side_by_side_as_are_asked_for_or_fit(compute, runs, expected):
+    assert worker_count(Compute(**compute), runs) == expected
+
+
+def test_auto_fills_the_cores():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert worker_count(Compute(), 10_000) == cores
+    assert worker_count(Compute(threads=2), 10_000) == max(1, cores // 2)
