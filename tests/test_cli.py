@@ -2,10 +2,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from unroll import config
 from unroll.cli import main
+from unroll.data.vocabulary import Vocabulary
+from unroll.models.build import build
+from unroll.models.initialise import initialise
+from unroll.record import Record, write_record
 
 PARAMS = """\
 compute:
@@ -67,6 +73,17 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def writer():
+    """A model of the variant writer, which knows three words."""
+    options, vocabulary = config.load().variant("writer"), Vocabulary(("<eos>", "you", "the", "a"))
+    model = build(options, vocabulary)
+    initialise(model, options.init, seed=0)
+    history = pd.DataFrame({"epoch": [1], "valid_perplexity": [4.0]})
+    record = Record("root", "writer", 0, "corpus", options, "", {}, vocabulary, history, {})
+    write_record(Path("data/models/writer/seed-0"), record, model)
+
+
 def write_params(text):
     Path("params.yaml").write_text(text, encoding="utf-8")
 
@@ -117,7 +134,8 @@ def test_help_lists_the_commands_without_a_project(tmp_path, monkeypatch, option
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_shows_an_example(command):
+def test_help_of_a_command_shows_an_example_without_a_project(command):
+    Path("params.yaml").unlink()
     text = works(command, "--help")
     assert text.startswith(f"Usage: unroll {command} ")
     assert f"  unroll {command}" in text.split("Example")[1]
@@ -318,8 +336,8 @@ def flip_a_byte(path):
 @pytest.mark.parametrize(
     ("study", "remedy"),
     [
-        ([], "First run: dvc repro train@{variant} "),
-        (["--study", "toy"], "First run: dvc repro pipeline/toy/dvc.yaml:train@{variant} "),
+        ([], "; run: dvc repro train@{variant} (this model alone), or make repro (the whole study)"),
+        (["--study", "toy"], "; run: dvc repro pipeline/toy/dvc.yaml:train@{variant} (this model alone), or make toy (the whole study)"),
     ],
     ids=["root", "toy"],
 )
@@ -333,9 +351,54 @@ def flip_a_byte(path):
     ids=["ask", "ask a variant", "complete"],
 )
 def test_asking_without_a_model_tells_what_to_run(study, remedy, command, names, variant):
-    message = fails(1, *study, *command)
-    assert message.startswith(f"no trained model of {names} yet. ")
-    assert remedy.format(variant=variant) in message
+    assert fails(1, *study, *command) == (
+        f"no trained model of {names} yet" + remedy.format(variant=variant)
+    )
+
+
+def test_question_is_of_the_first_such_task_where_none_is_named():
+    write_params(PARAMS.replace("addition:", "sums:").replace("task: addition", "task: sums"))
+    assert fails(1, "ask", "1+1").startswith("no trained model of plain or peeky yet; ")
+
+
+@pytest.mark.parametrize(
+    ("kept", "command"),
+    [("plain", ["complete", "you"]), ("writer", ["ask", "1+1"])],
+    ids=["complete", "ask"],
+)
+def test_study_without_a_variant_that_can_answer_is_refused(kept, command):
+    task = {"plain": "addition", "writer": "prose"}[kept]
+    write_params(PARAMS.split("variants:")[0] + f"variants:\n  {kept}:\n    task: {task}\n")
+    assert fails(2, *command) == "params.yaml has no variant that can do this"
+
+
+def test_task_that_has_no_questions_cannot_be_asked():
+    message = fails(2, "ask", "1+1", "--task", "prose")
+    assert message == "params.yaml has no variant that can do this"
+
+
+def words(text):
+    return set(text.replace(".", "").split())
+
+
+def test_skipped_words_are_not_written(writer):
+    command = ["complete", "you", "--length", "50"]
+    assert words(works(*command)) == {"you", "the", "a"}
+    assert words(works(*command, "--skip", "the")) == {"you", "a"}
+    assert words(works(*command, "--skip", "the", "--skip", "a")) == {"you"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("temperature", "nan", "input should be a finite number, not nan"),
+        ("temperature", "inf", "input should be a finite number, not inf"),
+        ("top_p", "nan", "input should be greater than 0, not nan"),
+    ],
+)
+def test_value_that_is_no_number_is_refused(writer, option, value, fault):
+    message = fails(2, "complete", "you", f"--{option.replace('_', '-')}", value)
+    assert message == f"generate.{option}: {fault}"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
         pytest.param(
             "compute:\n",
             "compte:\n",
-            ["compte: unknown section (did you mean compute?)"],
+            ["compte: unknown key (did you mean compute?)"],
             id="misspelt section",
         ),
         pytest.param(
@@ -161,6 +161,21 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
             "",
             ["variants.plain.learning_rate: missing", "variants.peeky.learning_rate: missing"],
             id="missing key",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epoch: 2\n",
+            ["tasks.sums.defaults.epoch: unknown key (did you mean epochs?)"],
+            id="misspelt required key is not also missing",
+        ),
+        pytest.param(
+            "  threads: 1\n",
+            "  threads: 1\n  workers: atuo\n",
+            [
+                "compute.workers: input should be 'auto', or input should be a valid integer, "
+                "not 'atuo'"
+            ],
+            id="value of several types is named once",
         ),
         pytest.param(
             "      epochs: 2\n",
@@ -227,6 +242,12 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
         ),
         pytest.param(
             "    task: prose\n",
+            "    task: [ptb]\n",
+            ["variants.writer.task: there is no task ['ptb']"],
+            id="list in place of a task",
+        ),
+        pytest.param(
+            "    task: prose\n",
             "    epochs: 3\n",
             ["variants.writer: expected options with their values, task among them"],
             id="variant without task",
@@ -275,11 +296,12 @@ def test_all_faults_are_named_at_once(folder):
     [
         (b"compute: [", r"(?s)params\.yaml is not valid YAML: .*line 1"),
         (b"compute:\n  threads: 1\n  threads: 2\n", r"(?s)not valid YAML: .*threads"),
-        (b"compute: \xff\n", r"params\.yaml is not valid YAML: .*0xff"),
+        (b"compute: \xff\n", r"params\.yaml is not valid YAML: .*00ff"),
+        (b"compute: 2024-13-45\n", r"params\.yaml cannot be read: month must be in 1\.\.12"),
         (b"", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
         (b"- 1\n", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
     ],
-    ids=["unclosed", "key twice", "not UTF-8", "empty", "a list"],
+    ids=["unclosed", "key twice", "not UTF-8", "no such date", "empty", "a list"],
 )
 def test_file_that_is_no_params_file_is_refused(folder, content, message):
     (folder / "params.yaml").write_bytes(content)
@@ -293,6 +315,21 @@ def test_section_without_named_entries_is_refused(folder, section, value):
     text = f"{section}:{value}\n" + {"tasks": "variants: {}\n", "variants": ""}[section]
     with pytest.raises(UserError, match=f"{section}: expected a section with at least one named"):
         load(folder, text)
+
+
+@pytest.mark.parametrize(("section", "entry"), [("tasks", "prose"), ("variants", "writer")])
+@pytest.mark.parametrize("name", ["../../evil", "..", ".hidden", "-flag", "a/b", "two words", ""])
+def test_name_that_is_not_fit_for_a_file_is_refused(folder, section, entry, name):
+    with pytest.raises(UserError) as caught:
+        load(folder, PARAMS.replace(entry, f"'{name}'"))
+    assert str(caught.value) == (
+        "params.yaml cannot be used:\n"
+        f"  {section}.{name}: a name may have letters, digits, '-', '_' and '.'"
+    )
+
+
+def test_name_may_have_letters_digits_dash_underline_and_full_stop(folder):
+    assert "2-Layers_v1.5" in load(folder, changed("writer", "2-Layers_v1.5")).variants
 
 
 @pytest.mark.parametrize(
@@ -318,6 +355,17 @@ def test_unknown_task_is_answered_with_all_there_are(folder):
     with pytest.raises(UserError) as caught:
         load(folder).task("translation")
     assert str(caught.value) == "params.yaml has no task 'translation'; it has sums, prose"
+
+
+def test_what_is_to_be_written_is_checked_as_in_the_params_file():
+    given = {"prompts": ["you"], "skip": ["the"], "temperature": 0.5}
+    assert config.generate(given).model_dump().items() >= given.items()
+    with pytest.raises(UserError) as caught:
+        config.generate(given | {"temperature": float("nan"), "samples": 0})
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "generate.samples",
+        "generate.temperature",
+    ]
 
 
 def test_files_of_the_root_study_lie_in_data_and_reports(folder):

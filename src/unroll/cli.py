@@ -3,7 +3,9 @@
 Heavy modules are imported inside the command that needs them, so that `--help` is quick.
 """
 
+import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,6 +25,19 @@ class Group(click.Group):
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
+
+
+def pass_study(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the study that --study names, read when it is needed: not for --help."""
+
+    @click.pass_context
+    @functools.wraps(command)
+    def with_study(context: click.Context, /, *arguments: Any, **options: Any) -> None:
+        from unroll import config
+
+        command(config.load(context.obj), *arguments, **options)
+
+    return with_study
 
 
 @click.group(cls=Group, context_settings=CONTEXT)
@@ -48,14 +63,12 @@ def main(context: click.Context, study: str) -> None:
       unroll ask 57+5                            an answer from the best addition model
       unroll complete "the meaning of life is"   a text continued
     """
-    from unroll import config
-
-    context.obj = config.load(study)
+    context.obj = study
 
 
 @main.command()
 @click.argument("task")
-@click.pass_obj
+@pass_study
 def prepare(study: Any, task: str) -> None:
     """Build the data of TASK, an entry of `tasks` in the params file.
 
@@ -71,7 +84,7 @@ def prepare(study: Any, task: str) -> None:
 
 @main.command()
 @click.argument("variant")
-@click.pass_obj
+@pass_study
 def train(study: Any, variant: str) -> None:
     """Train all seeds of VARIANT, an entry of `variants` in the params file, side by side.
 
@@ -87,7 +100,7 @@ def train(study: Any, variant: str) -> None:
 
 @main.command()
 @click.argument("variant")
-@click.pass_obj
+@pass_study
 def evaluate(study: Any, variant: str) -> None:
     """Score the trained seeds of VARIANT on validation and test.
 
@@ -101,7 +114,7 @@ def evaluate(study: Any, variant: str) -> None:
 
 
 @main.command()
-@click.pass_obj
+@pass_study
 def generate(study: Any) -> None:
     """Let every language model write, as the section `generate` of the params file says.
 
@@ -115,7 +128,7 @@ def generate(study: Any) -> None:
 
 
 @main.command()
-@click.pass_obj
+@pass_study
 def report(study: Any) -> None:
     """Compare all variants: comparison.csv, a table and learning curves in reports/.
 
@@ -131,9 +144,9 @@ def report(study: Any) -> None:
 @main.command()
 @click.argument("question")
 @click.option("--variant", help="Who answers; by default the best by validation.")
-@click.option("--task", default="addition", show_default=True, help="What the question is of.")
-@click.pass_obj
-def ask(study: Any, question: str, variant: str | None, task: str) -> None:
+@click.option("--task", help="What the question is of; by default the study's first such task.")
+@pass_study
+def ask(study: Any, question: str, variant: str | None, task: str | None) -> None:
     """Answer QUESTION with a trained sequence-to-sequence model.
 
     \b
@@ -160,7 +173,7 @@ def ask(study: Any, question: str, variant: str | None, task: str) -> None:
 )
 @click.option("--skip", multiple=True, help="A word not to write; may be given several times.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed, another text.")
-@click.pass_obj
+@pass_study
 def complete(study: Any, /, prompt: str, variant: str | None, **chosen: Any) -> None:
     """Continue PROMPT with a trained language model.
 
@@ -173,4 +186,5 @@ def complete(study: Any, /, prompt: str, variant: str | None, **chosen: Any) -> 
     """
     from unroll.stages.interactive import complete
 
-    complete(study, prompt, variant, {k: v for k, v in chosen.items() if v not in (None, ())})
+    chosen["skip"] = list(chosen["skip"]) or None
+    complete(study, prompt, variant, {k: v for k, v in chosen.items() if v is not None})

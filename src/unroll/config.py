@@ -14,7 +14,8 @@ A variant's options are its task's `defaults` with its own entry laid over them.
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -229,7 +230,7 @@ def load(study: str = ROOT_STUDY) -> Study:
     raw = _read(path)
     faults: list[str] = []
     sections = ("compute", "tasks", "variants", "generate")
-    faults += [f"{key}: unknown section{_nearest(key, sections)}" for key in raw.keys() - sections]
+    faults += _unknown(raw, sections)
     compute = _validate(Compute, raw.get("compute", {}), "compute", faults)
     generate = raw.get("generate")
     if generate is not None:
@@ -242,6 +243,19 @@ def load(study: str = ROOT_STUDY) -> Study:
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
     return Study(study, compute, tasks, variants, generate)  # type: ignore[arg-type]
+
+
+def generate(options: Mapping[str, Any]) -> Generate:
+    """Return what a language model is asked to write.
+
+    Raises:
+        UserError: a value is not what its option takes.
+    """
+    faults: list[str] = []
+    checked = _validate(Generate, dict(options), "generate", faults)
+    if checked is None:
+        raise UserError("\n".join(faults))
+    return checked
 
 
 def parse_variant(kind: str, options: Mapping[str, Any]) -> VariantOptions:
@@ -262,9 +276,12 @@ def _read(path: Path) -> dict[str, Any]:
             "lies in pipeline/<study>/ and is chosen with --study <study>."
         )
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        raw = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        detail = str(error).split("To suppress")[0].strip()
+        raise UserError(f"{path} is not valid YAML: {detail}") from None
+    except ValueError as error:  # a date that does not exist, bytes that are not UTF-8
+        raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold the sections compute, tasks, variants and generate")
     return raw
@@ -276,7 +293,11 @@ def _entries(raw: Mapping[str, Any], name: str, faults: list[str]) -> list[tuple
     if not isinstance(section, dict) or not section:
         faults.append(f"{name}: expected a section with at least one named entry")
         return []
-    return [(str(key), value) for key, value in section.items()]
+    named = {str(key): value for key, value in section.items()}
+    # Names become file names and stage names.
+    unfit = [key for key in named if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key)]
+    faults += [f"{name}.{key}: a name may have letters, digits, '-', '_' and '.'" for key in unfit]
+    return list(named.items())
 
 
 def _task(name: str, entry: Any, faults: list[str]) -> Task | None:
@@ -285,7 +306,7 @@ def _task(name: str, entry: Any, faults: list[str]) -> Task | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
         faults.append(f"{place}: expected the sections {' and '.join(parts)}")
         return None
-    faults += [f"{place}.{key}: unknown key{_nearest(key, parts)}" for key in entry.keys() - parts]
+    faults += [f"{place}.{fault}" for fault in _unknown(entry, parts)]
     kind, known = entry["data"].get("kind"), task_names()
     if kind not in known:
         faults.append(
@@ -309,7 +330,7 @@ def _variant(
     if not isinstance(entry, dict) or "task" not in entry:
         faults.append(f"{place}: expected options with their values, task among them")
         return None
-    if entry["task"] not in tasks:
+    if not isinstance(entry["task"], str) or entry["task"] not in tasks:
         faults.append(
             f"{place}.task: there is no task {entry['task']!r}{_nearest(entry['task'], tasks)}"
         )
@@ -335,13 +356,29 @@ def _validate(
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        for fault in error.errors(include_url=False):
+        for fault in _relevant(error, model):
             keys = [str(key) for key in fault["loc"]]
             prefix = (places or {}).get(keys[0], place) if keys else place
-            line = _explain(".".join([prefix, *keys]), dict(fault), model)
+            line = _explain(".".join([prefix, *keys]), fault, model)
             if line not in faults:
                 faults.append(line)
         return None
+
+
+def _relevant(error: ValidationError, model: type[Options]) -> list[dict[str, Any]]:
+    """Return the faults to report: one per value, and no `missing` that a misspelling explains."""
+    faults: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for fault in error.errors(include_url=False):
+        # Where a value may be of several types, each adds its name to the place.
+        depth = 2 if len(fault["loc"]) > 1 and isinstance(fault["loc"][1], int) else 1
+        place = fault["loc"][:depth]
+        if place in faults:
+            faults[place]["msg"] += f", or {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        else:
+            faults[place] = {**fault, "loc": place}
+    unknown = [f["loc"][-1] for f in faults.values() if f["type"] == "extra_forbidden"]
+    meant = {key for name in unknown for key in _near(name, model.model_fields)}
+    return [f for f in faults.values() if f["type"] != "missing" or f["loc"][-1] not in meant]
 
 
 def _explain(place: str, fault: Mapping[str, Any], model: type[Options]) -> str:
@@ -367,9 +404,18 @@ def _choices(model: type[Options], key: str) -> list[str]:
     )
 
 
-def _nearest(name: object, known: Any) -> str:
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+def _unknown(entry: Mapping[Any, Any], known: tuple[str, ...]) -> list[str]:
+    keys = sorted(str(key) for key in entry)
+    return [f"{key}: unknown key{_nearest(key, known)}" for key in keys if key not in known]
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    near = _near(name, known)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _near(name: object, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(str(name), list(known), n=1)
 
 
 def _pick(entries: Mapping[str, T], name: str, what: str, path: Path) -> T:

@@ -7,6 +7,7 @@ the same numbers in every variant.
 """
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def derive(seed: int, *names: str) -> int:
     """Return a 63-bit seed that is determined by `seed` and `names`."""
-    text = "/".join([str(seed), *names])
+    text = json.dumps([seed, *names])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

@@ -84,6 +84,17 @@ def test_broken_json_is_named_with_file_line_and_remedy(tmp_path):
     assert str(caught.value) == f"{path}, line 3: not valid JSON; {REMEDY}"
 
 
+@pytest.mark.parametrize("content", [None, b'{"a": "\xff"}'], ids=["missing", "not UTF-8"])
+def test_json_that_cannot_be_read_is_named_with_remedy(tmp_path, content):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        files.read_json(path, REMEDY)
+    assert str(caught.value).startswith(f"{path} cannot be read (")
+    assert str(caught.value).endswith(f"); {REMEDY}")
+
+
 @pytest.mark.parametrize("text", ["[1]", "3", "null", '"a"'])
 def test_json_that_is_no_object_is_refused(tmp_path, text):
     path = tmp_path / "a.json"

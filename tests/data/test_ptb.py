@@ -53,8 +53,20 @@ def sha256(content):
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files; from the folders cut-off and not-gzip not as its headers say."""
+
     def log_message(self, *_):
         pass
+
+    def send_header(self, keyword, value):
+        if keyword == "Content-Length" and self.path.startswith("/cut-off/"):
+            value = str(2 * int(value))
+        super().send_header(keyword, value)
+
+    def end_headers(self):
+        if self.path.startswith("/not-gzip/"):
+            self.send_header("Content-Encoding", "gzip")
+        super().end_headers()
 
 
 @pytest.fixture
@@ -161,8 +173,22 @@ def test_archive_without_the_files_is_refused(site, monkeypatch):
     folder, address = site
     (folder / "a.tgz").write_bytes(archive(texts={"train": TEXTS["train"]}))
     monkeypatch.setattr(ptb, "ARCHIVE_ADDRESS", f"{address}/a.tgz")
-    assert "ptb.valid.txt" in tries(refused())[f"{address}/a.tgz"]
+    assert tries(refused())[f"{address}/a.tgz"] == "not the expected archive (KeyError)"
     assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_archive_that_is_cut_off_is_named_and_the_next_source_asked(
+    site, monkeypatch, tmp_path, share
+):
+    folder, address = site
+    whole = archive()
+    (folder / "a.tgz").write_bytes(whole[: int(share * len(whole))])
+    monkeypatch.setattr(ptb, "ARCHIVE_ADDRESS", f"{address}/a.tgz")
+    assert tries(refused())[f"{address}/a.tgz"].startswith("not the expected archive (")
+    wheel = write_wheel(tmp_path / "wheels", hostile_module(tmp_path / "executed"))
+    monkeypatch.setattr(ptb, "PACKAGE_SHA256", sha256(wheel.read_bytes()))
+    assert ptb.texts() == TEXTS
 
 
 def test_page_in_place_of_the_archive_is_refused(site, monkeypatch):
@@ -195,13 +221,29 @@ def test_harmed_download_is_never_accepted_and_never_kept(site, monkeypatch, spl
     assert not Path("data").exists()
 
 
-def test_download_longer_than_the_known_file_is_cut_short(site, monkeypatch):
+def test_download_longer_than_the_known_file_is_refused(site, monkeypatch):
     folder, address = site
     write_files(folder / "data", train=TEXTS["train"] * 1000)
     monkeypatch.setattr(ptb, "FILE_ADDRESSES", (f"{address}/data",))
     size = len(TEXTS["train"])
     assert tries(refused())[f"{address}/data"] == f"more than {size} bytes"
     assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("cut-off", "IncompleteRead"), ("not-gzip", "DecodeError")]
+)
+def test_download_that_breaks_off_is_named_and_the_next_source_asked(
+    site, monkeypatch, name, error
+):
+    folder, address = site
+    write_files(folder / name)
+    monkeypatch.setattr(ptb, "FILE_ADDRESSES", (f"{address}/{name}", f"{address}/good"))
+    assert tries(refused())[f"{address}/{name}"] == f"the download broke off ({error})"
+    assert not Path("data").exists()
+    write_files(folder / "good")
+    assert ptb.texts() == TEXTS
+    assert kept() == expected()
 
 
 def test_harmed_file_on_disk_is_not_accepted_and_mended_by_a_good_source(tmp_path):
@@ -301,6 +343,16 @@ def test_counts_of_the_known_text_are_accepted():
     corpus = from_texts(TEXTS, {s: ptb.file_name(s) for s in SPLITS}, {"source": "ptb"})
     assert corpus.facts["counts"] == TOKENS
     ptb.check_counts(corpus)
+
+
+def test_other_counts_than_the_known_ones_are_refused(monkeypatch):
+    corpus = from_texts(TEXTS, {s: ptb.file_name(s) for s in SPLITS}, {"source": "ptb"})
+    monkeypatch.setattr(ptb, "WORDS", 10_000)
+    with pytest.raises(DataError) as caught:
+        ptb.check_counts(corpus)
+    assert str(caught.value) == (
+        f"the Penn Treebank gave {TOKENS} tokens and 11 words instead of {TOKENS} and 10000"
+    )
 
 
 def test_files_have_the_names_by_which_they_are_known():

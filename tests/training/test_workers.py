@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.toys import CPU, pairs_options, save_toy_pairs
+from models.toys import CPU, DIGITS, pairs_options, save_toy_pairs
 from unroll.config import Compute
+from unroll.data.files import digest
+from unroll.data.pairs import load_pairs
 from unroll.errors import DataError
-from unroll.training.loop import Epoch, Step
+from unroll.models.build import build
+from unroll.models.initialise import initialise
+from unroll.models.layers import set_generator
+from unroll.record import read_model
+from unroll.seeds import torch_generator
+from unroll.training.loop import Epoch, Step, train
+from unroll.training.objectives import PairsObjective
 from unroll.training.run import Job, run
 from unroll.training.workers import Done, run_all, worker_count
 
@@ -41,6 +49,22 @@ ENDLESS = {"epochs": 1_000_000}
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_run_draws_weights_order_and_dropout_by_its_seed(tmp_path, prepared):
+    strict = torch.are_deterministic_algorithms_enabled()
+    task = job(5, prepared, tmp_path / "seed-5", dropout=0.5)
+    run(task, lambda message: None)
+    torch.use_deterministic_algorithms(strict)
+    model, data = build(task.options, DIGITS), load_pairs(prepared, "")
+    initialise(model, "book", 5)
+    set_generator(model, torch_generator(5, "dropout"))
+    history = train(PairsObjective(model, data, task.options, 5, CPU), task.options, lambda _: None)
+    record, found = read_model(tmp_path / "seed-5", "")
+    assert record.history.to_dict("records") == history
+    assert record.data_digest == digest(prepared)
+    weights = found.state_dict()
+    assert all(torch.equal(weights[name], p) for name, p in model.state_dict().items())
 
 
 @pytest.mark.slow
@@ -128,7 +152,7 @@ def running(pid: int) -> bool:
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
     (tmp_path / "parent.py").write_text(PARENT)
     tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests), str(tests / "training")])
+    path = os.pathsep.join([str(tests), str(tests / "training"), os.environ.get("PYTHONPATH", "")])
     parent = subprocess.Popen(
         [sys.executable, "parent.py"],
         cwd=tmp_path,

@@ -117,7 +117,9 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         DataError: the file is missing or is not a JSON object.
     """
     try:
-        value = json.loads(read_text(path))
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON; {remedy}") from None
     if not isinstance(value, dict):

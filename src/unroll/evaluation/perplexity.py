@@ -1,7 +1,5 @@
 """Exact perplexity of a text under a language model."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,4 +23,4 @@ def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
     for read, expected in zip(inputs.split(WINDOW), tokens.split(WINDOW), strict=True):
         logits, state = model(read[None], state)
         total += F.cross_entropy(logits[0], expected, reduction="sum").double().cpu()
-    return math.exp(total.item() / len(tokens))
+    return (total / len(tokens)).exp().item()

@@ -29,6 +29,7 @@ def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Te
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
     logits = _keep_top_k(logits, sampling.top_k)
+    logits -= logits.amax(dim=1, keepdim=True)  # so that no temperature is too low to divide by
     probabilities = _keep_top_p((logits / sampling.temperature).softmax(dim=1), sampling.top_p)
     return probabilities.multinomial(1, generator=generator)[:, 0]
 

@@ -49,8 +49,15 @@ def encode_prompt(prompt: str, vocabulary: Vocabulary) -> list[int]:
 
 
 def skipped(words: list[str], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Return the ids of the words that must not be written; unknown ones are no matter."""
-    return tuple(vocabulary.ids[word] for word in words if word in vocabulary.ids)
+    """Return the ids of the words that must not be written; unknown ones are no matter.
+
+    Raises:
+        UserError: no word is left to be written.
+    """
+    ids = {vocabulary.ids[word] for word in words if word in vocabulary.ids}
+    if len(ids) == len(vocabulary):
+        raise UserError("skip holds every word of the vocabulary: none is left to be written")
+    return tuple(sorted(ids))
 
 
 def as_text(prompt: str, words: list[str]) -> str:

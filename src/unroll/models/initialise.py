@@ -1,7 +1,7 @@
 """How a model's parameters are drawn before training.
 
 Each parameter has a generator of its own, named after it: with the same seed, variants
-begin with the same numbers wherever their shapes agree.
+begin with the same numbers wherever their layers' shapes agree.
 """
 
 import math

@@ -26,7 +26,8 @@ def evaluate(study: Study, variant: str) -> None:
     prepared = study.prepared(options.task)
     load = load_pairs if study.tasks[options.task].kind == "pairs" else load_corpus
     data = load(prepared, study.remedy(f"prepare@{options.task}"))
-    device = choose(study.compute).device
+    machine = choose(study.compute)
+    machine.prepare_process()
     records: dict[int, Record] = {}
     found: dict[int, Evaluation] = {}
     for path in seed_folders(folder, remedy):
@@ -34,7 +35,7 @@ def evaluate(study: Study, variant: str) -> None:
         if record.data_digest != digest(prepared):
             raise DataError(f"{path} was trained on other data than {prepared}; {remedy}")
         records[record.seed] = record
-        found[record.seed] = evaluate_model(record, model, data, device)
+        found[record.seed] = evaluate_model(record, model, data, machine.device)
     scores = {seed: evaluation.scores for seed, evaluation in found.items()}
     means = pd.DataFrame(scores).T.mean().to_dict()
     write_scores(study.scores(variant), scores)

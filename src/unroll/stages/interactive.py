@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unroll.config import ROOT_STUDY, Generate, Study
+from unroll import config
+from unroll.config import ROOT_STUDY, Study
 from unroll.errors import DataError, UserError
 from unroll.evaluation.selection import best
 from unroll.generation.answering import answer_text
@@ -12,10 +13,14 @@ from unroll.record import read_model
 from unroll.stages.generate import continuations
 
 
-def ask(study: Study, question: str, task: str, variant: str | None) -> None:
+def ask(study: Study, question: str, task: str | None, variant: str | None) -> None:
     """Answer a question with one variant, or with the best that is trained."""
-    study.task(task)
-    variants = [name for name, v in study.variants_of("pairs").items() if v.task == task]
+    pairs = study.variants_of("pairs")
+    if task is None:  # the task of the first variant, in most studies the only one
+        task = next((v.task for v in pairs.values()), "")
+    else:
+        study.task(task)
+    variants = [name for name, v in pairs.items() if v.task == task]
     folder = _best_run(study, variants, variant)
     record, model = read_model(folder, study.remedy(f"train@{folder.parent.name}"))
     print(answer_text(record, model, question))
@@ -25,12 +30,14 @@ def complete(study: Study, prompt: str, variant: str | None, chosen: Mapping[str
     """Continue a prompt with one variant, or with the best that is trained."""
     folder = _best_run(study, list(study.variants_of("corpus")), variant)
     given = study.generate.model_dump() if study.generate else {}
-    options = Generate.model_validate({**given, "samples": 1, "prompts": [prompt], **chosen})
+    options = config.generate({**given, "samples": 1, "prompts": [prompt], **chosen})
     print("\n\n".join(continuations(study, folder.parent.name, prompt, options)))
 
 
 def _best_run(study: Study, variants: list[str], chosen: str | None) -> Path:
     """Return the record folder of the best run of `chosen`, or of all that are trained."""
+    if not variants:
+        raise UserError(f"{study.params_file} has no variant that can do this")
     if chosen is not None:
         study.variant(chosen)
         if chosen not in variants:
@@ -40,8 +47,8 @@ def _best_run(study: Study, variants: list[str], chosen: str | None) -> Path:
     if not trained:
         everything = "make repro" if study.name == ROOT_STUDY else f"make {study.name}"
         raise DataError(
-            f"no trained model of {' or '.join(variants)} yet. First run: "
-            f"{' or '.join(study.remedy(f'train@{v}').removeprefix('run: ') for v in variants[:1])}"
-            f" (this model alone), or {everything} (the whole study)"
+            f"no trained model of {' or '.join(variants)} yet; "
+            f"{study.remedy(f'train@{variants[0]}')} (this model alone), "
+            f"or {everything} (the whole study)"
         )
     return best(trained, "train it again")

@@ -41,7 +41,7 @@ def train(
     """Train for `options.epochs` epochs; return the history, one row an epoch.
 
     Raises:
-        DataError: the loss is no longer a finite number.
+        DataError: the loss or a metric is no longer a finite number.
     """
     optimisation = Optimisation(objective.model, options, options.epochs * objective.steps)
     history = []
@@ -50,6 +50,7 @@ def train(
         loss = _run_epoch(objective, optimisation, epoch, report)
         trained = time.perf_counter()
         row = {"epoch": epoch, "train_loss": loss, **objective.validate()}
+        _check_finite(row, f"epoch {epoch}")
         history.append(row)
         report(Epoch(epoch, row, trained - started, time.perf_counter() - trained))
     return history
@@ -70,16 +71,21 @@ def _run_epoch(
         total = loss.detach() if total is None else total + loss.detach()
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
-            report(Step(epoch, step, objective.steps, _finite(total, step, epoch)))
+            report(Step(epoch, step, objective.steps, _mean(total, step, epoch)))
     assert total is not None, "an epoch has at least one step"
-    return _finite(total, objective.steps, epoch)
+    return _mean(total, objective.steps, epoch)
 
 
-def _finite(total: torch.Tensor, step: int, epoch: int) -> float:
+def _mean(total: torch.Tensor, step: int, epoch: int) -> float:
     loss = total.item() / step
-    if not math.isfinite(loss):
-        raise DataError(
-            f"the loss became {loss} in epoch {epoch}, by step {step}; "
-            "lower learning_rate, set clip, or use precision: float32"
-        )
+    _check_finite({"train_loss": loss}, f"epoch {epoch}, by step {step}")
     return loss
+
+
+def _check_finite(metrics: dict[str, float], place: str) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise DataError(
+                f"{name} became {value} in {place}; "
+                "lower learning_rate, set clip, or use precision: float32"
+            )

@@ -32,6 +32,7 @@ class Machine:
         """Set threads, and ask PyTorch for the same bits at every repetition."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.set_num_threads(self.threads)
+        torch.backends.cudnn.allow_tf32 = False  # float32 means float32
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Memory is never read before it is written; filling it first costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Optimiser and learning-rate schedule."""
 
+import math
 from typing import Any
 
 import torch
@@ -46,13 +47,16 @@ def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch
 def _schedule(
     optimizer: torch.optim.Optimizer, options: VariantOptions, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    if options.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    # Smith & Topin, 2018, "Super-Convergence"; learning_rate is the peak.
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=options.learning_rate,
-        total_steps=steps,
-        pct_start=WARM_UP,
-        cycle_momentum=False,
-    )
+    factor = {"constant": lambda step: 1.0, "one_cycle": lambda step: one_cycle(step, steps)}
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor[options.schedule])
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Return the share of the peak rate at a step (from 0): a straight rise, then half a cosine.
+
+    After Smith & Topin, 2018, "Super-Convergence". No step has a rate of zero.
+    """
+    rise = max(1, round(WARM_UP * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise + 1) / (steps - rise + 1)))

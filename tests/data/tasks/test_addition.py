@@ -166,8 +166,9 @@ def test_validation_questions_are_none_of_the_file_also_when_swapped(tmp_path_fa
 
 
 def test_leading_zeros_of_a_file_are_kept_in_the_question(tmp_path):
-    pairs = from_file(tmp_path, ["007+08 _15  "] * 10)
-    assert texts(pairs, "test") == [("007+08", "_15")]
+    pairs = from_file(tmp_path, [f"007+{n:02} _{7 + n}" for n in range(10)])
+    found = texts(pairs, "train") + texts(pairs, "test")
+    assert sorted(found) == [(f"007+{n:02}", f"_{7 + n}") for n in range(10)]
 
 
 BAD_LINES = {
@@ -180,6 +181,7 @@ BAD_LINES = {
     "blank": ("            ", "empty"),
     "long question": ("1600+7500_9100", "'1600+7500' has 9 symbols; at most 7 fit max_digits: 3"),
     "long answer": ("16+75  _91   ", "'91   ' has 5 symbols; at most 4 fit max_digits: 3"),
+    "long operand": ("1000+5 _1005", "1000+5 has more than max_digits: 3"),
     "no start": ("16+75   91  ", "'16+75   91  ' has no '_' between question and answer"),
     "no plus": ("1675   _91  ", "'1675_91' is not of the form 16+75_91"),
     "two plus": ("1+6+7  _14  ", "'1+6+7_14' is not of the form 16+75_91"),
@@ -199,14 +201,26 @@ def test_bad_line_is_named_with_file_and_line(tmp_path, bad, fault):
     assert caught.value.exit_code == 1
 
 
+def test_question_that_stands_twice_is_named_with_both_lines(tmp_path):
+    lines = [line(*pair) for pair in SUMS]
+    with pytest.raises(DataError) as caught:
+        from_file(tmp_path, [*lines, lines[2]])
+    assert str(caught.value) == (
+        f"{tmp_path / 'addition.txt'}, line 13: 75+22 stands already in line 3; "
+        "it could come into both train and test"
+    )
+
+
 def test_empty_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"addition\.txt, line 1: empty$"):
         from_file(tmp_path, [], end="")
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=rf"^{tmp_path / 'no.txt'} cannot be read: No such file"):
-        prepare(options(source=str(tmp_path / "no.txt")))
+    path = tmp_path / "no.txt"
+    with pytest.raises(DataError) as caught:
+        prepare(options(source=str(path)))
+    assert str(caught.value) == f"source: {path} is no file; name one, or choose: generated"
 
 
 def test_file_in_another_encoding_is_named_with_its_line(tmp_path):

@@ -2,6 +2,7 @@ import hashlib
 import math
 
 import pytest
+from pydantic import ValidationError
 
 from unroll.data import grammar, ptb
 from unroll.data.corpus import SPLITS
@@ -49,6 +50,12 @@ def test_another_seed_gives_another_text():
     assert as_text(first, "train") != as_text(other, "train")
 
 
+def test_grammar_is_asked_for_a_hundred_sentences_or_more():
+    assert options("grammar", sentences=100).sentences == 100
+    with pytest.raises(ValidationError, match=r"sentences\n.*greater than or equal to 100"):
+        options("grammar", sentences=99)
+
+
 def write(folder, **texts):
     folder.mkdir(exist_ok=True)
     for name, text in texts.items():
@@ -64,8 +71,12 @@ def test_folder_of_texts_is_read(tmp_path):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match=rf"^{tmp_path / 'no'} is not a folder; it must hold"):
-        prepare(options(str(tmp_path / "no")))
+    path = tmp_path / "no"
+    with pytest.raises(DataError) as caught:
+        prepare(options(str(path)))
+    assert str(caught.value) == (
+        f"source: {path} is no folder; name one, or choose: ptb, grammar"
+    )
 
 
 def test_fault_in_a_file_of_the_folder_is_named_with_its_line(tmp_path):

@@ -133,9 +133,18 @@ def _read(path: Path, options: Options) -> Pairs:
     NumPy's legacy generator, so that the book's file with seed 1984 gives the book's
     arrays. The validation questions are generated, none of them in the file.
     """
+    if not path.is_file():
+        raise DataError(f"source: {path} is no file; name one, or choose: generated")
     text = read_text(path)
     lines = text.removesuffix("\n").split("\n")
     parsed = [_parse(line, f"{path}, line {n}", options) for n, line in enumerate(lines, 1)]
+    first_lines: dict[str, int] = {}
+    for number, (question, _) in enumerate(parsed, 1):
+        if first_lines.setdefault(question, number) != number:
+            raise DataError(
+                f"{path}, line {number}: {question} stands already in line "
+                f"{first_lines[question]}; it could come into both train and test"
+            )
     if len(parsed) < 10:
         raise DataError(f"{path}: {len(parsed)} questions are too few to split; at least 10")
     operands = np.array([[int(n) for n in q.split("+")] for q, _ in parsed])
@@ -165,4 +174,6 @@ def _parse(line: str, place: str, options: Options) -> tuple[str, str]:
             )
     question, answer = question.rstrip(BLANK), START + answer.rstrip(BLANK)
     _check_sum(question, answer, place)
+    if any(len(operand) > options.max_digits for operand in question.split("+")):
+        raise DataError(f"{place}: {question} has more than max_digits: {options.max_digits}")
     return question, answer

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from unroll.config import Count
 from unroll.config import Options as BaseOptions
 from unroll.data import grammar, ptb
 from unroll.data.corpus import SPLITS, Corpus, from_texts, read_texts
+from unroll.errors import DataError
 
 KIND = "corpus"
 
@@ -20,7 +20,7 @@ class Options(BaseOptions):
     kind: Literal["text"]
     source: str
     ptb_folder: str | None = None
-    sentences: Count = 5_000
+    sentences: Annotated[int, Field(ge=100)] = 5_000  # fewer may lack a word of valid
     seed: Annotated[int, Field(ge=0)] = 1984
 
 
@@ -38,6 +38,8 @@ def prepare(options: Options) -> Corpus:
         return corpus
     if options.source == "grammar":
         return _from_grammar(options)
+    if not Path(options.source).is_dir():
+        raise DataError(f"source: {options.source} is no folder; name one, or choose: ptb, grammar")
     texts, places = read_texts(Path(options.source))
     return from_texts(texts, places, {"source": options.source})
 
