@@ -8,7 +8,7 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from unroll.evaluation.selection import validation_metric
 from unroll.record import Record
@@ -38,10 +38,12 @@ def learning_curves(records: Mapping[str, list[Record]], title: str, path: Path)
             axes.fill_between(rows["epoch"], rows["min"], rows["max"], color=colour, alpha=0.15)
         if metric.endswith("perplexity"):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:.0f}")
             axes.yaxis.set_minor_formatter("{x:.0f}")
         else:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(LABELS[metric])
         axes.set_title(title)
