@@ -334,10 +334,10 @@ def flip_a_byte(path):
 
 
 @pytest.mark.parametrize(
-    ("study", "remedy"),
+    ("study", "stage", "everything"),
     [
-        ([], "; run: dvc repro train@{variant} (this model alone), or make repro (the whole study)"),
-        (["--study", "toy"], "; run: dvc repro pipeline/toy/dvc.yaml:train@{variant} (this model alone), or make toy (the whole study)"),
+        ([], "train", "make repro"),
+        (["--study", "toy"], "pipeline/toy/dvc.yaml:train", "make toy"),
     ],
     ids=["root", "toy"],
 )
@@ -350,9 +350,12 @@ def flip_a_byte(path):
     ],
     ids=["ask", "ask a variant", "complete"],
 )
-def test_asking_without_a_model_tells_what_to_run(study, remedy, command, names, variant):
+def test_asking_without_a_model_tells_what_to_run(
+    study, stage, everything, command, names, variant
+):
     assert fails(1, *study, *command) == (
-        f"no trained model of {names} yet" + remedy.format(variant=variant)
+        f"no trained model of {names} yet; run: dvc repro {stage}@{variant} "
+        f"(this model alone), or {everything} (the whole study)"
     )
 
 
@@ -393,7 +396,7 @@ def test_skipped_words_are_not_written(writer):
     [
         ("temperature", "nan", "input should be a finite number, not nan"),
         ("temperature", "inf", "input should be a finite number, not inf"),
-        ("top_p", "nan", "input should be greater than 0, not nan"),
+        ("top_p", "nan", "input should be less than or equal to 1, not nan"),
     ],
 )
 def test_value_that_is_no_number_is_refused(writer, option, value, fault):

@@ -28,6 +28,7 @@ from ruamel.yaml.error import YAMLError
 from unroll.errors import UserError
 
 ROOT_STUDY = "root"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of studies, tasks and variants
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Options")
@@ -69,7 +70,7 @@ class VariantOptions(Options):
     batch_size: Count
     optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     schedule: Literal["constant", "one_cycle"] = "constant"
     clip: Positive | None = None
 
@@ -226,6 +227,10 @@ def load(study: str = ROOT_STUDY) -> Study:
         UserError: the file is missing or is not YAML, a key is unknown or missing, or a
             value is not what the key takes. The message lists every fault with its place.
     """
+    if not NAME.fullmatch(study):
+        raise UserError(
+            f"{study!r} is not the name of a study; it is root, or a folder of pipeline/"
+        )
     path = params_file(study)
     raw = _read(path)
     faults: list[str] = []
@@ -295,7 +300,7 @@ def _entries(raw: Mapping[str, Any], name: str, faults: list[str]) -> list[tuple
         return []
     named = {str(key): value for key, value in section.items()}
     # Names become file names and stage names.
-    unfit = [key for key in named if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key)]
+    unfit = [key for key in named if not NAME.fullmatch(key)]
     faults += [f"{name}.{key}: a name may have letters, digits, '-', '_' and '.'" for key in unfit]
     return list(named.items())
 

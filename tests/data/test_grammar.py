@@ -123,9 +123,9 @@ def test_text_has_a_sentence_a_line_and_only_words_of_the_grammar():
 
 def test_known_seed_gives_known_sentences():
     assert draw(3, seed=1984, split="train")[0] == (
-        "you ran behind some small cat\n"
-        "some green cat walked near the tall bird\n"
-        "today we saw some child\n"
+        "today you walked near every tall teacher\n"
+        "the tall river heard a teacher\n"
+        "you ran near the king\n"
     )
 
 

@@ -66,7 +66,7 @@ def test_an_unknown_word_is_refused_with_its_neighbours():
 
 
 def test_words_to_skip_may_be_unknown():
-    assert skipped(["you", "<unk>", EOS], WORDS) == (3, 0)
+    assert skipped(["you", "<unk>", EOS], WORDS) == (0, 3)
 
 
 @pytest.mark.parametrize(

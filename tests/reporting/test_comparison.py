@@ -16,14 +16,14 @@ def test_one_seed_has_no_spread():
 
 def test_markdown_has_a_row_per_variant_in_the_order_of_the_study():
     rows = [
-        ("zebra", "test_exact_match", 1000, 2, 0.5, 0.1),
         ("zebra", "valid_exact_match", 1000, 2, 0.4, 0.1),
+        ("zebra", "test_exact_match", 1000, 2, 0.5, 0.1),
         ("ape", "test_exact_match", 2000, 2, 0.9, 0.0),
         ("ape", "valid_exact_match", 2000, 2, 0.8, 0.0),
     ]
     columns = ["variant", "metric", "parameters", "seeds", "mean", "std"]
     assert markdown(pd.DataFrame(rows, columns=columns)) == (
-        "| variant | parameters | seeds | test_exact_match | valid_exact_match |\n"
+        "| variant | parameters | seeds | test exact match | valid exact match |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
         "| zebra | 1,000 | 2 | 50.0 ± 10.0 % | 40.0 ± 10.0 % |\n"
         "| ape | 2,000 | 2 | 90.0 ± 0.0 % | 80.0 ± 0.0 % |\n"

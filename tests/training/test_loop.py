@@ -123,7 +123,9 @@ def test_every_epoch_is_trained_with_dropout_and_validated_without():
 
 def test_a_loss_that_is_not_finite_ends_the_training():
     objective, options = pairs_run(learning_rate=1e38, batch_size=5)
-    with pytest.raises(DataError, match=r"loss became inf in epoch 1, by step 4; lower learning_"):
+    with pytest.raises(
+        DataError, match=r"train_loss became inf in epoch 1, by step 4; lower learning_"
+    ):
         train(objective, options, print)
 
 
@@ -135,7 +137,16 @@ def test_the_step_at_which_the_loss_breaks_is_named(monkeypatch):
     with torch.no_grad():
         objective.model.embedding.weight[6] = math.nan
     reported: list[Step | Epoch] = []
-    with pytest.raises(DataError, match=r"the loss became nan in epoch 1, by step 9; "):
+    with pytest.raises(DataError, match=r"train_loss became nan in epoch 1, by step 9; "):
         train(objective, options, reported.append)
     assert len(reported) == 8
     assert all(math.isfinite(step.loss) for step in reported)
+
+
+@pytest.mark.parametrize("learning_rate", [1e3, 1e38])
+def test_a_language_model_whose_perplexity_is_not_finite_ends_the_training(learning_rate):
+    objective, options = corpus_run(
+        optimizer="sgd", learning_rate=learning_rate, batch_size=5, epochs=5
+    )
+    with pytest.raises(DataError, match=r"became (inf|nan) in epoch \d"):
+        train(objective, options, print)

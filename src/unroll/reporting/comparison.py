@@ -54,9 +54,13 @@ def curves(records: Mapping[str, list[Record]]) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a comparison as a Markdown table: a row per variant, mean ± standard deviation."""
-    metrics = list(dict.fromkeys(table["metric"]))
-    lines = [f"| variant | parameters | seeds | {' | '.join(metrics)} |"]
+    """Return a comparison as a Markdown table: a row per variant, mean ± standard deviation.
+
+    Test metrics come first.
+    """
+    metrics = sorted(dict.fromkeys(table["metric"]), key=lambda m: not m.startswith("test"))
+    titles = " | ".join(metric.replace("_", " ") for metric in metrics)
+    lines = [f"| variant | parameters | seeds | {titles} |"]
     lines.append("| --- | ---: | ---: |" + " ---: |" * len(metrics))
     for variant, rows in table.groupby("variant", sort=False):
         values = rows.set_index("metric")

@@ -16,10 +16,12 @@ from unroll.stages.generate import continuations
 def ask(study: Study, question: str, task: str | None, variant: str | None) -> None:
     """Answer a question with one variant, or with the best that is trained."""
     pairs = study.variants_of("pairs")
-    if task is None:  # the task of the first variant, in most studies the only one
-        task = next((v.task for v in pairs.values()), "")
-    else:
+    if task is not None:
         study.task(task)
+    elif variant in pairs:
+        task = pairs[variant].task
+    else:  # in most studies the only one
+        task = next((v.task for v in pairs.values()), None)
     variants = [name for name, v in pairs.items() if v.task == task]
     folder = _best_run(study, variants, variant)
     record, model = read_model(folder, study.remedy(f"train@{folder.parent.name}"))

@@ -49,16 +49,16 @@ def operands(pairs, split):
 
 def test_known_seed_gives_known_questions():
     pairs = prepare(options(train=3, valid=2, test=1))
-    assert texts(pairs, "train") == [("65+7", "_72"), ("29+92", "_121"), ("49+43", "_92")]
-    assert texts(pairs, "valid") == [("79+0", "_79"), ("42+272", "_314")]
-    assert texts(pairs, "test") == [("9+182", "_191")]
+    assert texts(pairs, "train") == [("4+324", "_328"), ("1+66", "_67"), ("3+1", "_4")]
+    assert texts(pairs, "valid") == [("6+5", "_11"), ("23+7", "_30")]
+    assert texts(pairs, "test") == [("5+13", "_18")]
 
 
 def test_generated_pairs_have_fixed_ids_and_lengths():
     pairs = prepare(options(train=3, valid=2, test=1))
     assert pairs.vocabulary.symbols == tuple("0123456789+ _")
-    assert pairs.sources["train"][0].tolist() == [6, 5, 10, 7, 11, 11, 11]
-    assert pairs.targets["train"][0].tolist() == [12, 7, 2, 11, 11]
+    assert pairs.sources["train"][0].tolist() == [4, 10, 3, 2, 4, 11, 11]
+    assert pairs.targets["train"][0].tolist() == [12, 3, 2, 8, 11]
     assert pairs.form == {"source_length": 7, "target_length": 5, "start": "_"}
     assert pairs.facts == {"counts": {"train": 3, "valid": 2, "test": 1}, "source": "generated"}
 

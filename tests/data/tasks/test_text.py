@@ -50,10 +50,10 @@ def test_another_seed_gives_another_text():
     assert as_text(first, "train") != as_text(other, "train")
 
 
-def test_grammar_is_asked_for_a_hundred_sentences_or_more():
-    assert options("grammar", sentences=100).sentences == 100
-    with pytest.raises(ValidationError, match=r"sentences\n.*greater than or equal to 100"):
-        options("grammar", sentences=99)
+def test_grammar_is_asked_for_three_hundred_sentences_or_more():
+    assert options("grammar", sentences=300).sentences == 300
+    with pytest.raises(ValidationError, match=r"sentences\n.*greater than or equal to 300"):
+        options("grammar", sentences=299)
 
 
 def write(folder, **texts):
@@ -74,9 +74,7 @@ def test_missing_folder_is_named(tmp_path):
     path = tmp_path / "no"
     with pytest.raises(DataError) as caught:
         prepare(options(str(path)))
-    assert str(caught.value) == (
-        f"source: {path} is no folder; name one, or choose: ptb, grammar"
-    )
+    assert str(caught.value) == (f"source: {path} is no folder; name one, or choose: ptb, grammar")
 
 
 def test_fault_in_a_file_of_the_folder_is_named_with_its_line(tmp_path):

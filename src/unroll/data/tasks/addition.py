@@ -138,16 +138,10 @@ def _read(path: Path, options: Options) -> Pairs:
     text = read_text(path)
     lines = text.removesuffix("\n").split("\n")
     parsed = [_parse(line, f"{path}, line {n}", options) for n, line in enumerate(lines, 1)]
-    first_lines: dict[str, int] = {}
-    for number, (question, _) in enumerate(parsed, 1):
-        if first_lines.setdefault(question, number) != number:
-            raise DataError(
-                f"{path}, line {number}: {question} stands already in line "
-                f"{first_lines[question]}; it could come into both train and test"
-            )
     if len(parsed) < 10:
         raise DataError(f"{path}: {len(parsed)} questions are too few to split; at least 10")
     operands = np.array([[int(n) for n in q.split("+")] for q, _ in parsed])
+    _check_different(operands, path)
     generated = _draw(options.valid, options, taken=np.unique(_keys(operands)))
     order = np.arange(len(parsed))
     np.random.RandomState(options.seed).shuffle(order)
@@ -155,6 +149,16 @@ def _read(path: Path, options: Options) -> Pairs:
     train = len(parsed) - len(parsed) // 10
     splits = {"train": shuffled[:train], "valid": _lines(generated), "test": shuffled[train:]}
     return _assemble(splits, options, order="".join(dict.fromkeys(text.replace("\n", ""))))
+
+
+def _check_different(operands: np.ndarray, path: Path) -> None:
+    first_lines: dict[tuple[int, int], int] = {}
+    for number, (a, b) in enumerate(operands.tolist(), 1):
+        if (first := first_lines.setdefault((a, b), number)) != number:
+            raise DataError(
+                f"{path}, line {number}: {a}+{b} stands already in line {first}; "
+                "it could come into both train and test"
+            )
 
 
 def _parse(line: str, place: str, options: Options) -> tuple[str, str]:

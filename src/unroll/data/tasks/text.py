@@ -20,7 +20,7 @@ class Options(BaseOptions):
     kind: Literal["text"]
     source: str
     ptb_folder: str | None = None
-    sentences: Annotated[int, Field(ge=100)] = 5_000  # fewer may lack a word of valid
+    sentences: Annotated[int, Field(ge=300)] = 5_000  # fewer may lack a word of valid
     seed: Annotated[int, Field(ge=0)] = 1984
 
 
