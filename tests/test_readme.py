@@ -22,7 +22,7 @@ def test_files_that_the_readme_links_to_exist():
 
 
 def test_make_targets_of_the_readme_exist():
-    named = set(re.findall(r"make ([a-z]+)", README))
+    named = set(re.findall(r"(?:`|\$ )make ([a-z]+)", README))
     defined = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert named <= defined
 
