@@ -95,6 +95,13 @@ def test_runs_appear_while_training_runs(client):
     assert children["3"].data.metrics["train_loss"] == 2.0
 
 
+def test_evaluation_does_not_lengthen_the_runs_of_training(client):
+    train(subject())
+    before = {seed: run.info.end_time for seed, run in runs(client)[1].items()}
+    evaluate(subject())
+    assert {seed: run.info.end_time for seed, run in runs(client)[1].items()} == before
+
+
 def test_evaluation_completes_the_runs_of_training(client, tmp_path):
     train(subject())
     (tmp_path / "samples.txt").write_text("Q 1+1\n")

@@ -209,7 +209,8 @@ class Tracker:
             count = float(self.facts["parameters"])
             metric = Metric("parameters", count, int(time.time() * 1000), 0)
             self._client.log_batch(run_id, metrics=[metric])
-        self._client.set_terminated(run_id)
+        if self._client.get_run(run_id).info.status == "RUNNING":
+            self._client.set_terminated(run_id)
 
 
 _DVC_TAGS = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME"}
