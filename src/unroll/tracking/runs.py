@@ -6,13 +6,13 @@ completes the same runs, and creates them from the run records where training ca
 DVC's cache or the database is new.
 """
 
+import functools
 import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,24 +43,17 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root()}/mlflow.db"
 
 
-class Tracker:
-    """Writes to MLflow. Where that fails it warns once and writes no more: training goes on."""
+def _guarded(write: Callable[..., None]) -> Callable[..., None]:
+    """Let a method of Tracker fail with one warning; after that, none of them does anything."""
 
-    def __init__(self, subject: Subject, facts: Mapping[str, Any]) -> None:
-        self.subject, self.facts = subject, facts
-        self.client: MlflowClient | None = None
-        self.parent = ""
-        self.children: dict[int, str] = {}
-        with self._guarded():
-            self.client = _quiet_client()
-            self.experiment = _experiment(self.client, subject)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    @functools.wraps(write)
+    def guarded(self: "Tracker", *arguments: Any, **options: Any) -> None:
+        if self.failed:
+            return
         try:
-            yield
+            write(self, *arguments, **options)
         except Exception as error:  # whatever the server, its database or the network does
-            self.client = None
+            self.failed = True
             print(
                 f"warning: MLflow at {tracking_uri()} could not be written "
                 f"({_first_line(error)}); this stage goes on without it",
@@ -68,45 +61,59 @@ class Tracker:
                 flush=True,
             )
 
+    return guarded
+
+
+class Tracker:
+    """Writes to MLflow. Where that fails it warns once and writes no more: training goes on."""
+
+    client: MlflowClient
+    experiment: str  # its id
+
+    def __init__(self, subject: Subject, facts: Mapping[str, Any]) -> None:
+        self.subject, self.facts = subject, facts
+        self.failed = False
+        self.parent = ""
+        self.children: dict[int, str] = {}
+        self._connect()
+
+    @_guarded
+    def _connect(self) -> None:
+        self.client = _quiet_client()
+        self.experiment = _experiment(self.client, self.subject)
+
+    @_guarded
     def start(self) -> None:
         """Create the parent run and a child for each seed."""
-        if self.client is None:
-            return
-        with self._guarded():
-            self._create_all()
+        self._create_all()
 
+    @_guarded
     def epoch(self, seed: int, row: Mapping[str, float], seconds: float | None = None) -> None:
         """Log an epoch of a seed."""
-        if self.client is None:
-            return
-        with self._guarded():
-            extra = {} if seconds is None else {"epoch_seconds": seconds}
-            self._log_row(self.children[seed], {**row, **extra})
+        extra = {} if seconds is None else {"epoch_seconds": seconds}
+        self._log_row(self.children[seed], {**row, **extra})
 
+    @_guarded
     def finish_seed(self, seed: int, files: Sequence[Path]) -> None:
         """End a seed's run and add its files."""
-        if self.client is None:
-            return
-        with self._guarded():
-            self._end(self.children[seed], files)
+        self._end(self.children[seed], files)
 
+    @_guarded
     def finish(self, histories: Mapping[int, pd.DataFrame]) -> None:
         """Give the parent the mean of its seeds' histories and end it.
 
         Earlier runs of the same key give way to this one (MLflow keeps deleted runs until
         `mlflow gc`).
         """
-        if self.client is None:
-            return
-        with self._guarded():
-            self._log_means(histories)
-            self._end(self.parent, [])
-            mine = {self.parent, *self.children.values()}
-            for key in [self.subject.key(), *map(self.subject.key, self.children)]:
-                for run in self._find(key):
-                    if run.info.run_id not in mine:
-                        self.client.delete_run(run.info.run_id)
+        self._log_means(histories)
+        self._end(self.parent, [])
+        mine = {self.parent, *self.children.values()}
+        for key in [self.subject.key(), *map(self.subject.key, self.children)]:
+            for run in self._find(key):
+                if run.info.run_id not in mine:
+                    self.client.delete_run(run.info.run_id)
 
+    @_guarded
     def evaluated(
         self,
         histories: Mapping[int, pd.DataFrame],
@@ -115,23 +122,20 @@ class Tracker:
         parent_files: Sequence[Path],
     ) -> None:
         """Add final metrics and files to the runs of a variant, created where missing."""
-        if self.client is None:
-            return
-        with self._guarded():
-            if not self._adopt(scores):
-                self._create_all()
-                for seed, history in histories.items():
-                    for row in history.to_dict("records"):
-                        self._log_row(self.children[seed], {str(k): v for k, v in row.items()})
-                self._log_means(histories)
-            last = {seed: int(history["epoch"].iloc[-1]) for seed, history in histories.items()}
-            for seed, metrics in scores.items():
-                self._log_row(self.children[seed], {"epoch": last[seed], **metrics})
-                self._end(self.children[seed], files[seed])
-            table = pd.DataFrame(dict(scores)).T
-            summary = {**table.mean(), **table.std().dropna().add_suffix("_std")}
-            self._log_row(self.parent, {"epoch": max(last.values()), **summary})
-            self._end(self.parent, parent_files)
+        if not self._adopt(scores):
+            self._create_all()
+            for seed, history in histories.items():
+                for row in history.to_dict("records"):
+                    self._log_row(self.children[seed], {str(k): v for k, v in row.items()})
+            self._log_means(histories)
+        last = {seed: int(history["epoch"].iloc[-1]) for seed, history in histories.items()}
+        for seed, metrics in scores.items():
+            self._log_row(self.children[seed], {"epoch": last[seed], **metrics})
+            self._end(self.children[seed], files[seed])
+        table = pd.DataFrame(dict(scores)).T
+        summary = {**table.mean(), **table.std().dropna().add_suffix("_std")}
+        self._log_row(self.parent, {"epoch": max(last.values()), **summary})
+        self._end(self.parent, parent_files)
 
     def _adopt(self, seeds: Mapping[int, Any]) -> bool:
         """Take the runs that are there already; say whether all of them are."""
@@ -146,18 +150,13 @@ class Tracker:
     def _find(self, key: str) -> list[Run]:
         """Return the runs of a key, the newest first."""
         return list(
-            self._client.search_runs(
+            self.client.search_runs(
                 [self.experiment],
                 filter_string=f"tags.`{KEY}` = '{key}'",
                 run_view_type=ViewType.ACTIVE_ONLY,
                 order_by=["attributes.start_time DESC"],
             )
         )
-
-    @property
-    def _client(self) -> MlflowClient:
-        assert self.client is not None
-        return self.client
 
     def _create_all(self) -> None:
         subject = self.subject
@@ -182,20 +181,20 @@ class Tracker:
             **_git_tags(),
             **{t: os.environ[v] for t, v in _DVC_TAGS.items() if v in os.environ},
         }
-        run = self._client.create_run(self.experiment, tags={**common, **tags}, run_name=name)
+        run = self.client.create_run(self.experiment, tags={**common, **tags}, run_name=name)
         run_id = str(run.info.run_id)
         options = {k: v for k, v in subject.options.model_dump().items() if k != "seeds"}
         if "seed" in tags:
             options["seed"] = tags["seed"]
         else:
             options["seeds"] = subject.options.seeds
-        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in options.items()])
+        self.client.log_batch(run_id, params=[Param(k, str(v)) for k, v in options.items()])
         return run_id
 
     def _log_row(self, run_id: str, row: Mapping[str, float]) -> None:
         now, step = int(time.time() * 1000), int(row["epoch"])
         metrics = [Metric(k, float(v), now, step) for k, v in row.items() if k != "epoch"]
-        self._client.log_batch(run_id, metrics=metrics)
+        self.client.log_batch(run_id, metrics=metrics)
 
     def _log_means(self, histories: Mapping[int, pd.DataFrame]) -> None:
         means = pd.concat(histories.values()).groupby("epoch", as_index=False).mean()
@@ -204,13 +203,13 @@ class Tracker:
 
     def _end(self, run_id: str, files: Sequence[Path]) -> None:
         for file in files:
-            self._client.log_artifact(run_id, str(file))
+            self.client.log_artifact(run_id, str(file))
         if "parameters" in self.facts:
             count = float(self.facts["parameters"])
             metric = Metric("parameters", count, int(time.time() * 1000), 0)
-            self._client.log_batch(run_id, metrics=[metric])
-        if self._client.get_run(run_id).info.status == "RUNNING":
-            self._client.set_terminated(run_id)
+            self.client.log_batch(run_id, metrics=[metric])
+        if self.client.get_run(run_id).info.status == "RUNNING":
+            self.client.set_terminated(run_id)
 
 
 _DVC_TAGS = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME"}
