@@ -8,7 +8,8 @@ from unroll.errors import UserError
 from unroll.evaluation.selection import best
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import as_text, encode_prompt, skipped, write
-from unroll.record import read_model
+from unroll.models.build import Model
+from unroll.record import Record, read_model
 from unroll.seeds import torch_generator
 
 
@@ -17,19 +18,19 @@ def generate(study: Study) -> None:
     if study.generate is None:
         raise UserError(f"{study.params_file} has no section generate")
     for variant in study.variants_of("corpus"):
+        remedy = study.remedy(f"train@{variant}")
+        record, model = read_model(best([study.model(variant)], remedy), remedy)
         text = "\n".join(
             f"=== {prompt}\n{sample}\n"
             for prompt in study.generate.prompts
-            for sample in continuations(study, variant, prompt, study.generate)
+            for sample in continuations(record, model, prompt, study.generate)
         )
         write_text(study.generated(variant), text)
         print(f"{study.generated(variant)}:\n{text}")
 
 
-def continuations(study: Study, variant: str, prompt: str, options: Generate) -> list[str]:
+def continuations(record: Record, model: Model, prompt: str, options: Generate) -> list[str]:
     """Return `options.samples` texts that begin with the prompt."""
-    remedy = study.remedy(f"train@{variant}")
-    record, model = read_model(best([study.model(variant)], remedy), remedy)
     ids = torch.tensor(encode_prompt(prompt, record.vocabulary))
     sampling = Sampling(
         options.temperature, options.top_k, options.top_p, skipped(options.skip, record.vocabulary)

@@ -33,7 +33,8 @@ def complete(study: Study, prompt: str, variant: str | None, chosen: Mapping[str
     folder = _best_run(study, list(study.variants_of("corpus")), variant)
     given = study.generate.model_dump() if study.generate else {}
     options = config.generate({**given, "samples": 1, "prompts": [prompt], **chosen})
-    print("\n\n".join(continuations(study, folder.parent.name, prompt, options)))
+    record, model = read_model(folder, study.remedy(f"train@{folder.parent.name}"))
+    print("\n\n".join(continuations(record, model, prompt, options)))
 
 
 def _best_run(study: Study, variants: list[str], chosen: str | None) -> Path:
