@@ -383,7 +383,7 @@ def test_files_of_another_study_lie_in_folders_of_its_name(folder):
     study = config.load("toy")
     assert study.params_file == Path("pipeline/toy/params.yaml")
     assert study.prepared("sums") == Path("data/toy/prepared/sums")
-    assert study.scores("peeky") == Path("reports/toy/evaluation/peeky/scores.csv")
+    assert study.evaluation("peeky") == Path("data/toy/evaluation/peeky")
     assert study.remedy("train@peeky") == "run: dvc repro pipeline/toy/dvc.yaml:train@peeky"
 
 

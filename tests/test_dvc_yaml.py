@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from unroll import config
+from unroll.training.code import TRAINING
 
 ROOT = Path(__file__).parents[1]
 STUDIES = {"root": ROOT / "dvc.yaml", "quick": ROOT / "pipeline/quick/dvc.yaml"}
@@ -16,10 +17,20 @@ STUDIES = {"root": ROOT / "dvc.yaml", "quick": ROOT / "pipeline/quick/dvc.yaml"}
 # What a stage imports although it cannot change what the stage writes.
 WITHOUT_EFFECT = {
     "prepare": set(),
-    "train": {"tracking", "training/progress.py", "training/workers.py", "stages/train.py"},
-    "evaluate": {"tracking", "reporting", "training", "stages/train.py", "seeds.py"},
+    "size": {"generation", "evaluation"},
+    "train": {
+        "circumstances.py",
+        "evaluation/scores.py",
+        "stages",
+        "tracking",
+        "training/code.py",
+        "training/progress.py",
+        "training/workers.py",
+    },
+    "evaluate": {"seeds.py"},
     "generate": {"data/prepared.py"},
     "report": {"data", "models"},  # how records are read; nothing is computed with them
+    "track": {"generation", "models", "seeds.py", "training"},
 }
 
 MODULES = """
@@ -37,7 +48,16 @@ def body(stage: dict) -> dict:
     return stage.get("do", stage)
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate", "generate", "report"])
+def test_the_code_that_trains_is_what_training_depends_on():
+    declared = body(stages("root")["train"])["deps"]
+    code = [d.removeprefix("src/unroll/") for d in declared if d.startswith("src/unroll/")]
+    assert code == list(TRAINING)
+
+
+STAGES = ["prepare", "size", "train", "evaluate", "generate", "report", "track"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_code_that_a_stage_imports_is_declared(stage):
     command = [sys.executable, "-c", MODULES.format(stage=stage)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -95,7 +115,7 @@ def test_options_do_not_depend_on_sections_that_train_does_not_declare(tmp_path,
     raw["variants"] = {"peeky": raw["variants"]["peeky"]}
     raw["tasks"] = {"addition": raw["tasks"]["addition"]}
     raw["tasks"]["addition"]["data"]["seed"] = 7
-    del raw["generate"]
+    del raw["generate"], raw["comparison"]
     assert variant(raw) == whole
 
 
@@ -106,7 +126,8 @@ def test_every_option_of_params_yaml_has_a_comment_somewhere():
         if ":" in line and not line.lstrip().startswith("#"):
             key = line.split(":")[0].strip()
             keys[key] = keys.get(key, False) or "#" in line
-    sections = {"compute", "tasks", "variants", "generate", "data", "defaults"}
+    sections = {"compute", "tasks", "variants", "generate", "comparison", "data", "defaults"}
+    sections |= {"references"}
     names = {"addition", "ptb", *config_variants(lines)}
     self_evident = {"task", "epochs", "kind", "prompts"}
     assert {k for k, has in keys.items() if not has} <= sections | names | self_evident
@@ -119,6 +140,7 @@ def config_variants(lines: list[str]) -> set[str]:
 
 def test_every_option_stands_in_params_yaml():
     text = (ROOT / "params.yaml").read_text()
-    for model in (config.Compute, config.PairsOptions, config.CorpusOptions, config.Generate):
+    variants = (config.PairsOptions, config.CorpusOptions)
+    for model in (config.Compute, *variants, config.Generate, config.Comparison):
         for key in model.model_fields:
             assert f"{key}:" in text, key

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from models.toys import DIGITS, corpus_options, pairs_options
+from models.toys import DIGITS, corpus_options, pairs_options, subject
 from unroll.config import VariantOptions
 from unroll.data.corpus import EOS
 from unroll.data.files import new_folder
@@ -31,22 +31,20 @@ HISTORY = pd.DataFrame(
 )
 
 
-def make(options: VariantOptions, kind: str, symbols: tuple[str, ...]) -> tuple[Record, Model]:
+def make(options: VariantOptions, symbols: tuple[str, ...]) -> tuple[Record, Model]:
     vocabulary = Vocabulary(symbols)
     model = build(options, vocabulary)
     initialise(model, options.init, seed=3)
-    form = {"source_length": 4, "target_length": 5, "start": "_"} if kind == "pairs" else {}
-    facts = {"parameters": 12, "device": "cpu"}
-    record = Record("toy", "v", 3, kind, options, "ab" * 32, form, vocabulary, HISTORY, facts)
-    return record, model
+    form = {"source_length": 4, "target_length": 5, "start": "_"} if options.kind == "pairs" else {}
+    return Record(subject(options), 3, 12, form, vocabulary, HISTORY), model
 
 
 def pairs_record(**changes) -> tuple[Record, Model]:
-    return make(pairs_options(**changes), "pairs", DIGITS.symbols)
+    return make(pairs_options(**changes), DIGITS.symbols)
 
 
 def corpus_record(**changes) -> tuple[Record, Model]:
-    return make(corpus_options(**changes), "corpus", (EOS, "naïve", "☑", '"', "N"))
+    return make(corpus_options(**changes), (EOS, "naïve", "☑", '"', "N"))
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path, record, model):
     assert all(torch.equal(weights[name], found_weights[name]) for name in weights)
     assert not found_model.training
     tied = getattr(record.options, "tie_weights", False)
-    if record.kind == "corpus":
+    if record.options.kind == "corpus":
         assert (found_model.embedding.weight is found_model.affine.weight) == tied
 
 
@@ -97,7 +95,7 @@ def test_a_later_record_takes_the_place_of_an_earlier_one(folder):
 def test_a_record_that_cannot_be_written_leaves_the_earlier_one(folder):
     record, model = pairs_record(layers=2)
     with pytest.raises(TypeError):
-        write_record(folder, replace(record, seed=4, facts={"not JSON": object()}), model)
+        write_record(folder, replace(record, seed=4, form={"not JSON": object()}), model)
     assert read_record(folder, REMEDY).seed == 3
     assert [path.name for path in folder.parent.iterdir()] == ["seed-3"]
 

@@ -53,8 +53,8 @@ def pass_study(command: Callable[..., None]) -> Callable[..., None]:
 def main(context: click.Context, study: str) -> None:
     """Train recurrent models and compare their variants.
 
-    DVC calls the stages (prepare, train, evaluate, generate, report); ask and complete are
-    for you. Run it in the project's root folder.
+    DVC calls the stages (prepare, size, train, evaluate, generate, report, track); track,
+    compare, ask and complete are for you. Run it in the project's root folder.
 
     \b
     Examples:
@@ -80,6 +80,24 @@ def prepare(study: Any, task: str) -> None:
     from unroll.stages.prepare import prepare
 
     prepare(study, task)
+
+
+@main.command()
+@click.argument("task")
+@pass_study
+def size(study: Any, task: str) -> None:
+    """Find hidden size and parameter count of each variant of TASK.
+
+    Where a variant says `match_parameters: peeky`, its hidden size is the one that brings
+    its parameter count nearest to peeky's.
+
+    \b
+    Example:
+      unroll size addition
+    """
+    from unroll.stages.size import size
+
+    size(study, task)
 
 
 @main.command()
@@ -139,6 +157,54 @@ def report(study: Any) -> None:
     from unroll.stages.report import report
 
     report(study)
+
+
+@main.command()
+@click.option("--best-effort", is_flag=True, help="Where MLflow cannot be written, only warn.")
+@pass_study
+def track(study: Any, best_effort: bool) -> None:
+    """Bring MLflow to what the outputs of the study imply.
+
+    Creates the runs and models that are missing (after `dvc pull`, in a new database),
+    completes what is partial (after a kill, or when MLflow was away), leaves the rest. Twice
+    in a row changes nothing. MLFLOW_TRACKING_URI names another database or server.
+
+    \b
+    Examples:
+      unroll track
+      unroll --study quick track
+    """
+    from unroll.stages.track import track
+
+    track(study, best_effort)
+
+
+@main.command()
+@click.option("--seeds", is_flag=True, help="A row per seed, not per variant.")
+@click.option("--task", multiple=True, help="Only this task; may be given several times.")
+@click.option("--variant", multiple=True, help="Only this variant; may be given several times.")
+@click.option("--metric", multiple=True, help="Only this metric; may be given several times.")
+@click.option("--csv", is_flag=True, help="As CSV.")
+@pass_study
+def compare(
+    study: Any,
+    seeds: bool,
+    task: tuple[str, ...],
+    variant: tuple[str, ...],
+    metric: tuple[str, ...],
+    csv: bool,
+) -> None:
+    """Print the runs that MLflow holds: metrics of the last epoch, means of the seeds.
+
+    \b
+    Examples:
+      unroll compare
+      unroll compare --task addition --metric test_exact_match
+      unroll compare --seeds --variant peeky --csv > peeky.csv
+    """
+    from unroll.stages.track import compare
+
+    compare(study, seeds, task, variant, metric, csv)
 
 
 @main.command()

@@ -1,12 +1,13 @@
 """params.yaml as typed, strict, frozen objects: the only place that knows its shape.
 
 A *study* is a folder with `dvc.yaml` and `params.yaml`: the root of the project, or
-`pipeline/<study>/`. Its params file has four sections:
+`pipeline/<study>/`. Its params file has these sections:
 
-    compute   device, precision, workers, threads
-    tasks     what is learned: how the data are made, and the defaults of every variant
-    variants  named sets of options on one task
-    generate  what the language models are asked to write
+    compute     device, precision, workers, threads
+    tasks       what is learned: how the data are made, and the defaults of every variant
+    variants    named sets of options on one task
+    generate    what the language models are asked to write
+    comparison  which variant is compared with which
 
 A variant's options are its task's `defaults` with its own entry laid over them.
 """
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -56,6 +57,8 @@ class Compute(Options):
 class VariantOptions(Options):
     """Options that every variant has, whatever its task."""
 
+    kind: ClassVar[str]  # of the task
+
     task: str
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
@@ -63,6 +66,7 @@ class VariantOptions(Options):
     layers: Count = 1
     embedding_size: Count
     hidden_size: Count
+    match_parameters: str | None = None
     dropout: Fraction = 0.0
     init: Literal["book", "default"] = "book"
 
@@ -84,6 +88,8 @@ class VariantOptions(Options):
 class PairsOptions(VariantOptions):
     """Options of a sequence-to-sequence model."""
 
+    kind = "pairs"
+
     decoder: Literal["plain", "peeky", "attention"] = "plain"
     bridge: Literal["hidden", "state"] = "hidden"
     reverse_source: bool = False
@@ -100,6 +106,8 @@ class PairsOptions(VariantOptions):
 class CorpusOptions(VariantOptions):
     """Options of a language model."""
 
+    kind = "corpus"
+
     time_steps: Count
     tie_weights: bool = False
     skip_connections: bool = False
@@ -112,7 +120,7 @@ class CorpusOptions(VariantOptions):
         return self
 
 
-KINDS: dict[str, type[VariantOptions]] = {"pairs": PairsOptions, "corpus": CorpusOptions}
+KINDS: dict[str, type[VariantOptions]] = {o.kind: o for o in (PairsOptions, CorpusOptions)}
 
 
 class Generate(Options):
@@ -125,6 +133,15 @@ class Generate(Options):
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     skip: list[str] = []
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Comparison(Options):
+    """How the variants are compared with each other."""
+
+    references: dict[str, str] = {}
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100)] = 10_000
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -152,6 +169,17 @@ class Study:
     tasks: Mapping[str, Task]
     variants: Mapping[str, VariantOptions]
     generate: Generate | None
+    comparison: Comparison
+
+    def reference(self, variant: str) -> str | None:
+        """Return what a variant is compared with: as said, or its task's first variant.
+
+        The first variant itself has none, unless one is named.
+        """
+        task = self.variant(variant).task
+        first = next(name for name, options in self.variants.items() if options.task == task)
+        reference = self.comparison.references.get(variant, first)
+        return None if reference == variant else reference
 
     def task(self, name: str) -> Task:
         """Return the task of this name, or raise UserError with the nearest one."""
@@ -186,33 +214,48 @@ class Study:
             return f"run: dvc repro {stage}"
         return f"run: dvc repro pipeline/{self.name}/dvc.yaml:{stage}"
 
+    @property
+    def lock_file(self) -> Path:
+        """Where DVC notes what the stages of this study have made."""
+        return self.params_file.with_name("dvc.lock")
+
+    def command(self, stage: str, name: str) -> str:
+        """Return the command that runs a stage."""
+        study = "" if self.name == ROOT_STUDY else f"--study {self.name} "
+        return f"unroll {study}{stage} {name}"
+
     def prepared(self, task: str) -> Path:
         """The folder of a task's prepared data."""
         return self.data / "prepared" / task
+
+    def size(self, variant: str) -> Path:
+        """The file of a variant's hidden size and parameter count."""
+        return self.data / "sizes" / self.variant(variant).task / f"{variant}.json"
 
     def model(self, variant: str) -> Path:
         """The folder of a variant's run records, one subfolder per seed."""
         return self.data / "models" / variant
 
-    def timings(self, variant: str) -> Path:
-        """The file of a variant's seconds per epoch: it differs at every training."""
-        return self.data / "timings" / f"{variant}.csv"
+    def circumstances(self, variant: str) -> Path:
+        """The folder of what differs at every training of a variant: seconds, commit."""
+        return self.data / "circumstances" / variant
+
+    def evaluation(self, variant: str) -> Path:
+        """The folder of a variant's scores, seed by seed, and sample answers."""
+        return self.data / "evaluation" / variant
+
+    def generated(self, variant: str) -> Path:
+        """The file of what a language model wrote."""
+        return self.data / "generated" / f"{variant}.txt"
+
+    @property
+    def tracked(self) -> Path:
+        """The file of the runs that MLflow was last brought to."""
+        return self.data / "tracked.csv"
 
     def metrics(self, variant: str) -> Path:
         """The file of a variant's metrics, the mean of its seeds."""
         return self.reports / "metrics" / f"{variant}.json"
-
-    def scores(self, variant: str) -> Path:
-        """The file of a variant's metrics, seed by seed."""
-        return self.reports / "evaluation" / variant / "scores.csv"
-
-    def samples(self, variant: str) -> Path:
-        """The file of the first test questions with a variant's answers."""
-        return self.reports / "evaluation" / variant / "samples.txt"
-
-    def generated(self, variant: str) -> Path:
-        """The file of what a language model wrote."""
-        return self.reports / "generated" / f"{variant}.txt"
 
 
 def params_file(study: str) -> Path:
@@ -234,9 +277,10 @@ def load(study: str = ROOT_STUDY) -> Study:
     path = params_file(study)
     raw = _read(path)
     faults: list[str] = []
-    sections = ("compute", "tasks", "variants", "generate")
+    sections = ("compute", "tasks", "variants", "generate", "comparison")
     faults += _unknown(raw, sections)
     compute = _validate(Compute, raw.get("compute", {}), "compute", faults)
+    comparison = _validate(Comparison, raw.get("comparison", {}), "comparison", faults)
     generate = raw.get("generate")
     if generate is not None:
         generate = _validate(Generate, generate, "generate", faults)
@@ -245,9 +289,12 @@ def load(study: str = ROOT_STUDY) -> Study:
         name: _variant(name, entry, tasks, faults)
         for name, entry in _entries(raw, "variants", faults)
     }
+    named = {name: options for name, options in variants.items() if options}
+    faults += _unmatched(named)
+    faults += _unfit_references(comparison.references if comparison else {}, named)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
-    return Study(study, compute, tasks, variants, generate)  # type: ignore[arg-type]
+    return Study(study, compute, tasks, variants, generate, comparison)  # type: ignore[arg-type]
 
 
 def generate(options: Mapping[str, Any]) -> Generate:
@@ -345,6 +392,37 @@ def _variant(
         return None
     places = {key: f"tasks.{task.name}.defaults" for key in task.defaults if key not in entry}
     return _validate(KINDS[task.kind], {**task.defaults, **entry}, place, faults, places)
+
+
+def _unmatched(variants: Mapping[str, VariantOptions]) -> list[str]:
+    """Return a fault for each `match_parameters` that does not name a variant of given size."""
+    faults = []
+    for name, options in variants.items():
+        if (matched := options.match_parameters) is None:
+            continue
+        place, others = f"variants.{name}.match_parameters", set(variants) - {name}
+        if matched not in others:
+            faults.append(f"{place}: there is no variant {matched!r}{_nearest(matched, others)}")
+        elif variants[matched].match_parameters is not None:
+            faults.append(f"{place}: the size of {matched} is matched itself; name another")
+        elif variants[matched].task != options.task:
+            faults.append(f"{place}: {matched} is a variant of another task")
+    return faults
+
+
+def _unfit_references(
+    references: Mapping[str, str], variants: Mapping[str, VariantOptions]
+) -> list[str]:
+    """Return a fault for each pair that is not of two variants of one task."""
+    faults = []
+    for variant, reference in references.items():
+        place = f"comparison.references.{variant}"
+        if unknown := [name for name in (variant, reference) if name not in variants]:
+            near = _nearest(unknown[0], variants)
+            faults.append(f"{place}: there is no variant {unknown[0]!r}{near}")
+        elif variants[variant].task != variants[reference].task:
+            faults.append(f"{place}: {reference} is a variant of another task")
+    return faults
 
 
 def _validate(

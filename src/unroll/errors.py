@@ -14,3 +14,9 @@ class DataError(UserError):
     """A file that a command reads is missing, damaged or not in the expected form."""
 
     exit_code = 1
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or the name of its class."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,48 +1,86 @@
 """The run record: the files that a run (one variant, one seed) leaves.
 
     weights.safetensors   the parameters after the last epoch
-    run.json              what was run: study, variant, seed, options, digest of the data
+    run.json              what was run: study, variant, seed, options, digests, its key
     vocabulary.json       the symbols in the order of their ids
     history.csv           one row per epoch: losses and validation metrics
     facts.json            parameter count, device, precision, threads, versions
     manifest.json         size and SHA-256 of each file, checked when read
 
 All of it is the same, bit for bit, when the run is repeated on the same machine; what is
-not (seconds, memory) is kept elsewhere.
+not (seconds, commit) is kept elsewhere. docs/run-record.md describes every field.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from unroll.config import VariantOptions, parse_variant
+from unroll.config import Count, Options, VariantOptions, parse_variant
 from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 from unroll.models.build import Model, build
+from unroll.subject import Subject
 
 SCHEMA = 1
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class RunDocument(Options):
+    """run.json."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    key: str
+    study: str
+    variant: str
+    seed: Annotated[int, Field(ge=0)]
+    kind: Literal["pairs", "corpus"]
+    options: dict[str, Any]
+    data_digest: Digest
+    code_digest: Digest
+    form: dict[str, int | str]  # of pairs: source_length, target_length, start
+
+
+class FactsDocument(Options):
+    """facts.json."""
+
+    parameters: Count
+    environment: dict[str, str | int]
+
+
+class VocabularyDocument(Options):
+    """vocabulary.json."""
+
+    symbols: Annotated[list[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Record:
     """What a run leaves, but for its weights."""
 
-    study: str
-    variant: str
+    subject: Subject
     seed: int
-    kind: str
-    options: VariantOptions
-    data_digest: str
-    form: Mapping[str, Any]  # of pairs: source_length, target_length, start
+    parameters: int
+    form: dict[str, Any]
     vocabulary: Vocabulary
     history: pd.DataFrame
-    facts: Mapping[str, Any]
+
+    @property
+    def options(self) -> VariantOptions:
+        """The options of the run's variant."""
+        return self.subject.options
+
+    @property
+    def key(self) -> str:
+        """The key by which the run is found in MLflow."""
+        return self.subject.key(self.seed)
 
 
 def seed_folder(folder: Path, seed: int) -> Path:
@@ -69,16 +107,20 @@ def seed_folders(folder: Path, remedy: str) -> list[Path]:
 
 def write_record(folder: Path, record: Record, model: Model) -> None:
     """Write a record; an earlier one is replaced only when all is written."""
+    subject = record.subject
     run = {
         "schema": SCHEMA,
-        "study": record.study,
-        "variant": record.variant,
+        "key": record.key,
+        "study": subject.study,
+        "variant": subject.variant,
         "seed": record.seed,
-        "kind": record.kind,
-        "options": record.options.model_dump(),
-        "data_digest": record.data_digest,
-        "form": dict(record.form),
+        "kind": subject.options.kind,
+        "options": subject.options.model_dump(),
+        "data_digest": subject.data_digest,
+        "code_digest": subject.code_digest,
+        "form": record.form,
     }
+    facts = {"parameters": record.parameters, "environment": dict(subject.environment)}
     # A shared matrix comes once; the model joins it again when it is built.
     weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
     with new_folder(folder) as new:
@@ -86,31 +128,53 @@ def write_record(folder: Path, record: Record, model: Model) -> None:
         write_json(new / "run.json", run)
         write_json(new / "vocabulary.json", {"symbols": list(record.vocabulary.symbols)})
         write_text(new / "history.csv", record.history.to_csv(index=False, lineterminator="\n"))
-        write_json(new / "facts.json", dict(record.facts))
+        write_json(new / "facts.json", facts)
 
 
 def read_record(folder: Path, remedy: str) -> Record:
     """Read a record, but for its weights.
 
     Raises:
-        DataError: a file is missing or damaged, or the record is of another schema.
+        DataError: a file is missing or damaged, or is not what a record of this schema holds.
     """
     check_folder(folder, remedy)
-    run = read_json(folder / "run.json", remedy)
-    if run.get("schema") != SCHEMA:
-        raise DataError(f"{folder} has schema {run.get('schema')} instead of {SCHEMA}; {remedy}")
-    return Record(
-        run["study"],
-        run["variant"],
-        run["seed"],
-        run["kind"],
-        parse_variant(run["kind"], run["options"]),
-        run["data_digest"],
-        run["form"],
-        Vocabulary(tuple(read_json(folder / "vocabulary.json", remedy)["symbols"])),
-        pd.read_csv(folder / "history.csv"),
-        read_json(folder / "facts.json", remedy),
+    raw = read_json(folder / "run.json", remedy)
+    if raw.get("schema") != SCHEMA:
+        raise DataError(f"{folder} has schema {raw.get('schema')} instead of {SCHEMA}; {remedy}")
+    try:
+        run = RunDocument.model_validate(raw)
+        facts = FactsDocument.model_validate(read_json(folder / "facts.json", remedy))
+        symbols = VocabularyDocument.model_validate(
+            read_json(folder / "vocabulary.json", remedy)
+        ).symbols
+        options = parse_variant(run.kind, run.options)
+    except ValidationError as error:
+        raise DataError(f"{folder} is no run record ({_first_fault(error)}); {remedy}") from None
+    subject = Subject(
+        run.study, run.variant, options, run.data_digest, run.code_digest, facts.environment
     )
+    if run.key != subject.key(run.seed):
+        raise DataError(f"{folder}: the key in run.json is not that of the run; {remedy}")
+    history = _read_history(folder / "history.csv", remedy)
+    vocabulary = Vocabulary(tuple(symbols))
+    return Record(subject, run.seed, facts.parameters, run.form, vocabulary, history)
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(key) for key in fault["loc"])
+    return f"{error.title}, {place}: {fault['msg']}"
+
+
+def _read_history(path: Path, remedy: str) -> pd.DataFrame:
+    try:
+        history = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
+    numeric = all(pd.api.types.is_numeric_dtype(history[column]) for column in history)
+    if not numeric or list(history.get("epoch", [])) != list(range(1, len(history) + 1)):
+        raise DataError(f"{path} is no history: a row per epoch, all of them numbers; {remedy}")
+    return history
 
 
 def read_model(folder: Path, remedy: str) -> tuple[Record, Model]:
@@ -121,7 +185,10 @@ def read_model(folder: Path, remedy: str) -> tuple[Record, Model]:
     """
     record = read_record(folder, remedy)
     model = build(record.options, record.vocabulary)
-    weights = load_file(folder / "weights.safetensors")
+    try:
+        weights = load_file(folder / "weights.safetensors")
+    except SafetensorError as error:
+        raise DataError(f"{folder}: the weights cannot be read ({error}); {remedy}") from None
     parameters = dict(model.named_parameters())
     if {k: w.shape for k, w in weights.items()} != {k: p.shape for k, p in parameters.items()}:
         raise DataError(f"{folder}: the weights do not fit the options of run.json; {remedy}")

@@ -14,6 +14,7 @@ from models.toys import (
     pairs,
     pairs_options,
     repeats,
+    subject,
 )
 from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import accuracy
@@ -68,7 +69,7 @@ def test_sample_lines_show_question_expected_answer_and_verdict():
     data.targets["test"][:, 1:] = DIGITS.ids["8"]
     data.targets["test"][0, 1:] = lines("7   ")[0]
     options = pairs_options()
-    record = Record("s", "v", 0, "pairs", options, "", data.form, DIGITS, None, {})
+    record = Record(subject(options), 0, 1, data.form, DIGITS, None)
     model = chain({"_": "7", "7": " ", " ": " "})
     found = evaluate_model(record, model, Pairs(DIGITS, data.sources, data.targets, {}), "cpu")
     questions = ["".join(DIGITS.decode(row)).rstrip() for row in data.sources["test"].tolist()]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.toys import DIGITS, corpus_options, language_model, pairs_options, seq2seq
+from models.toys import DIGITS, corpus_options, language_model, pairs_options, seq2seq, subject
 from unroll.errors import DataError
 from unroll.evaluation.selection import best
 from unroll.record import Record, seed_folder, seed_folders, write_record
@@ -12,11 +12,12 @@ REMEDY = "run: dvc repro train"
 
 
 def write(folder: Path, seed: int, history: dict[str, list[float]]) -> Path:
-    kind = "pairs" if "valid_exact_match" in history else "corpus"
-    options = pairs_options() if kind == "pairs" else corpus_options()
-    model = seq2seq() if kind == "pairs" else language_model(len(DIGITS))
-    table = pd.DataFrame(history)
-    record = Record("toy", folder.name, seed, kind, options, "", {}, DIGITS, table, {})
+    pairs = "valid_exact_match" in history
+    options = pairs_options() if pairs else corpus_options()
+    model = seq2seq() if pairs else language_model(len(DIGITS))
+    epochs = len(next(iter(history.values())))
+    table = pd.DataFrame({"epoch": range(1, epochs + 1), **history})
+    record = Record(subject(options), seed, 1, {}, DIGITS, table)
     write_record(seed_folder(folder, seed), record, model)
     return seed_folder(folder, seed)
 

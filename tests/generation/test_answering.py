@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from models.toys import DIGITS, START, chain, lines, lively, pairs_options, repeats
+from models.toys import DIGITS, START, chain, lines, lively, pairs_options, repeats, subject
 from unroll.errors import DataError
 from unroll.generation import answering
-from unroll.generation.answering import answer, answer_text
+from unroll.generation.answering import answer_texts
 from unroll.record import Record
 
 SOURCES = lines("12  ", "5678", "903 ", "4   ", "77  ")
@@ -12,8 +12,16 @@ SOURCES = lines("12  ", "5678", "903 ", "4   ", "77  ")
 
 def record(padding: str = "plain") -> Record:
     form = {"source_length": 4, "target_length": 5, "start": "_"}
-    options = pairs_options(padding=padding)
-    return Record("toy", "v", 0, "pairs", options, "", form, DIGITS, None, {})
+    return Record(subject(pairs_options(padding=padding)), 0, 1, form, DIGITS, None)
+
+
+def answer(*arguments) -> torch.Tensor:
+    return answering.answer(*arguments).symbols
+
+
+def answer_text(the_record, model, question: str) -> str:
+    [(text, _)] = answer_texts(the_record, model, [question])
+    return text
 
 
 @pytest.mark.parametrize("decoder", ["plain", "peeky", "attention"])
@@ -67,5 +75,5 @@ def test_a_question_is_filled_with_blanks_to_the_length_of_the_data():
     [("", "empty"), ("  ", "empty"), ("12345", "has 5 symbols, at most 4"), ("1x", "'x' is not")],
 )
 def test_what_cannot_be_asked_is_refused(question, message):
-    with pytest.raises(DataError, match=f"the question.*{message}"):
+    with pytest.raises(DataError, match=f"the questions, line 1.*{message}"):
         answer_text(record(), repeats("7"), question)

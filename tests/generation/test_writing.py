@@ -17,7 +17,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def written(model, samples=3, length=12, seed=0, **options) -> torch.Tensor:
-    return write(model, PROMPT, samples, length, Sampling(**options), generator(seed))
+    return write(model, PROMPT, samples, length, Sampling(**options), generator(seed)).symbols
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 4, "skip": (2,)}], ids=str)

@@ -20,10 +20,11 @@ from unroll.models.initialise import initialise
 from unroll.models.layers import set_generator
 from unroll.record import read_model
 from unroll.seeds import torch_generator
+from unroll.subject import Subject
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.objectives import PairsObjective
 from unroll.training.run import Job, run
-from unroll.training.workers import Done, run_all, worker_count
+from unroll.training.workers import Done, Progress, Started, run_all, worker_count
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,8 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     changes = {"dropout": 0.2, "optimizer": "adam", **changes}
     options = pairs_options(seeds=[seed], **changes)
     remedy = "run: dvc repro prepare@toy"
-    return Job("toy", "tiny", seed, "pairs", options, CPU, prepared, target, remedy)
+    subject = Subject("toy", "tiny", options, digest(prepared), "cd" * 32, {"device": "cpu"})
+    return Job(subject, seed, CPU, prepared, target, remedy)
 
 
 ENDLESS = {"epochs": 1_000_000}
@@ -56,13 +58,17 @@ def test_a_run_draws_weights_order_and_dropout_by_its_seed(tmp_path, prepared):
     task = job(5, prepared, tmp_path / "seed-5", dropout=0.5)
     run(task, lambda message: None)
     torch.use_deterministic_algorithms(strict)
-    model, data = build(task.options, DIGITS), load_pairs(prepared, "")
+    model, data = build(task.subject.options, DIGITS), load_pairs(prepared, "")
     initialise(model, "book", 5)
     set_generator(model, torch_generator(5, "dropout"))
-    history = train(PairsObjective(model, data, task.options, 5, CPU), task.options, lambda _: None)
+    history = train(
+        PairsObjective(model, data, task.subject.options, 5, CPU),
+        task.subject.options,
+        lambda _: None,
+    )
     record, found = read_model(tmp_path / "seed-5", "")
     assert record.history.to_dict("records") == history
-    assert record.data_digest == digest(prepared)
+    assert record.subject.data_digest == digest(prepared)
     weights = found.state_dict()
     assert all(torch.equal(weights[name], p) for name, p in model.state_dict().items())
 
@@ -75,7 +81,7 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
         run(job(seed, prepared, tmp_path / "alone" / f"seed-{seed}"), messages[seed].append)
     torch.use_deterministic_algorithms(strict)
     jobs = [job(seed, prepared, tmp_path / "beside" / f"seed-{seed}") for seed in (1, 2)]
-    heard: dict[int, list[Step | Epoch | Done]] = {1: [], 2: []}
+    heard: dict[int, list[Progress]] = {1: [], 2: []}
     run_all(jobs, 2, [lambda job, message: heard[job.seed].append(message)])
     for seed in (1, 2):
         alone = files(tmp_path / "alone" / f"seed-{seed}")
@@ -85,7 +91,9 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
         assert [e.metrics for e in epochs] == [
             e.metrics for e in messages[seed] if isinstance(e, Epoch)
         ]
-        assert heard[seed][-1] == Done()
+        assert heard[seed][0] == Started()
+        assert isinstance(heard[seed][-1], Done)
+        assert 1e7 < heard[seed][-1].peak_memory < 1e11
     assert files(tmp_path / "alone" / "seed-1") != files(tmp_path / "alone" / "seed-2")
 
 
@@ -109,7 +117,7 @@ def test_a_worker_that_dies_names_variant_and_seed(tmp_path, prepared):
 
 
 def test_a_killed_worker_names_the_signal(tmp_path, prepared):
-    def kill(job: Job, message: Step | Epoch | Done) -> None:
+    def kill(job: Job, message: Progress) -> None:
         (worker,) = multiprocessing.active_children()
         os.kill(worker.pid, signal.SIGKILL)
 
@@ -119,7 +127,7 @@ def test_a_killed_worker_names_the_signal(tmp_path, prepared):
 
 
 def test_workers_end_with_a_listener_that_fails(tmp_path, prepared):
-    def interrupt(job: Job, message: Step | Epoch | Done) -> None:
+    def interrupt(job: Job, message: Progress) -> None:
         assert len(multiprocessing.active_children()) == 1
         raise KeyboardInterrupt
 

@@ -65,16 +65,27 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def replaced_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `target` when all went well.
 
-    A manifest with the size and SHA-256 of every file is added. Where the block raises,
-    an earlier `target` stays as it was.
+    Where the block raises, an earlier `target` stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         folder.chmod(0o755)
+        yield folder
+        if target.exists():
+            shutil.rmtree(target)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """As `replaced_folder`, with a manifest: the size and SHA-256 of every file."""
+    with replaced_folder(target) as folder:
         yield folder
         files = sorted(f for f in folder.rglob("*") if f.is_file())
         entries = {
@@ -82,11 +93,6 @@ def new_folder(target: Path) -> Iterator[Path]:
             for f in files
         }
         write_json(folder / MANIFEST, entries)
-        if target.exists():
-            shutil.rmtree(target)
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_folder(folder: Path, remedy: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unroll.generation.answering import answer
+from unroll.generation.answering import answer, log_probability
 from unroll.models import padding
 from unroll.models.seq2seq import Seq2Seq
 
@@ -15,6 +15,7 @@ class Accuracy:
 
     answers: Tensor  # (N, T')
     right: Tensor  # (N,), true where the whole answer is right
+    confidence: Tensor  # (N,), the probability that the model gives to its whole answer
     exact_match: float
     character_accuracy: float
 
@@ -29,13 +30,15 @@ def accuracy(
     the answer with `padding: masked`.
     """
     start, expected = int(targets[0, 0]), targets[:, 1:]
-    answers = answer(model, sources, start, expected.shape[1])
+    found = answer(model, sources, start, expected.shape[1])
+    answers = found.symbols
     counts = padding.scored(expected, blank, padding_option)
     wrong = (answers != expected) & counts
     right = ~wrong.any(dim=1)
     return Accuracy(
         answers,
         right,
+        log_probability(found, blank, padding_option).exp(),
         exact_match=right.double().mean().item(),
         character_accuracy=1 - wrong.sum().item() / counts.sum().item(),
     )

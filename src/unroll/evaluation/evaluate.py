@@ -6,9 +6,10 @@ import torch
 
 from unroll.config import PairsOptions
 from unroll.data.corpus import Corpus
-from unroll.data.pairs import BLANK, Pairs
+from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import Accuracy, accuracy
 from unroll.evaluation.perplexity import perplexity
+from unroll.generation.answering import answer_as_text
 from unroll.models.build import Model
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
@@ -38,7 +39,7 @@ def evaluate_model(record: Record, model: Model, data: Pairs | Corpus, device: s
     for split, result in found.items():
         scores[f"{split}_exact_match"] = result.exact_match
         scores[f"{split}_character_accuracy"] = result.character_accuracy
-    return Evaluation(scores, _sample_lines(data, found["test"]))
+    return Evaluation(scores, _sample_lines(record, data, found["test"]))
 
 
 def _perplexities(model: LanguageModel, corpus: Corpus, device: str) -> dict[str, float]:
@@ -57,17 +58,18 @@ def _accuracy(record: Record, model: Seq2Seq, pairs: Pairs, split: str, device: 
     return accuracy(model, sources, targets, pairs.blank, record.options.padding)
 
 
-def _sample_lines(pairs: Pairs, found: Accuracy) -> str:
+def _sample_lines(record: Record, pairs: Pairs, found: Accuracy) -> str:
     """Return the first test questions as the book shows them: Q, T, and ☑ or ☒ with the answer."""
+
+    def text(ids: list[int], padding: str = "plain") -> str:
+        return answer_as_text(ids, pairs.vocabulary, padding)
+
+    assert isinstance(record.options, PairsOptions)
     lines = []
     for i in range(min(SAMPLES, len(found.answers))):
-        question = _text(pairs, pairs.sources["test"][i].tolist())
-        expected = _text(pairs, pairs.targets["test"][i, 1:].tolist())
+        question = text(pairs.sources["test"][i].tolist())
+        expected = text(pairs.targets["test"][i, 1:].tolist())
         mark = "☑" if found.right[i] else "☒"
-        answer = _text(pairs, found.answers[i].tolist())
+        answer = text(found.answers[i].tolist(), record.options.padding)
         lines += [f"Q {question}", f"T {expected}", f"{mark} {answer}", "---"]
     return "\n".join(lines) + "\n"
-
-
-def _text(pairs: Pairs, ids: list[int]) -> str:
-    return "".join(pairs.vocabulary.decode(ids)).rstrip(BLANK)

@@ -9,18 +9,23 @@ from unroll.models.language_model import LanguageModel
 WINDOW = 1_000  # tokens read at once; the state is carried on, so it changes nothing
 
 
-@torch.inference_mode()
 def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
-    """Return exp of the mean cross entropy of all tokens (T,), each predicted once.
+    """Return exp of the mean cross entropy of all tokens (T,), each predicted once."""
+    return token_losses(model, tokens, eos).mean().exp().item()
+
+
+@torch.inference_mode()
+def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
+    """Return the cross entropy in nats of each token (T,), in float64 on the CPU.
 
     The text is read as one stream from its first token to its last, with the state
     carried all the way; the first token is predicted from `<eos>`. Computed in the
-    precision of the model's weights, added up in float64.
+    precision of the model's weights.
     """
     model.eval()
     inputs = torch.cat([tokens.new_tensor([eos]), tokens[:-1]])
-    state, total = None, torch.zeros((), dtype=torch.float64)
+    state, losses = None, []
     for read, expected in zip(inputs.split(WINDOW), tokens.split(WINDOW), strict=True):
         logits, state = model(read[None], state)
-        total += F.cross_entropy(logits[0], expected, reduction="sum").double().cpu()
-    return (total / len(tokens)).exp().item()
+        losses.append(F.cross_entropy(logits[0], expected, reduction="none").double().cpu())
+    return torch.cat(losses)

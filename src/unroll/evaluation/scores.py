@@ -1,29 +1,31 @@
-"""The scores of a variant on disk: one row per seed and metric."""
+"""The scores of a variant on disk, in its evaluation folder: one row per seed and metric."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from unroll.data.files import write_text
+from unroll.data.files import check_folder, write_text
 from unroll.errors import DataError
 
 COLUMNS = ["seed", "metric", "value"]
 
 
-def write_scores(path: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
+def write_scores(folder: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
     """Write the scores of a variant's seeds: one row per seed and metric."""
     rows = [(s, metric, v) for s, metrics in scores.items() for metric, v in metrics.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    write_text(folder / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def read_scores(path: Path, remedy: str) -> pd.DataFrame:
+def read_scores(folder: Path, remedy: str) -> pd.DataFrame:
     """Return the scores of a variant's seeds.
 
     Raises:
-        DataError: the file is missing or has other columns.
+        DataError: the folder is missing or damaged, or the file has other columns.
     """
+    check_folder(folder, remedy)
+    path = folder / "scores.csv"
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -31,3 +33,25 @@ def read_scores(path: Path, remedy: str) -> pd.DataFrame:
     if list(table.columns) != COLUMNS:
         raise DataError(f"{path} has the columns {', '.join(table.columns)}; {remedy}")
     return table
+
+
+def summary(scores: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation over the seeds of each metric, to six digits.
+
+    The standard deviation is that of a sample; it is not a number where there is one seed.
+    """
+    groups = scores.groupby("metric", sort=False)["value"]
+    return {str(name): (six_digits(v.mean()), six_digits(v.std())) for name, v in groups}
+
+
+def six_digits(value: float) -> float:
+    """Return a value with six significant digits, as results are written."""
+    return float(f"{value:.6g}")
+
+
+def show(metric: str, mean: float, std: float) -> str:
+    """Return a value as people write it: percent for fractions, ± where there are seeds."""
+    percent = not metric.endswith("perplexity")
+    scale, unit = (100, " %") if percent else (1, "")
+    spread = "" if pd.isna(std) else f" ± {scale * std:.1f}"
+    return f"{scale * mean:.1f}{spread}{unit}"

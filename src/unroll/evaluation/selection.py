@@ -8,7 +8,7 @@ from unroll.record import Record, read_record, seed_folders
 
 def validation_metric(record: Record) -> tuple[str, bool]:
     """Return the metric that decides, and whether more of it is better."""
-    if record.kind == "pairs":
+    if record.options.kind == "pairs":
         return "valid_exact_match", True
     return "valid_perplexity", False
 

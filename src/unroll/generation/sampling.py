@@ -22,14 +22,19 @@ class Sampling:
     skip: tuple[int, ...] = ()
 
 
-def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """Return the next token (N,) of each row of logits (N, V)."""
-    logits = logits.clone()
-    logits[:, list(sampling.skip)] = -math.inf
+def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator | None) -> Tensor:
+    """Return the next token (N,) of each row of logits (N, V).
+
+    The generator is asked only where the temperature is above 0.
+    """
+    logits = logits.float()
+    if sampling.skip:
+        logits = logits.index_fill(1, logits.new_tensor(sampling.skip, dtype=torch.long), -math.inf)
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
     logits = _keep_top_k(logits, sampling.top_k)
-    logits -= logits.amax(dim=1, keepdim=True)  # so that no temperature is too low to divide by
+    # So that no temperature is too low to divide by.
+    logits = logits - logits.amax(dim=1, keepdim=True)
     probabilities = _keep_top_p((logits / sampling.temperature).softmax(dim=1), sampling.top_p)
     return probabilities.multinomial(1, generator=generator)[:, 0]
 

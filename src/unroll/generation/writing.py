@@ -8,11 +8,11 @@ from torch import Tensor
 from unroll.data.corpus import EOS
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import UserError
-from unroll.generation.sampling import Sampling, choose
+from unroll.generation.decoding import Decoded, decode
+from unroll.generation.sampling import Sampling
 from unroll.models.language_model import LanguageModel
 
 
-@torch.inference_mode()
 def write(
     model: LanguageModel,
     prompt: Tensor,
@@ -20,18 +20,10 @@ def write(
     length: int,
     sampling: Sampling,
     generator: torch.Generator,
-) -> Tensor:
+) -> Decoded:
     """Return `samples` continuations (samples, length) of a prompt (T,), T ≥ 1."""
     model.eval()
-    logits, state = model(prompt[None])
-    state = tuple(part.expand(-1, samples, -1).contiguous() for part in state)
-    logits = logits[:, -1].expand(samples, -1)
-    tokens = []
-    for _ in range(length):
-        tokens.append(choose(logits, sampling, generator))
-        logits, state = model(tokens[-1][:, None], state)
-        logits = logits[:, -1]
-    return torch.stack(tokens, dim=1)
+    return decode(model, prompt.expand(samples, -1), None, length, sampling, generator)
 
 
 def encode_prompt(prompt: str, vocabulary: Vocabulary) -> list[int]:

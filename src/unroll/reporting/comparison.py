@@ -7,6 +7,7 @@ import pandas as pd
 
 from unroll.config import Study
 from unroll.data.files import write_text
+from unroll.evaluation.scores import show
 from unroll.evaluation.selection import validation_metric
 from unroll.record import Record
 
@@ -29,7 +30,7 @@ def compare(
                     "task": study.variants[variant].task,
                     "variant": variant,
                     "metric": metric,
-                    "parameters": records[variant][0].facts["parameters"],
+                    "parameters": records[variant][0].parameters,
                     "seeds": len(values),
                     "mean": values.mean(),
                     "std": values.std(),  # of a sample: empty where there is one seed
@@ -70,11 +71,3 @@ def markdown(table: pd.DataFrame) -> str:
             f"| {variant} | {first['parameters']:,} | {first['seeds']} | {' | '.join(cells)} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def show(metric: str, mean: float, std: float) -> str:
-    """Return a value as people write it: percent for fractions, ± where there are seeds."""
-    percent = not metric.endswith("perplexity")
-    scale, unit = (100, " %") if percent else (1, "")
-    spread = "" if pd.isna(std) else f" ± {scale * std:.1f}"
-    return f"{scale * mean:.1f}{spread}{unit}"

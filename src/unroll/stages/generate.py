@@ -37,4 +37,4 @@ def continuations(record: Record, model: Model, prompt: str, options: Generate) 
     )
     generator = torch_generator(options.seed, "generate", prompt)
     written = write(model, ids, options.samples, options.length, sampling, generator)  # type: ignore[arg-type]
-    return [as_text(prompt, record.vocabulary.decode(row)) for row in written.tolist()]
+    return [as_text(prompt, record.vocabulary.decode(row)) for row in written.symbols.tolist()]

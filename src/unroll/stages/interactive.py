@@ -8,7 +8,7 @@ from unroll import config
 from unroll.config import ROOT_STUDY, Study
 from unroll.errors import DataError, UserError
 from unroll.evaluation.selection import best
-from unroll.generation.answering import answer_text
+from unroll.generation.answering import answer_texts
 from unroll.record import read_model
 from unroll.stages.generate import continuations
 
@@ -25,7 +25,8 @@ def ask(study: Study, question: str, task: str | None, variant: str | None) -> N
     variants = [name for name, v in pairs.items() if v.task == task]
     folder = _best_run(study, variants, variant)
     record, model = read_model(folder, study.remedy(f"train@{folder.parent.name}"))
-    print(answer_text(record, model, question))
+    [(answer, _)] = answer_texts(record, model, [question])
+    print(answer)
 
 
 def complete(study: Study, prompt: str, variant: str | None, chosen: Mapping[str, Any]) -> None:

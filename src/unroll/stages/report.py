@@ -1,7 +1,9 @@
 """Stage report: all variants of a study side by side."""
 
+import pandas as pd
+
 from unroll.config import Study
-from unroll.data.files import write_text
+from unroll.data.files import read_text, replaced_folder, write_text
 from unroll.evaluation.scores import read_scores
 from unroll.record import Record, read_record, seed_folders
 from unroll.reporting.comparison import compare, curves, markdown, write_table
@@ -12,10 +14,13 @@ def report(study: Study) -> None:
     """Write the comparison as CSV and Markdown, and learning curves per task."""
     records = {variant: _records(study, variant) for variant in study.variants}
     scores = {
-        variant: read_scores(study.scores(variant), study.remedy(f"evaluate@{variant}"))
+        variant: read_scores(study.evaluation(variant), study.remedy(f"evaluate@{variant}"))
         for variant in study.variants
     }
     table = compare(study, scores, records)
+    _copy_samples(study)
+    seeds = pd.concat(rows.assign(variant=variant) for variant, rows in scores.items())
+    write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
     write_table(study.reports / "comparison.csv", table)
     sections = []
     for task in study.tasks:
@@ -29,6 +34,18 @@ def report(study: Study) -> None:
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
     print(text)
+
+
+def _copy_samples(study: Study) -> None:
+    """Put what each variant answered or wrote where readers look for results."""
+    with replaced_folder(study.reports / "samples") as folder:
+        for variant, options in study.variants.items():
+            if options.kind == "pairs":
+                source = study.evaluation(variant) / f"seed-{options.seeds[0]}" / "samples.txt"
+            else:
+                source = study.generated(variant)
+            if source.is_file():
+                write_text(folder / f"{variant}.txt", read_text(source))
 
 
 def _records(study: Study, variant: str) -> list[Record]:

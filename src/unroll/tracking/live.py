@@ -1,50 +1,107 @@
-"""Tracking while training runs."""
+"""Tracking while training runs, in a thread: MLflow never holds up training."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import queue
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from unroll.record import read_record, record_documents
-from unroll.tracking.subject import Subject
-from unroll.training.loop import Epoch, Step
+from unroll.circumstances import Recorder
+from unroll.config import Study
+from unroll.errors import first_line
+from unroll.subject import Subject
+from unroll.tracking.address import shown_uri
+from unroll.tracking.state import Point, epoch_points, opening
+from unroll.training.loop import Epoch
 from unroll.training.run import Job
-from unroll.training.workers import Done
+from unroll.training.workers import Progress
 
 if TYPE_CHECKING:
-    from unroll.tracking.runs import Tracker
+    from mlflow import MlflowClient
+
+PATIENCE = 20.0  # seconds that the end of a training waits for MLflow
+PATIENCE_AFTER_FAILURE = 2.0
 
 
 class LiveTracking:
-    """A listener that logs every epoch of every seed.
+    """A listener that logs every epoch of every seed as it ends.
 
-    MLflow is imported at the first message, when the workers are busy training: that takes
-    seconds in which nobody has to wait.
+    A thread does the work, one task after another; MLflow is imported there, while the
+    workers train. Where MLflow fails, one warning is printed and nothing more is sent:
+    `unroll track` adds later what is missing.
     """
 
-    def __init__(self, subject: Subject, facts: Mapping[str, Any]) -> None:
-        self.subject, self.facts = subject, facts
-        self._tracker: Tracker | None = None
+    def __init__(self, study: Study, subject: Subject, recorder: Recorder) -> None:
+        self.study, self.subject, self.recorder = study, subject, recorder
+        self.runs: dict[int | None, str] = {}  # ids: of each seed, and (None) of the parent
+        self.client: MlflowClient
+        self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.tasks.put(self._open)
+        self.thread.start()
 
-    @property
-    def tracker(self) -> "Tracker":
-        """The runs of this variant, created at first use."""
-        if self._tracker is None:
-            from unroll.tracking.runs import Tracker
-
-            self._tracker = Tracker(self.subject, self.facts)
-            self._tracker.start()
-        return self._tracker
-
-    def __call__(self, job: Job, message: Step | Epoch | Done) -> None:
-        """Log an epoch; the end of a run closes it."""
+    def __call__(self, job: Job, message: Progress) -> None:
+        """Send an epoch on its way."""
         if isinstance(message, Epoch):
-            seconds = message.train_seconds + message.valid_seconds
-            self.tracker.epoch(job.seed, message.metrics, seconds)
-        elif isinstance(message, Done):
-            self.tracker.finish_seed(job.seed, record_documents(job.target))
-        else:
-            self.tracker  # noqa: B018  the runs appear as soon as training goes
+            points = epoch_points(message.metrics, self.recorder.epochs[-1])
+            self.tasks.put(lambda: self._log(job.seed, points))
 
-    def finish(self, folders: Mapping[int, Path], remedy: str) -> None:
-        """Close the parent run, with the means of its seeds."""
-        self.tracker.finish({s: read_record(f, remedy).history for s, f in folders.items()})
+    def finish(self) -> None:
+        """Complete the runs from what training has left on disk."""
+        self._end(self._complete, PATIENCE)
+
+    def fail(self) -> None:
+        """Mark the runs as failed: there is nothing on disk to complete them from."""
+        self._end(self._mark_failed, PATIENCE_AFTER_FAILURE)
+
+    def _end(self, last: Callable[[], None], patience: float) -> None:
+        self.tasks.put(last)
+        self.tasks.put(None)
+        self.thread.join(patience)
+        if self.thread.is_alive():
+            _warn(f"is slow: not all was written after {patience:.0f} s")
+
+    def _work(self) -> None:
+        while (task := self.tasks.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # whatever the server, its database or the network does
+                _warn(f"could not be written ({first_line(error)})")
+                return
+
+    def _open(self) -> None:
+        from unroll.tracking.runs import start
+        from unroll.tracking.store import connect
+        from unroll.tracking.sync import Sync
+
+        self.client = connect()
+        state = opening(self.subject, self.recorder.source)
+        experiment = Sync(self.client, self.study).experiment(self.subject.options.task)
+        parent = start(self.client, experiment, state.parent, None)
+        self.runs[None] = parent
+        for seed, child in state.children.items():
+            self.runs[seed] = start(self.client, experiment, child, parent)
+
+    def _log(self, seed: int, points: Sequence[Point]) -> None:
+        from unroll.tracking.runs import log_points
+
+        log_points(self.client, self.runs[seed], points)
+
+    def _complete(self) -> None:
+        from unroll.tracking.sync import Sync
+
+        Sync(self.client, self.study).variant(self.subject.variant)
+
+    def _mark_failed(self) -> None:
+        for run in self.runs.values():
+            if self.client.get_run(run).info.status == "RUNNING":
+                self.client.set_terminated(run, "FAILED")
+
+
+def _warn(what: str) -> None:
+    print(
+        f"warning: MLflow at {shown_uri()} {what}; training goes on without it, and "
+        "`unroll track` adds later what is missing",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -50,8 +50,9 @@ class PairsObjective:
     ) -> None:
         self.model, self.options, self.machine = model, options, machine
         self.blank = pairs.blank
-        self.sources = {s: torch.as_tensor(a).to(machine.device) for s, a in pairs.sources.items()}
-        self.targets = {s: torch.as_tensor(a).to(machine.device) for s, a in pairs.targets.items()}
+        splits = ("train", "valid")
+        self.sources = {s: torch.as_tensor(pairs.sources[s]).to(machine.device) for s in splits}
+        self.targets = {s: torch.as_tensor(pairs.targets[s]).to(machine.device) for s in splits}
         self.batch_size = min(options.batch_size, len(pairs.sources["train"]))
         self.steps = len(pairs.sources["train"]) // self.batch_size
         self.order = torch_generator(seed, "order")

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from unroll.training.loop import Epoch, Step
 from unroll.training.run import Job
-from unroll.training.workers import Done
+from unroll.training.workers import Progress as Message
 
 
 class Bars:
@@ -23,8 +23,8 @@ class Bars:
         )
         self.tasks: dict[int, TaskID] = {
             job.seed: self.progress.add_task(
-                f"{job.variant} seed {job.seed}",
-                total=job.options.epochs,
+                f"{job.subject.variant} seed {job.seed}",
+                total=job.subject.options.epochs,
                 status="waiting",
                 start=False,
             )
@@ -32,17 +32,17 @@ class Bars:
         }
         self.progress.start()
 
-    def __call__(self, job: Job, message: Step | Epoch | Done) -> None:
+    def __call__(self, job: Job, message: Message) -> None:
         """Show a message of a run."""
         task = self.tasks[job.seed]
         if not self.progress.tasks[task].started:
             self.progress.start_task(task)
         if isinstance(message, Step):
             done = message.epoch - 1 + message.step / message.steps
-            status = f"epoch {message.epoch}/{job.options.epochs}  loss {message.loss:.4f}"
+            status = f"epoch {message.epoch}/{job.subject.options.epochs}  loss {message.loss:.4f}"
             self.progress.update(task, completed=done, status=status)
         elif isinstance(message, Epoch):
-            status = f"epoch {message.epoch}/{job.options.epochs}  {_metrics(message)}"
+            status = f"epoch {message.epoch}/{job.subject.options.epochs}  {_metrics(message)}"
             self.progress.update(task, completed=message.epoch, status=status)
 
     def close(self) -> None:
@@ -56,16 +56,17 @@ class Lines:
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
 
-    def __call__(self, job: Job, message: Step | Epoch | Done) -> None:
+    def __call__(self, job: Job, message: Message) -> None:
         """Print a message of a run."""
         if not isinstance(message, Epoch):
             return
+        epochs = job.subject.options.epochs
         so_far = self.seconds.get(job.seed, 0.0) + message.train_seconds + message.valid_seconds
         self.seconds[job.seed] = so_far
         per_epoch = so_far / message.epoch
-        left = round(per_epoch * (job.options.epochs - message.epoch))
+        left = round(per_epoch * (epochs - message.epoch))
         print(
-            f"{job.variant} seed {job.seed}  epoch {message.epoch}/{job.options.epochs}  "
+            f"{job.subject.variant} seed {job.seed}  epoch {message.epoch}/{epochs}  "
             f"{_metrics(message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
             flush=True,
         )

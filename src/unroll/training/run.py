@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from unroll.config import CorpusOptions, PairsOptions, VariantOptions
-from unroll.data.corpus import load_corpus
-from unroll.data.files import digest
-from unroll.data.pairs import load_pairs
+from unroll.config import CorpusOptions, PairsOptions
+from unroll.data.loading import load
 from unroll.models.build import build, count_parameters
 from unroll.models.initialise import initialise
 from unroll.models.layers import set_generator
 from unroll.record import Record, write_record
 from unroll.seeds import torch_generator
+from unroll.subject import Subject
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.machine import Machine
 from unroll.training.objectives import CorpusObjective, Objective, PairsObjective
@@ -24,11 +23,8 @@ from unroll.training.objectives import CorpusObjective, Objective, PairsObjectiv
 class Job:
     """What a worker needs to know of a run."""
 
-    study: str
-    variant: str
+    subject: Subject
     seed: int
-    kind: str
-    options: VariantOptions
     machine: Machine
     prepared: Path
     target: Path
@@ -38,9 +34,8 @@ class Job:
 def run(job: Job, report: Callable[[Step | Epoch], None]) -> None:
     """Train the model of a job and write its record to `job.target`."""
     job.machine.prepare_process()
-    options, seed, machine = job.options, job.seed, job.machine
-    load = load_pairs if job.kind == "pairs" else load_corpus
-    data = load(job.prepared, job.remedy)
+    options, seed, machine = job.subject.options, job.seed, job.machine
+    data = load(options.kind, job.prepared, job.remedy)
     model = build(options, data.vocabulary)
     initialise(model, options.init, seed)
     model.to(machine.device)
@@ -51,17 +46,6 @@ def run(job: Job, report: Callable[[Step | Epoch], None]) -> None:
     else:
         assert isinstance(options, CorpusOptions)
         objective = CorpusObjective(model, data, options, machine)  # type: ignore[arg-type]
-    history = train(objective, options, report)
-    record = Record(
-        job.study,
-        job.variant,
-        seed,
-        job.kind,
-        options,
-        digest(job.prepared),
-        data.form,
-        data.vocabulary,
-        pd.DataFrame(history),
-        {"parameters": count_parameters(model), **machine.facts()},
-    )
+    history = pd.DataFrame(train(objective, options, report))
+    record = Record(job.subject, seed, count_parameters(model), data.form, data.vocabulary, history)
     write_record(job.target, record, model)

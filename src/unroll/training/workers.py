@@ -6,12 +6,16 @@ seeds. Workers compute and send messages; the parent alone shows progress and tr
 
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+
+import torch
 
 from unroll.config import Compute
 from unroll.errors import DataError, UserError
@@ -26,8 +30,15 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD
 
 
 @dataclass(frozen=True)
+class Started:
+    """The worker is there; it reads the data."""
+
+
+@dataclass(frozen=True)
 class Done:
     """The run is complete and its record is written."""
+
+    peak_memory: int  # bytes, of the device where it has memory of its own
 
 
 @dataclass(frozen=True)
@@ -37,8 +48,8 @@ class Failed:
     message: str
 
 
-Message = Step | Epoch | Done | Failed
-Listener = Callable[[Job, Step | Epoch | Done], None]
+Progress = Started | Step | Epoch | Done
+Listener = Callable[[Job, Progress], None]
 
 
 def worker_count(compute: Compute, runs: int) -> int:
@@ -87,16 +98,16 @@ def _start(job: Job) -> tuple[Connection, SpawnProcess]:
     return receiver, process
 
 
-def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Step | Epoch | Done:
+def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Progress:
     try:
-        message: Message = connection.recv()
+        message: Progress | Failed = connection.recv()
     except EOFError:
         process.join()
         raise DataError(
-            f"{job.variant}, seed {job.seed}: the worker died ({_cause(process.exitcode)})"
+            f"{job.subject.variant}, seed {job.seed}: the worker died ({_cause(process.exitcode)})"
         ) from None
     if isinstance(message, Failed):
-        raise DataError(f"{job.variant}, seed {job.seed}: {message.message}")
+        raise DataError(f"{job.subject.variant}, seed {job.seed}: {message.message}")
     return message
 
 
@@ -112,12 +123,21 @@ def _work(job: Job, sender: Connection) -> None:
     """Run a job in a worker process and report to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    sender.send(Started())
     try:
         run(job, sender.send)
     except UserError as error:
         sender.send(Failed(str(error)))
     else:
-        sender.send(Done())
+        sender.send(Done(peak_memory(job.machine.device)))
+
+
+def peak_memory(device: str) -> int:
+    """Return the most bytes that this process has held: on the GPU, or in main memory."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,169 @@
+"""What differs every time a variant is trained, apart from what must not.
+
+    epochs.csv         seed, epoch, when it ended, seconds, load of the machine
+    runs.csv           seed, when it started and ended, peak memory of its process
+    source.json        command, DVC stage and experiment, git commit
+    uncommitted.diff   what the working copy had beyond that commit; empty if nothing
+
+A cached output of the train stage like the models, so that it comes back with them.
+"""
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import psutil
+from pydantic import Field, ValidationError
+
+from unroll.config import Options
+from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
+from unroll.errors import DataError
+from unroll.training.loop import Epoch
+from unroll.training.run import Job
+from unroll.training.workers import Done, Progress, Started
+
+LARGEST_DIFF = 1_000_000  # characters
+MEGABYTE = 1e6
+
+
+class Source(Options):
+    """What was started, and from which code: source.json."""
+
+    command: str
+    stage: str | None  # of DVC
+    experiment: str | None  # of DVC
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{40,64}$")] | None  # None: no git here
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class EpochTiming:
+    """A row of epochs.csv; times are seconds since 1970."""
+
+    seed: int
+    epoch: int
+    ended: float
+    train_seconds: float
+    valid_seconds: float
+    cpu_percent: float  # of the whole machine, since the epoch before (of any seed)
+    memory_mb: float  # in use on the whole machine
+
+
+@dataclass(frozen=True)
+class RunTiming:
+    """A row of runs.csv; times are seconds since 1970."""
+
+    seed: int
+    started: float
+    ended: float
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """All of the above."""
+
+    epochs: pd.DataFrame
+    runs: pd.DataFrame  # indexed by seed
+    source: Source
+    diff: str
+
+
+class Recorder:
+    """A listener that notes the circumstances of a training."""
+
+    def __init__(self, command: str) -> None:
+        self.source, self.diff = look_at_source(command)
+        self.epochs: list[EpochTiming] = []
+        self.runs: list[RunTiming] = []
+        self.started: dict[int, float] = {}
+        psutil.cpu_percent()  # it counts from call to call
+
+    def __call__(self, job: Job, message: Progress) -> None:
+        """Note a message of a run."""
+        now = round(time.time(), 3)
+        if isinstance(message, Started):
+            self.started[job.seed] = now
+        elif isinstance(message, Epoch):
+            self.epochs.append(
+                EpochTiming(
+                    job.seed,
+                    message.epoch,
+                    now,
+                    round(message.train_seconds, 3),
+                    round(message.valid_seconds, 3),
+                    psutil.cpu_percent(),
+                    round(psutil.virtual_memory().used / MEGABYTE, 1),
+                )
+            )
+        elif isinstance(message, Done):
+            peak = round(message.peak_memory / MEGABYTE, 1)
+            self.runs.append(RunTiming(job.seed, self.started[job.seed], now, peak))
+
+    def write(self, folder: Path) -> None:
+        """Write all that was noted."""
+        with new_folder(folder) as new:
+            for name, rows in (("epochs.csv", self.epochs), ("runs.csv", self.runs)):
+                table = pd.DataFrame([asdict(row) for row in rows])
+                write_text(new / name, table.to_csv(index=False, lineterminator="\n"))
+            write_json(new / "source.json", self.source.model_dump())
+            write_text(new / "uncommitted.diff", self.diff)
+
+
+def read_circumstances(folder: Path, remedy: str) -> Circumstances:
+    """Read what `Recorder.write` wrote.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    check_folder(folder, remedy)
+    try:
+        source = Source.model_validate(read_json(folder / "source.json", remedy))
+        epochs = pd.read_csv(folder / "epochs.csv")
+        runs = pd.read_csv(folder / "runs.csv")
+    except (ValidationError, ValueError) as error:
+        raise DataError(f"{folder} cannot be read ({error}); {remedy}") from None
+    diff = (folder / "uncommitted.diff").read_text(encoding="utf-8")
+    return Circumstances(epochs, runs.set_index("seed"), source, diff)
+
+
+def look_at_source(command: str) -> tuple[Source, str]:
+    """Return what is known of the code in the working copy, with its uncommitted changes.
+
+    What runs leave (reports, dvc.lock) is no change of the code.
+    """
+    stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
+    commit = _git("rev-parse", "HEAD")
+    code = (":(exclude)reports", ":(exclude,glob)**/dvc.lock")
+    diff = ""
+    if commit is not None:
+        diff = _git("diff", "HEAD", "--no-color", "--no-ext-diff", "--", ".", *code) or ""
+        new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code) or ""
+        for name in filter(None, new.split("\0")):
+            diff += _git("diff", "--no-color", "--no-index", "--", os.devnull, name) or ""
+    if len(diff) > LARGEST_DIFF:
+        diff = f"{diff[:LARGEST_DIFF]}\n[cut: {len(diff):,} characters in all]\n"
+    source = Source(
+        command=command,
+        stage=stage,
+        experiment=experiment,
+        commit=commit and commit.strip(),
+        dirty=bool(diff),
+    )
+    return source, diff
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git prints; None where there is no git, no checkout, or an error."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    # `diff --no-index` ends with 1 where files differ.
+    if done.returncode not in (0, 1) or (done.returncode == 1 and "--no-index" not in arguments):
+        return None
+    return done.stdout.decode("utf-8", errors="replace")

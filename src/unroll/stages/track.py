@@ -1,0 +1,76 @@
+"""Stage track: MLflow brought to what the outputs of the study imply."""
+
+import sys
+
+import pandas as pd
+
+from unroll.config import Study
+from unroll.data.files import write_text
+from unroll.errors import DataError, UserError, first_line
+from unroll.tracking.address import shown_uri
+
+
+def track(study: Study, best_effort: bool = False) -> None:
+    """Create, complete or replace runs and models; print what was done.
+
+    Raises:
+        DataError: MLflow cannot be reached or written, or an output is damaged. With
+            `best_effort` this is a warning.
+    """
+    from unroll.tracking.store import connect
+    from unroll.tracking.sync import Sync
+
+    rows: list[dict[str, str]] = []
+    try:
+        sync = Sync(connect(), study)
+        rows = sync.rows
+        sync.everything()
+    except UserError:
+        raise
+    except Exception as error:  # whatever the server, its database or the network does
+        message = f"MLflow at {shown_uri()} could not be written ({first_line(error)})"
+        if not best_effort:
+            raise DataError(f"{message}; what is missing is added by: unroll track") from None
+        print(f"warning: {message}; later: unroll track", file=sys.stderr)
+    table = pd.DataFrame(rows, columns=["what", "seed", "action", "run"])
+    print(table.to_string(index=False) if len(table) else "nothing was tracked")
+    write_text(study.tracked, _keys(study))
+
+
+def _keys(study: Study) -> str:
+    """Return the keys of all trained runs: what a later `dvc repro` compares."""
+    from unroll.record import read_record, seed_folders
+
+    rows = ["variant,seed,key"]
+    for variant in study.variants:
+        if study.model(variant).is_dir():
+            remedy = study.remedy(f"train@{variant}")
+            records = [read_record(f, remedy) for f in seed_folders(study.model(variant), remedy)]
+            rows += [f"{variant},{record.seed},{record.key}" for record in records]
+    return "\n".join(rows) + "\n"
+
+
+def compare(
+    study: Study,
+    seeds: bool,
+    tasks: tuple[str, ...],
+    variants: tuple[str, ...],
+    metrics: tuple[str, ...],
+    csv: bool,
+) -> None:
+    """Print the runs of a study that MLflow holds.
+
+    Raises:
+        DataError: MLflow cannot be read, or holds no such run.
+    """
+    from unroll.tracking.store import connect
+    from unroll.tracking.table import choose, runs_table
+
+    try:
+        table = runs_table(connect(), study, "seed" if seeds else "variant")
+    except Exception as error:  # whatever the server, its database or the network does
+        raise DataError(f"MLflow at {shown_uri()} cannot be read ({first_line(error)})") from None
+    table = choose(table, tasks, variants, metrics)
+    if table.empty:
+        raise DataError(f"MLflow at {shown_uri()} holds no such run; run: unroll track")
+    print(table.to_csv(index=False), end="") if csv else print(table.to_string(index=False))

@@ -1,0 +1,56 @@
+"""What people read of a run in the MLflow UI: Markdown."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from unroll.circumstances import Source
+from unroll.config import ROOT_STUDY, Study
+from unroll.evaluation.scores import show
+from unroll.subject import Subject
+
+SAMPLE_LINES = 16
+
+
+def describe_run(
+    subject: Subject,
+    seed: int | None,
+    scores: Mapping[str, tuple[float, float]],
+    parameters: int,
+    samples: str,
+) -> str:
+    """Return what a run is, how well it did, and the first of its samples.
+
+    `seed` is None for a variant as a whole; `scores` holds mean and standard deviation of
+    each metric (not a number where there is one seed).
+    """
+    which = f"{len(subject.options.seeds)} seeds" if seed is None else f"seed {seed}"
+    parts = [
+        f"**{subject.variant}** on {subject.options.task}, {which}, {parameters:,} parameters.",
+        "\n".join(f"- {name.replace('_', ' ')}: {show(name, *v)}" for name, v in scores.items()),
+    ]
+    if samples:
+        lines = samples.splitlines()[:SAMPLE_LINES]
+        parts.append("\n".join(["```", *lines, "```"]))
+    return "\n\n".join(filter(None, parts))
+
+
+def way_back(study: Study, folder: Path, source: Source) -> str:
+    """Return how to have the files of a run again."""
+    patch = " && git apply uncommitted.diff" if source.dirty else ""
+    checkout = f"git checkout {source.commit}{patch}\n" if source.commit else ""
+    return (
+        "To have its files again, with `dvc.lock` and what else is needed from *Artifacts*:\n\n"
+        f"```\n{checkout}cp <downloaded>/dvc.lock {study.lock_file.as_posix()}\n"
+        f"dvc checkout {folder.as_posix()}   # after dvc fetch, where another machine has them\n```"
+    )
+
+
+def describe_experiment(study: Study, task: str) -> str:
+    """Return what an experiment holds and how to compare its runs."""
+    where = "" if study.name == ROOT_STUDY else f" of the study {study.name}"
+    return (
+        f"The variants of the task **{task}**{where}: a run each, with the means of its seeds, and "
+        "below it a run per seed. Tick variants (or seeds) and press *Compare* for learning "
+        "curves and parallel coordinates. To see variants alone, search for "
+        "`tags.\"unroll.level\" = 'variant'`."
+    )

@@ -1,0 +1,148 @@
+"""The model registry: the best seed of each variant, and among them the champion.
+
+One registered model per task, a version per variant. Aliases name the version of each
+variant, and `champion` the best of all; validation decides, the test set is never asked.
+"""
+
+import tempfile
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.pyfunc import save_model
+
+from unroll import serving
+from unroll.config import Study
+from unroll.evaluation.selection import best, validation_metric
+from unroll.record import Record, read_record
+from unroll.tracking.state import KEY, experiment_name
+
+CHAMPION = "champion"
+
+
+def bring_models(
+    client: MlflowClient, study: Study, task: str, experiment: str, runs: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Register the best seed of each variant in `runs`, and set the aliases.
+
+    `runs` holds the run id of each key. Returns what was done: (version or alias, action).
+    """
+    name = experiment_name(study.name, task)
+    trained = [v for v, o in study.variants.items() if o.task == task and study.model(v).is_dir()]
+    folders = {v: best([study.model(v)], study.remedy(f"train@{v}")) for v in trained}
+    records = {v: read_record(f, study.remedy(f"train@{v}")) for v, f in folders.items()}
+    folders = {v: f for v, f in folders.items() if records[v].key in runs}
+    if not folders:
+        return []
+    _registered(client, name, task)
+    done, aliases = [], {}
+    for variant, folder in folders.items():
+        record = records[variant]
+        version = _find_version(client, name, record.key, runs[record.key])
+        action = "kept" if version else "created"
+        if version is None:
+            model = _logged(client, experiment, record, folder, runs[record.key])
+            version = _add_version(client, name, model, record, runs[record.key])
+        aliases[_alias(variant)] = str(version.version)
+        done.append((f"{name} version {version.version} ({variant} seed {record.seed})", action))
+    champion = best([study.model(v) for v in folders], "train it again").parent.name
+    aliases[CHAMPION] = aliases[_alias(champion)]
+    return done + _set_aliases(client, name, aliases)
+
+
+def _alias(variant: str) -> str:
+    """Return a variant's name as an alias, which may hold no dot."""
+    return variant.replace(".", "-")
+
+
+def _registered(client: MlflowClient, name: str, task: str) -> None:
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(
+            name,
+            description=f"The best seed of each variant of the task {task}; "
+            f"`{CHAMPION}` is the best of them on validation.",
+        )
+
+
+def _find_version(client: MlflowClient, name: str, key: str, run: str) -> ModelVersion | None:
+    """Return the newest version of a run whose files are still there."""
+    for version in client.search_model_versions(
+        f"name = '{name}'", order_by=["version_number DESC"]
+    ):
+        if version.tags.get(KEY) == key and version.run_id == run and _has_files(client, version):
+            return version
+    return None
+
+
+def _has_files(client: MlflowClient, version: ModelVersion) -> bool:
+    model = str(version.source).removeprefix("models:/")
+    try:
+        return any(f.path == "MLmodel" for f in client.list_logged_model_artifacts(model))
+    except (MlflowException, OSError):
+        return False
+
+
+def _logged(client: MlflowClient, experiment: str, record: Record, folder: Path, run: str) -> str:
+    """Log a record as a model of its run; return the model's id."""
+    for left in client.search_logged_models(
+        [experiment], filter_string=f"tags.`{KEY}` = '{record.key}'"
+    ):  # of a try that was killed, or of a run that is gone
+        client.delete_logged_model(left.model_id)
+    kind, subject = record.options.kind, record.subject
+    model = client.create_logged_model(
+        experiment,
+        name=subject.variant,
+        source_run_id=run,
+        tags={KEY: record.key, "variant": subject.variant, "seed": str(record.seed)},
+        params={k: str(v) for k, v in record.options.model_dump().items()},
+        model_type=kind,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) / "model"
+        save_model(
+            target,
+            python_model=serving.__file__,
+            artifacts={serving.RECORD: str(folder)},
+            signature=serving.signature(kind),
+            input_example=serving.example(record),
+            pip_requirements=["unroll"],
+            mlflow_model=Model(run_id=run, model_id=model.model_id, model_uuid=model.model_id),
+        )
+        client.log_model_artifacts(model.model_id, str(target))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run, [LoggedModelOutput(model.model_id, step=len(record.history))])
+    return str(model.model_id)
+
+
+def _add_version(
+    client: MlflowClient, name: str, model: str, record: Record, run: str
+) -> ModelVersion:
+    metric, _ = validation_metric(record)
+    value = float(record.history[metric].iloc[-1])
+    variant = record.subject.variant
+    tags = {KEY: record.key, "variant": variant, "seed": str(record.seed)}
+    return client.create_model_version(
+        name,
+        source=f"models:/{model}",
+        run_id=run,
+        model_id=model,
+        tags={**tags, metric: f"{value:.6g}"},
+        description=f"{variant}, seed {record.seed}: {metric.replace('_', ' ')} {value:.4g}",
+    )
+
+
+def _set_aliases(client: MlflowClient, name: str, aliases: dict[str, str]) -> list[tuple[str, str]]:
+    held = {k: str(v) for k, v in client.get_registered_model(name).aliases.items()}
+    done = []
+    for alias, version in aliases.items():
+        if held.get(alias) != version:
+            client.set_registered_model_alias(name, alias, version)
+        if alias == CHAMPION:
+            action = "kept" if held.get(alias) == version else "set"
+            done.append((f"{name}@{CHAMPION} is version {version}", action))
+    return done

@@ -1,0 +1,271 @@
+"""What MLflow should hold of a variant, as its outputs imply it; nothing here knows MLflow.
+
+Training logs the opening (params, tags) and one epoch after another; everything else, and
+all of it again where the database has lost it, comes from the files of the study.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from unroll.circumstances import Circumstances, EpochTiming, Source, read_circumstances
+from unroll.config import ROOT_STUDY, Study
+from unroll.data.files import MANIFEST, read_text
+from unroll.evaluation.scores import read_scores, summary
+from unroll.record import Record, read_record, record_documents, seed_folders
+from unroll.subject import Subject
+from unroll.tracking import lineage
+from unroll.tracking.descriptions import describe_run, way_back
+
+KEY = "unroll.key"
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """A value of a metric; the time is milliseconds since 1970."""
+
+    metric: str
+    step: int
+    value: float
+    time: int
+
+
+@dataclass
+class RunState:
+    """A run as it should be; times are milliseconds since 1970."""
+
+    key: str
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    started: int | None = None
+    ended: int | None = None
+    points: list[Point] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    data: lineage.Data | None = None
+
+    def digest(self) -> str:
+        """Return a digest of all of it."""
+        parts = asdict(self) | {"files": {n: _sha256(c) for n, c in sorted(self.files.items())}}
+        return _sha256(json.dumps(parts, sort_keys=True).encode())
+
+
+@dataclass
+class VariantState:
+    """A variant's parent run and the run of each seed."""
+
+    subject: Subject
+    parent: RunState
+    children: dict[int, RunState]
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that they belong to."""
+        return experiment_name(self.subject.study, self.subject.options.task)
+
+
+def experiment_name(study: str, task: str) -> str:
+    """Return the task, with the study before it where that is not the root."""
+    return task if study == ROOT_STUDY else f"{study}-{task}"
+
+
+def opening(subject: Subject, source: Source) -> VariantState:
+    """Return what is known when training starts."""
+    children = {seed: _open(subject, source, seed) for seed in subject.options.seeds}
+    return VariantState(subject, _open(subject, source, None), children)
+
+
+def _open(subject: Subject, source: Source, seed: int | None) -> RunState:
+    options = {k: v for k, v in subject.options.model_dump().items() if k != "seeds"}
+    tags = {
+        KEY: subject.key(seed),
+        "unroll.level": "variant" if seed is None else "seed",
+        "study": subject.study,
+        "task": subject.options.task,
+        "variant": subject.variant,
+        "data.digest": subject.data_digest,
+        "code.digest": subject.code_digest,
+        **{f"environment.{name}": str(value) for name, value in subject.environment.items()},
+        **_source_tags(source),
+    }
+    if seed is None:
+        name, options["seeds"] = subject.variant, subject.options.seeds
+    else:
+        name, options["seed"] = f"{subject.variant} seed {seed}", seed
+        tags["seed"] = str(seed)
+    return RunState(subject.key(seed), name, {k: str(v) for k, v in options.items()}, tags)
+
+
+def _source_tags(source: Source) -> dict[str, str]:
+    tags = {"mlflow.source.name": source.command, "mlflow.source.type": "LOCAL"}
+    named = {"dvc.stage": source.stage, "dvc.experiment": source.experiment}
+    tags |= {name: value for name, value in named.items() if value is not None}
+    if source.commit is not None:
+        tags |= {"mlflow.source.git.commit": source.commit, "git.dirty": str(source.dirty).lower()}
+    return tags
+
+
+def epoch_points(row: Mapping[Any, float], timing: EpochTiming) -> list[Point]:
+    """Return the points of an epoch: its row of the history, seconds, load of the machine."""
+    values = {str(name): float(value) for name, value in row.items() if name != "epoch"}
+    values |= {
+        "train_seconds": timing.train_seconds,
+        "valid_seconds": timing.valid_seconds,
+        # MLflow shows what is named so on a page of its own.
+        "system/cpu_utilization_percentage": timing.cpu_percent,
+        "system/system_memory_usage_megabytes": timing.memory_mb,
+    }
+    time = _milliseconds(timing.ended)
+    return [Point(name, timing.epoch, value, time) for name, value in values.items()]
+
+
+def desired(study: Study, variant: str) -> VariantState:
+    """Return what MLflow should hold of a trained variant.
+
+    Scores and samples are part of it as soon as they are there.
+
+    Raises:
+        DataError: the variant is not trained, or one of its files is damaged.
+    """
+    remedy = study.remedy(f"train@{variant}")
+    folders = seed_folders(study.model(variant), remedy)
+    records = {record.seed: record for record in (read_record(f, remedy) for f in folders)}
+    first = next(iter(records.values()))
+    found = read_circumstances(study.circumstances(variant), remedy)
+    state = opening(first.subject, found.source)
+    scores = _scores(study, variant)
+    for folder, (seed, record) in zip(folders, records.items(), strict=True):
+        _add_training(state.children[seed], record, found)
+        state.children[seed].files |= {f.name: f.read_bytes() for f in record_documents(folder)}
+    _add_means(state.parent, [state.children[seed] for seed in records], records.values())
+    parts = _parts(scores)
+    for which, run in _runs(state):
+        _add_scores(run, parts.get(which, {}), first)
+    _add_texts(study, state, parts, found, first)
+    return state
+
+
+def _runs(state: VariantState) -> list[tuple[int | None, RunState]]:
+    return [(None, state.parent), *state.children.items()]
+
+
+def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
+    """Add the history of a seed, its times and its size."""
+    timings = {
+        int(row["epoch"]): EpochTiming(**{str(name): value for name, value in row.items()})
+        for row in found.epochs[found.epochs["seed"] == record.seed].to_dict("records")
+    }
+    for row in record.history.to_dict("records"):
+        run.points += epoch_points(row, timings[int(row["epoch"])])
+    times = {
+        str(name): float(value) for name, value in found.runs.loc[record.seed].to_dict().items()
+    }
+    run.started, run.ended = _milliseconds(times["started"]), _milliseconds(times["ended"])
+    last: dict[str, float] = {
+        "parameters": record.parameters,
+        "seconds": round(times["ended"] - times["started"], 3),
+        "peak_memory_megabytes": times["peak_memory_mb"],
+    }
+    run.points += _at_the_end(run, last, record)
+
+
+def _add_means(parent: RunState, runs: list[RunState], records: Iterable[Record]) -> None:
+    """Add the mean of the seeds at each epoch; the time is that of the last of them."""
+    points = pd.DataFrame([asdict(point) for run in runs for point in run.points])
+    means = points.groupby(["metric", "step"]).agg({"value": "mean", "time": "max"}).reset_index()
+    parent.points += [
+        Point(str(row["metric"]), int(row["step"]), float(row["value"]), int(row["time"]))
+        for row in means.to_dict("records")
+    ]
+    parent.started = min(run.started or 0 for run in runs)
+    parent.ended = max(run.ended or 0 for run in runs)
+
+
+def _add_scores(run: RunState, scores: Mapping[str, tuple[float, float]], record: Record) -> None:
+    """Add final metrics: those of a seed, or means and standard deviations of all seeds."""
+    values = {name: mean for name, (mean, _) in scores.items()}
+    values |= {f"{name}_std": std for name, (_, std) in scores.items() if std == std}
+    run.points += _at_the_end(run, values, record)
+
+
+def _at_the_end(run: RunState, values: Mapping[str, float], record: Record) -> list[Point]:
+    step = len(record.history)
+    known = {(point.metric, point.step) for point in run.points}
+    assert run.ended is not None
+    return [
+        Point(name, step, float(value), run.ended)
+        for name, value in values.items()
+        if (name, step) not in known  # validation is already there, from the last epoch
+    ]
+
+
+def _scores(study: Study, variant: str) -> pd.DataFrame | None:
+    folder = study.evaluation(variant)
+    if not (folder / MANIFEST).is_file():
+        return None
+    return read_scores(folder, study.remedy(f"evaluate@{variant}"))
+
+
+def _parts(scores: pd.DataFrame | None) -> dict[int | None, dict[str, tuple[float, float]]]:
+    """Return mean and standard deviation of each metric, for each seed and (None) for all."""
+    if scores is None:
+        return {}
+    nan = float("nan")
+    parts: dict[int | None, dict[str, tuple[float, float]]] = {None: summary(scores)}
+    for seed, rows in scores.groupby("seed"):
+        values = zip(rows["metric"], rows["value"], strict=True)
+        parts[int(str(seed))] = {str(name): (float(value), nan) for name, value in values}
+    return parts
+
+
+def _add_texts(
+    study: Study,
+    state: VariantState,
+    scores: Mapping[int | None, Mapping[str, tuple[float, float]]],
+    found: Circumstances,
+    record: Record,
+) -> None:
+    """Add samples, lineage and a description to every run."""
+    subject = state.subject
+    origin = lineage.origin(study, subject.variant)
+    samples = _samples(study, state)
+    for seed, run in _runs(state):
+        text = samples.get(seed, "")
+        run.data, run.tags = origin.data, run.tags | origin.tags
+        run.files |= origin.files
+        if text:
+            run.files["samples.txt"] = text.encode()
+        if found.diff:
+            run.files["uncommitted.diff"] = found.diff.encode()
+        note = describe_run(subject, seed, scores.get(seed, {}), record.parameters, text)
+        if origin.files:
+            note += "\n\n" + way_back(study, study.model(subject.variant), found.source)
+        run.tags["mlflow.note.content"] = note
+
+
+def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
+    """Return what is there of sample answers (of each seed) or texts (of the best seed)."""
+    variant = state.subject.variant
+    generated = study.generated(variant)
+    if generated.is_file():
+        return {None: read_text(generated)}
+    paths = {
+        seed: study.evaluation(variant) / f"seed-{seed}" / "samples.txt" for seed in state.children
+    }
+    samples: dict[int | None, str] = {
+        seed: read_text(path) for seed, path in paths.items() if path.is_file()
+    }
+    first = next(iter(samples.values()), "")
+    return samples | {None: first}
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * float(seconds))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

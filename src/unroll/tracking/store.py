@@ -1,0 +1,99 @@
+"""The MLflow database: where it is, made whole or not at all, and fit for a moved checkout."""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import warnings
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# An unreachable server must not hold up anyone: by default it is retried for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from unroll.tracking.address import artifacts_root, tracking_uri
+
+# Where MLflow keeps addresses of files. They are absolute, so that a moved checkout would
+# write to where it was.
+LOCATIONS = {
+    "experiments": ["artifact_location"],
+    "runs": ["artifact_uri"],
+    "logged_models": ["artifact_location"],
+    "model_versions": ["source", "storage_location"],
+}
+
+
+def connect() -> MlflowClient:
+    """Return a client of the database or server; a database is made where there is none."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="mlflow")
+    uri, root = tracking_uri(), artifacts_root()
+    if root is not None:
+        database = Path(unquote(urlsplit(uri).path).removeprefix("/"))
+        if not database.exists():
+            _create(database)
+        _relocate(database, root)
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def experiment(client: MlflowClient, name: str, description: str) -> str:
+    """Return the id of an experiment; it is created where it does not exist."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        root = artifacts_root()
+        location = None if root is None else (root / name).as_uri()
+        # Where another process was faster, its experiment is as good.
+        with contextlib.suppress(MlflowException):
+            client.create_experiment(name, artifact_location=location)
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise MlflowException(f"the experiment {name} could not be created")
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    if "mlflow.note.content" not in found.tags:
+        client.set_experiment_tag(found.experiment_id, "mlflow.note.content", description)
+    return str(found.experiment_id)
+
+
+def _create(database: Path) -> None:
+    """Make a database under another name, then give it its own.
+
+    So nobody ever sees half of one: processes that create it at the same time would break
+    each other, and one that is killed would leave it broken.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    new = database.with_name(f".{database.name}.{os.getpid()}.new")
+    try:
+        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        for suffix in ("-journal", "-wal", "-shm"):  # of a database that was deleted
+            database.with_name(database.name + suffix).unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(new, database)
+    finally:
+        for left in database.parent.glob(f"{new.name}*"):
+            left.unlink()
+
+
+def _relocate(database: Path, root: Path) -> None:
+    """Correct the addresses of files in a database that came here with its checkout."""
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+        rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
+        here = root.as_uri()
+        for name, location in rows:
+            there, slash, last = (location or "").rpartition("/")
+            if not slash or last != name or not there.endswith("/mlruns") or there == here:
+                continue
+            with connection:
+                for table, columns in LOCATIONS.items():
+                    for column in columns:
+                        connection.execute(
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                            f"WHERE substr({column}, 1, ?) = ?",
+                            (here, len(there) + 1, len(there) + 1, f"{there}/"),
+                        )

@@ -1,0 +1,60 @@
+"""From the outputs of a study to MLflow: `unroll track`, and the end of each training."""
+
+from mlflow import MlflowClient
+
+from unroll.config import Study
+from unroll.data.files import MANIFEST
+from unroll.tracking.descriptions import describe_experiment
+from unroll.tracking.registry import bring_models
+from unroll.tracking.runs import bring, end_abandoned
+from unroll.tracking.state import KEY, desired, experiment_name
+from unroll.tracking.store import experiment
+
+
+class Sync:
+    """Brings MLflow to the state that the outputs of a study imply, and notes what it did."""
+
+    def __init__(self, client: MlflowClient, study: Study) -> None:
+        self.client, self.study = client, study
+        self.rows: list[dict[str, str]] = []  # of the table that people see
+        self.runs: dict[str, str] = {}  # the run id of each key
+
+    def everything(self) -> None:
+        """Bring all runs and models."""
+        for variant in self.study.variants:
+            self.variant(variant)
+        for task in self.study.tasks:
+            self.models(task)
+
+    def variant(self, variant: str) -> None:
+        """Bring the runs of a variant, as far as it is trained."""
+        if not (self.study.circumstances(variant) / MANIFEST).is_file():
+            self._note(variant, "", "not trained yet", "")
+            return
+        state = desired(self.study, variant)
+        experiment_id = self.experiment(state.subject.options.task)
+        wanted = {run.key for run in (state.parent, *state.children.values())}
+        for run in end_abandoned(self.client, experiment_id, variant):
+            if run.data.tags.get(KEY) not in wanted:
+                self._note(variant, run.data.tags.get("seed", "all"), "killed", run.info.run_id)
+        parent, action = bring(self.client, experiment_id, state.parent, None)
+        self.runs[state.parent.key] = parent
+        self._note(variant, "all", action, parent)
+        for seed, child in state.children.items():
+            run_id, action = bring(self.client, experiment_id, child, parent)
+            self.runs[child.key] = run_id
+            self._note(variant, str(seed), action, run_id)
+
+    def models(self, task: str) -> None:
+        """Bring the registered model of a task."""
+        experiment_id = self.experiment(task)
+        for what, action in bring_models(self.client, self.study, task, experiment_id, self.runs):
+            self._note(what, "", action, "")
+
+    def experiment(self, task: str) -> str:
+        """Return the id of a task's experiment."""
+        name = experiment_name(self.study.name, task)
+        return experiment(self.client, name, describe_experiment(self.study, task))
+
+    def _note(self, what: str, seed: str, action: str, run: str) -> None:
+        self.rows.append({"what": what, "seed": seed, "action": action, "run": run})
