@@ -9,14 +9,17 @@ up and does not count; the figures are medians over the others.
 """
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import pandas as pd
 
 from unroll import config
+from unroll.circumstances import Recorder
+from unroll.data.files import digest
 from unroll.data.pairs import save_pairs
-from unroll.stages.train import Timings
+from unroll.subject import Subject
 from unroll.training.machine import choose
 from unroll.training.run import Job
 from unroll.training.workers import run_all
@@ -32,17 +35,17 @@ def main(variant: str, precision: str, seeds: int, epochs: int) -> None:
     task = study.task(study.variant(variant).task)
     options = study.variant(variant).model_copy(update={"epochs": epochs})
     machine = choose(study.compute.model_copy(update={"precision": precision}))
-    timings = Timings()
+    recorder = Recorder("benchmark")
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared"
         save_pairs(task.module.prepare(task.data), prepared)
+        subject = Subject("root", variant, options, digest(prepared), "", machine.facts())
         jobs = [
-            Job("root", variant, seed, "pairs", options, machine, prepared,
-                Path(folder) / str(seed), "")
+            Job(subject, seed, machine, prepared, Path(folder) / str(seed), "")
             for seed in range(seeds)
-        ]  # fmt: skip
-        run_all(jobs, workers=seeds, listeners=[timings])
-    table = pd.DataFrame(timings.rows).query("epoch > 1")
+        ]
+        run_all(jobs, workers=seeds, listeners=[recorder])
+    table = pd.DataFrame(asdict(row) for row in recorder.epochs).query("epoch > 1")
     train, valid = table["train_seconds"].median(), table["valid_seconds"].median()
     print(
         f"{variant}, {machine.precision}, {seeds} side by side: "

@@ -17,20 +17,29 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str, fails: bool = False) -> str:
+    def run(self, *command: str, fails: bool = False, env: dict[str, str] | None = None) -> str:
         """Run a command of this environment; return what it printed."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**inherited, "PATH": path},
+            env=self.environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         assert bool(done.returncode) == fails, done.stdout
         return done.stdout
+
+    def environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
+        """Return environment variables in which this project's commands are found."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**inherited, "PATH": path, **(more or {})}
+
+    def copy(self, target: Path) -> "Checkout":
+        """Return a copy with all that has been run, as if the folder had been moved."""
+        shutil.copytree(self.folder, target, symlinks=True)
+        return Checkout(target)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace a text that stands once in a file."""
@@ -77,4 +86,56 @@ def quick_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Return a checkout, in a path with spaces, in which the quick study has run."""
     checkout = make_checkout(tmp_path_factory.mktemp("a study") / "unroll copy")
     checkout.run("dvc", "repro", "pipeline/quick/dvc.yaml")
+    return checkout
+
+
+TOY = """
+compute:
+  workers: 2
+tasks:
+  addition:
+    data: {kind: addition, max_digits: 1, train: 30, valid: 10, test: 10}
+    defaults:
+      seeds: [0, 1]
+      embedding_size: 4
+      hidden_size: 8
+      epochs: 3
+      batch_size: 5
+      optimizer: adam
+      learning_rate: 0.01
+  grammar:
+    data: {kind: text, source: grammar, sentences: 300}
+    defaults:
+      seeds: [0]
+      embedding_size: 8
+      hidden_size: 8
+      epochs: 2
+      batch_size: 4
+      time_steps: 10
+      optimizer: adam
+      learning_rate: 0.01
+variants:
+  baseline: {task: addition}
+  peeky: {task: addition, decoder: peeky}
+  rnnlm: {task: grammar}
+generate:
+  prompts: [you]
+  length: 10
+"""
+
+
+@pytest.fixture(scope="session")
+def toy_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a checkout in which the smallest study has run: `toy`, its lock file committed."""
+    checkout = make_checkout(tmp_path_factory.mktemp("toy") / "project")
+    quick, toy = (checkout.folder / "pipeline" / name for name in ("quick", "toy"))
+    toy.mkdir()
+    stages = (quick / "dvc.yaml").read_text().partition("\nplots:")[0]
+    (toy / "dvc.yaml").write_text(stages.replace("quick", "toy") + "\n")
+    (toy / "params.yaml").write_text(TOY)
+    checkout.run("git", "add", "--all")
+    checkout.run("git", "commit", "--quiet", "--message", "toy study")
+    checkout.run("dvc", "repro", "pipeline/toy/dvc.yaml")
+    checkout.run("git", "add", "--all")
+    checkout.run("git", "commit", "--quiet", "--message", "toy results")
     return checkout

@@ -273,6 +273,75 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
             ["variants.peeky.tie_weights: unknown key"],
             id="option of the other kind",
         ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: plane\n",
+            ["variants.peeky.match_parameters: there is no variant 'plane' (did you mean plain?)"],
+            id="size of an unknown variant",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: peeky\n",
+            ["variants.peeky.match_parameters: there is no variant 'peeky'"],
+            id="size of the variant itself",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    match_parameters: plain\n  slim:\n    task: sums\n    match_parameters: peeky\n",
+            ["variants.slim.match_parameters: the size of peeky is matched itself; name another"],
+            id="size of a matched size",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prose\n    match_parameters: plain\n",
+            ["variants.writer.match_parameters: plain is a variant of another task"],
+            id="size of another task",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: 3\n",
+            ["variants.peeky.match_parameters: input should be a valid string, not 3"],
+            id="size of a number",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    peaky: plain\n",
+            ["comparison.references.peaky: there is no variant 'peaky' (did you mean peeky?)"],
+            id="comparison of an unknown variant",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    peeky: plane\n",
+            ["comparison.references.peeky: there is no variant 'plane' (did you mean plain?)"],
+            id="comparison with an unknown variant",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    writer: plain\n",
+            ["comparison.references.writer: plain is a variant of another task"],
+            id="comparison with a variant of another task",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  reference:\n    peeky: plain\n",
+            ["comparison.reference: unknown key (did you mean references?)"],
+            id="misspelt key of the comparison",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  confidence: 95\n  resamples: 10\n",
+            [
+                "comparison.confidence: input should be less than 1, not 95",
+                "comparison.resamples: input should be greater than or equal to 100, not 10",
+            ],
+            id="numbers of the comparison out of range",
+        ),
+        pytest.param(
+            "compute:\n",
+            "comparision:\n  seed: 1\ncompute:\n",
+            ["comparision: unknown key (did you mean comparison?)"],
+            id="misspelt comparison",
+        ),
     ],
 )
 def test_fault_is_named_with_its_place(folder, old, new, faults):
@@ -281,6 +350,16 @@ def test_fault_is_named_with_its_place(folder, old, new, faults):
     lines = ["params.yaml cannot be used:", *(f"  {fault}" for fault in faults)]
     assert str(caught.value) == "\n".join(lines)
     assert caught.value.exit_code == 2
+
+
+def test_a_faulty_variant_is_not_called_missing_where_others_name_it(folder):
+    text = changed("    decoder: peeky\n", "    decoder: peekie\n").replace(
+        "  writer:\n", "  slim:\n    task: sums\n    match_parameters: peeky\n  writer:\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load(folder, text + "comparison:\n  references:\n    peeky: plain\n")
+    _, *faults = str(caught.value).splitlines()
+    assert [fault.split(":")[0] for fault in faults] == ["  variants.peeky.decoder"]
 
 
 def test_all_faults_are_named_at_once(folder):
@@ -355,6 +434,43 @@ def test_unknown_task_is_answered_with_all_there_are(folder):
     with pytest.raises(UserError) as caught:
         load(folder).task("translation")
     assert str(caught.value) == "params.yaml has no task 'translation'; it has sums, prose"
+
+
+def test_variant_may_take_its_size_from_another_of_its_task(folder):
+    study = load(folder, changed("    decoder: peeky\n", "    match_parameters: plain\n"))
+    assert study.variant("peeky").match_parameters == "plain"
+    assert study.variant("plain").match_parameters is None
+
+
+def test_variants_are_compared_with_the_first_of_their_task(folder):
+    study = load(folder)
+    assert (study.reference("plain"), study.reference("writer")) == (None, None)
+    assert study.reference("peeky") == "plain"
+
+
+def test_variants_are_compared_with_the_one_that_is_named(folder):
+    slim = "  slim:\n    task: sums\n    cell: gru\n  writer:\n"
+    references = "comparison:\n  references:\n    slim: peeky\n    plain: slim\n    peeky: peeky\n"
+    study = load(folder, changed("  writer:\n", slim) + references)
+    found = {name: study.reference(name) for name in study.variants}
+    assert found == {"plain": "slim", "peeky": None, "slim": "peeky", "writer": None}
+
+
+def test_comparison_may_be_left_out_or_set(folder):
+    assert load(folder).comparison.model_dump() == {
+        "references": {},
+        "confidence": 0.95,
+        "resamples": 10_000,
+        "seed": 0,
+    }
+    text = PARAMS + "comparison:\n  confidence: 0.9\n  resamples: 500\n  seed: 7\n"
+    found = load(folder, text).comparison
+    assert (found.confidence, found.resamples, found.seed) == (0.9, 500, 7)
+
+
+def test_unknown_variant_has_no_reference(folder):
+    with pytest.raises(UserError, match=r"no variant 'peaky' \(did you mean peeky\?\)"):
+        load(folder).reference("peaky")
 
 
 def test_what_is_to_be_written_is_checked_as_in_the_params_file():

@@ -138,6 +138,161 @@ def test_a_record_of_another_schema_is_refused(folder):
         read_record(other, REMEDY)
 
 
+def altered(folder: Path, name: str, change) -> Path:
+    """Return a record with a right manifest in which the text of a file is changed."""
+    other = folder.parent / "other"
+    with new_folder(other) as new:
+        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=lambda *_: ["manifest.json"])
+        text = change((new / name).read_text(encoding="utf-8"))
+        (new / name).write_text(text, encoding="utf-8")
+    return other
+
+
+def with_value(place: str, value):
+    """Return a change of a JSON text: `place` gets a value, or goes where it is `...`."""
+
+    def change(text: str) -> str:
+        document = json.loads(text)
+        *outer, key = place.split(".")
+        part = document
+        for name in outer:
+            part = part[name]
+        part.pop(key, None)
+        if value is not ...:
+            part[key] = value
+        return json.dumps(document)
+
+    return change
+
+
+def test_an_unaltered_copy_is_read(folder):
+    assert read_record(altered(folder, "run.json", lambda text: text), REMEDY).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "fault"),
+    [
+        ("run.json", "study", ..., "RunDocument, study: Field required"),
+        ("run.json", "options", ..., "RunDocument, options: Field required"),
+        ("run.json", "more", 1, "RunDocument, more: Extra inputs are not permitted"),
+        ("run.json", "seed", "3", "RunDocument, seed: Input should be a valid integer"),
+        ("run.json", "seed", -1, "RunDocument, seed: Input should be greater than or equal to 0"),
+        ("run.json", "seed", True, "RunDocument, seed: Input should be a valid integer"),
+        ("run.json", "variant", None, "RunDocument, variant: Input should be a valid string"),
+        ("run.json", "kind", "words", "RunDocument, kind: Input should be 'pairs' or 'corpus'"),
+        ("run.json", "form", [], "RunDocument, form: Input should be a valid dictionary"),
+        ("run.json", "form.source_length", 4.5, "RunDocument, form.source_length"),
+        ("run.json", "data_digest", "ab" * 31, "RunDocument, data_digest: String should match"),
+        ("run.json", "data_digest", "AB" * 32, "RunDocument, data_digest: String should match"),
+        ("run.json", "code_digest", "xy" * 32, "RunDocument, code_digest: String should match"),
+        ("run.json", "code_digest", "cd" * 32 + "\n", "RunDocument, code_digest: String should"),
+        ("run.json", "options.dropuot", 0.1, "PairsOptions, dropuot: Extra inputs are not"),
+        ("run.json", "options.epochs", ..., "PairsOptions, epochs: Field required"),
+        ("run.json", "options.epochs", "2", "PairsOptions, epochs: Input should be a valid int"),
+        ("facts.json", "parameters", ..., "FactsDocument, parameters: Field required"),
+        ("facts.json", "parameters", 0, "FactsDocument, parameters: Input should be greater"),
+        ("facts.json", "environment", {"a": None}, "FactsDocument, environment.a"),
+        ("facts.json", "seconds", 1.5, "FactsDocument, seconds: Extra inputs are not permitted"),
+        ("vocabulary.json", "symbols", [], "VocabularyDocument, symbols: List should have at"),
+        ("vocabulary.json", "symbols", ["a", 1], "VocabularyDocument, symbols.1: Input should"),
+        ("vocabulary.json", "symbols", ..., "VocabularyDocument, symbols: Field required"),
+    ],
+)
+def test_a_document_of_another_form_is_refused_by_its_first_fault(
+    folder, name, place, value, fault
+):
+    other = altered(folder, name, with_value(place, value))
+    with pytest.raises(DataError) as caught:
+        read_record(other, REMEDY)
+    assert str(caught.value).startswith(f"{other} is no run record ({fault}")
+    assert str(caught.value).endswith(f"); {REMEDY}")
+
+
+@pytest.mark.parametrize("schema", [..., None, 2, "1", 0])
+def test_a_record_without_its_schema_is_refused(folder, schema):
+    other = altered(folder, "run.json", with_value("schema", schema))
+    with pytest.raises(DataError, match=rf"other has schema .* instead of 1; {REMEDY}$"):
+        read_record(other, REMEDY)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("run.json", "key", "0" * 16),
+        ("run.json", "study", "quick"),
+        ("run.json", "variant", "other"),
+        ("run.json", "seed", 4),
+        ("run.json", "data_digest", "ac" * 32),
+        ("run.json", "code_digest", "ce" * 32),
+        ("run.json", "options.hidden_size", 5),
+        ("facts.json", "environment.threads", 2),
+    ],
+)
+def test_a_record_whose_key_is_not_that_of_its_content_is_refused(folder, name, place, value):
+    other = altered(folder, name, with_value(place, value))
+    with pytest.raises(DataError, match=rf"other: the key in run\.json is not that.*{REMEDY}$"):
+        read_record(other, REMEDY)
+
+
+def test_the_other_seeds_of_the_variant_are_no_part_of_the_key(folder):
+    other = altered(folder, "run.json", with_value("options.seeds", [3, 8]))
+    assert read_record(other, REMEDY).options.seeds == [3, 8]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch,train_loss\n1,0.5\n2,much\n",
+        "epoch,train_loss\n1,0.5\ntwo,0.25\n",
+        "epoch,train_loss\n1,0.5\n,0.25\n",
+        "epoch,train_loss\n1,0.5\n3,0.25\n",
+        "epoch,train_loss\n1,0.5\n1,0.25\n",
+        "epoch,train_loss\n0,0.5\n1,0.25\n",
+        "epoch,train_loss\n2,0.5\n1,0.25\n",
+        "train_loss\n0.5\n",
+        "epoch,train_loss\n",
+        "epoch,train_loss\n1,0.5\n2,\n",
+    ],
+    ids=[
+        "text in place of a loss",
+        "text in place of an epoch",
+        "no epoch",
+        "epoch left out",
+        "epoch twice",
+        "epoch 0",
+        "turned round",
+        "no epochs",
+        "no rows",
+        "no loss",
+    ],
+)
+def test_a_history_that_is_no_row_of_numbers_per_epoch_is_refused(folder, text):
+    other = altered(folder, "history.csv", lambda _: text)
+    with pytest.raises(DataError, match=rf"history\.csv is no history: a row per.*{REMEDY}$"):
+        read_record(other, REMEDY)
+
+
+@pytest.mark.parametrize("text", ["", "epoch,train_loss\n1,0.5\n2,0.5,3,4\n"])
+def test_a_history_that_is_no_table_is_refused(folder, text):
+    other = altered(folder, "history.csv", lambda _: text)
+    with pytest.raises(DataError, match=rf"(?s)history\.csv cannot be read \(.*{REMEDY}$"):
+        read_record(other, REMEDY)
+
+
+def test_a_symbol_that_stands_twice_is_refused_with_the_way_out(folder):
+    symbols = ["_", " ", "1", "1"]
+    other = altered(folder, "vocabulary.json", with_value("symbols", symbols))
+    with pytest.raises(DataError, match=rf"{REMEDY}$"):
+        read_record(other, REMEDY)
+
+
+@pytest.mark.parametrize("name", ["run.json", "facts.json", "vocabulary.json"])
+def test_a_document_that_is_no_json_object_is_refused(folder, name):
+    other = altered(folder, name, lambda _: "[]")
+    with pytest.raises(DataError, match=rf"{name}: expected a JSON object; {REMEDY}$"):
+        read_record(other, REMEDY)
+
+
 @pytest.mark.parametrize(
     "change", [{"hidden_size": 6}, {"layers": 2}, {"decoder": "peeky"}, {"cell": "gru"}], ids=str
 )

@@ -11,23 +11,27 @@ A cached output of the train stage like the models, so that it comes back with t
 import os
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import psutil
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from unroll.config import Options
 from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 from unroll.training.loop import Epoch
 from unroll.training.run import Job
 from unroll.training.workers import Done, Progress, Started
 
-LARGEST_DIFF = 1_000_000  # characters
+LARGEST_DIFF = 1_000_000  # bytes
 MEGABYTE = 1e6
+
+# A diff that can be applied, whatever the user has set for reading diffs.
+DIFF = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
+        "--dst-prefix=b/")  # fmt: skip
 
 
 class Source(Options):
@@ -70,7 +74,7 @@ class Circumstances:
     epochs: pd.DataFrame
     runs: pd.DataFrame  # indexed by seed
     source: Source
-    diff: str
+    diff: bytes
 
 
 class Recorder:
@@ -111,7 +115,7 @@ class Recorder:
                 table = pd.DataFrame([asdict(row) for row in rows])
                 write_text(new / name, table.to_csv(index=False, lineterminator="\n"))
             write_json(new / "source.json", self.source.model_dump())
-            write_text(new / "uncommitted.diff", self.diff)
+            (new / "uncommitted.diff").write_bytes(self.diff)
 
 
 def read_circumstances(folder: Path, remedy: str) -> Circumstances:
@@ -123,47 +127,53 @@ def read_circumstances(folder: Path, remedy: str) -> Circumstances:
     check_folder(folder, remedy)
     try:
         source = Source.model_validate(read_json(folder / "source.json", remedy))
-        epochs = pd.read_csv(folder / "epochs.csv")
-        runs = pd.read_csv(folder / "runs.csv")
-    except (ValidationError, ValueError) as error:
-        raise DataError(f"{folder} cannot be read ({error}); {remedy}") from None
-    diff = (folder / "uncommitted.diff").read_text(encoding="utf-8")
-    return Circumstances(epochs, runs.set_index("seed"), source, diff)
+        epochs = _read_rows(folder / "epochs.csv", EpochTiming)
+        runs = _read_rows(folder / "runs.csv", RunTiming).set_index("seed")
+        diff = (folder / "uncommitted.diff").read_bytes()
+    except (OSError, ValueError) as error:  # pydantic's and pandas' errors among them
+        raise DataError(f"{folder} cannot be read ({first_line(error)}); {remedy}") from None
+    return Circumstances(epochs, runs, source, diff)
 
 
-def look_at_source(command: str) -> tuple[Source, str]:
+def _read_rows(path: Path, row: type[EpochTiming] | type[RunTiming]) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    if list(table.columns) != [field.name for field in fields(row)]:
+        raise ValueError(f"{path.name} has the columns {', '.join(map(str, table.columns))}")
+    return table
+
+
+def look_at_source(command: str) -> tuple[Source, bytes]:
     """Return what is known of the code in the working copy, with its uncommitted changes.
 
     What runs leave (reports, dvc.lock) is no change of the code.
     """
     stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
-    commit = _git("rev-parse", "HEAD")
+    commit = _git("rev-parse", "HEAD").decode().strip() or None
     code = (":(exclude)reports", ":(exclude,glob)**/dvc.lock")
-    diff = ""
+    diff = b""
     if commit is not None:
-        diff = _git("diff", "HEAD", "--no-color", "--no-ext-diff", "--", ".", *code) or ""
-        new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code) or ""
-        for name in filter(None, new.split("\0")):
-            diff += _git("diff", "--no-color", "--no-index", "--", os.devnull, name) or ""
+        diff = _git("diff", *DIFF, "--relative", "HEAD", "--", ".", *code)
+        new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code)
+        for name in filter(None, new.decode(errors="surrogateescape").split("\0")):
+            diff += _git("diff", *DIFF, "--no-index", "--", os.devnull, name)
     if len(diff) > LARGEST_DIFF:
-        diff = f"{diff[:LARGEST_DIFF]}\n[cut: {len(diff):,} characters in all]\n"
+        diff = diff[:LARGEST_DIFF] + f"\n[cut: {len(diff):,} bytes in all]\n".encode()
     source = Source(
         command=command,
         stage=stage,
         experiment=experiment,
-        commit=commit and commit.strip(),
+        commit=commit,
         dirty=bool(diff),
     )
     return source, diff
 
 
-def _git(*arguments: str) -> str | None:
-    """Return what git prints; None where there is no git, no checkout, or an error."""
+def _git(*arguments: str) -> bytes:
+    """Return what git prints; nothing where there is no git, no checkout, or an error."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        return b""
     # `diff --no-index` ends with 1 where files differ.
-    if done.returncode not in (0, 1) or (done.returncode == 1 and "--no-index" not in arguments):
-        return None
-    return done.stdout.decode("utf-8", errors="replace")
+    fine = (0, 1) if "--no-index" in arguments else (0,)
+    return done.stdout if done.returncode in fine else b""

@@ -202,9 +202,9 @@ def compare(
       unroll compare --task addition --metric test_exact_match
       unroll compare --seeds --variant peeky --csv > peeky.csv
     """
-    from unroll.stages.track import compare
+    from unroll.stages.compare import Filters, compare
 
-    compare(study, seeds, task, variant, metric, csv)
+    compare(study, "seed" if seeds else "variant", Filters(task, variant, metric), csv)
 
 
 @main.command()

@@ -289,9 +289,8 @@ def load(study: str = ROOT_STUDY) -> Study:
         name: _variant(name, entry, tasks, faults)
         for name, entry in _entries(raw, "variants", faults)
     }
-    named = {name: options for name, options in variants.items() if options}
-    faults += _unmatched(named)
-    faults += _unfit_references(comparison.references if comparison else {}, named)
+    faults += _unmatched(variants)
+    faults += _unfit_references(comparison.references if comparison else {}, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
     return Study(study, compute, tasks, variants, generate, comparison)  # type: ignore[arg-type]
@@ -394,24 +393,29 @@ def _variant(
     return _validate(KINDS[task.kind], {**task.defaults, **entry}, place, faults, places)
 
 
-def _unmatched(variants: Mapping[str, VariantOptions]) -> list[str]:
-    """Return a fault for each `match_parameters` that does not name a variant of given size."""
+def _unmatched(variants: Mapping[str, VariantOptions | None]) -> list[str]:
+    """Return a fault for each `match_parameters` that does not name a variant of given size.
+
+    A variant is None where a fault of its own is known already.
+    """
     faults = []
     for name, options in variants.items():
-        if (matched := options.match_parameters) is None:
+        if options is None or (matched := options.match_parameters) is None:
             continue
-        place, others = f"variants.{name}.match_parameters", set(variants) - {name}
-        if matched not in others:
-            faults.append(f"{place}: there is no variant {matched!r}{_nearest(matched, others)}")
-        elif variants[matched].match_parameters is not None:
-            faults.append(f"{place}: the size of {matched} is matched itself; name another")
-        elif variants[matched].task != options.task:
+        place, other = f"variants.{name}.match_parameters", variants.get(matched)
+        if matched not in variants:
+            faults.append(f"{place}: there is no variant {matched!r}{_nearest(matched, variants)}")
+        elif matched == name:
+            faults.append(f"{place}: {name} cannot be matched with itself; name another variant")
+        elif other is not None and other.match_parameters is not None:
+            faults.append(f"{place}: the size of {matched} is matched itself; name another variant")
+        elif other is not None and other.task != options.task:
             faults.append(f"{place}: {matched} is a variant of another task")
     return faults
 
 
 def _unfit_references(
-    references: Mapping[str, str], variants: Mapping[str, VariantOptions]
+    references: Mapping[str, str], variants: Mapping[str, VariantOptions | None]
 ) -> list[str]:
     """Return a fault for each pair that is not of two variants of one task."""
     faults = []
@@ -420,7 +424,9 @@ def _unfit_references(
         if unknown := [name for name in (variant, reference) if name not in variants]:
             near = _nearest(unknown[0], variants)
             faults.append(f"{place}: there is no variant {unknown[0]!r}{near}")
-        elif variants[variant].task != variants[reference].task:
+            continue
+        tasks = {options.task for options in (variants[variant], variants[reference]) if options}
+        if len(tasks) > 1:
             faults.append(f"{place}: {reference} is a variant of another task")
     return faults
 

@@ -22,15 +22,32 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from unroll.config import Count, Options, VariantOptions, parse_variant
+from unroll.data.corpus import EOS
 from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
+from unroll.data.pairs import BLANK
 from unroll.data.vocabulary import Vocabulary
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 from unroll.models.build import Model, build
 from unroll.subject import Subject
 
 SCHEMA = 1
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class PairsForm(Options):
+    """What a model of pairs must know of its data."""
+
+    source_length: Count
+    target_length: Annotated[int, Field(ge=2)]
+    start: str
+
+
+class CorpusForm(Options):
+    """What a language model must know of its data beside the vocabulary: nothing."""
+
+
+FORMS: dict[str, type[Options]] = {"pairs": PairsForm, "corpus": CorpusForm}
 
 
 class RunDocument(Options):
@@ -45,7 +62,7 @@ class RunDocument(Options):
     options: dict[str, Any]
     data_digest: Digest
     code_digest: Digest
-    form: dict[str, int | str]  # of pairs: source_length, target_length, start
+    form: dict[str, Any]  # as PairsForm or CorpusForm
 
 
 class FactsDocument(Options):
@@ -141,23 +158,32 @@ def read_record(folder: Path, remedy: str) -> Record:
     raw = read_json(folder / "run.json", remedy)
     if raw.get("schema") != SCHEMA:
         raise DataError(f"{folder} has schema {raw.get('schema')} instead of {SCHEMA}; {remedy}")
+    documents = [read_json(folder / name, remedy) for name in ("facts.json", "vocabulary.json")]
     try:
         run = RunDocument.model_validate(raw)
-        facts = FactsDocument.model_validate(read_json(folder / "facts.json", remedy))
-        symbols = VocabularyDocument.model_validate(
-            read_json(folder / "vocabulary.json", remedy)
-        ).symbols
+        facts = FactsDocument.model_validate(documents[0])
         options = parse_variant(run.kind, run.options)
+        FORMS[run.kind].model_validate(run.form)
+        vocabulary = Vocabulary(tuple(VocabularyDocument.model_validate(documents[1]).symbols))
+        _check_symbols(run, vocabulary)
     except ValidationError as error:
         raise DataError(f"{folder} is no run record ({_first_fault(error)}); {remedy}") from None
+    except DataError as error:
+        raise DataError(f"{folder} is no run record ({error}); {remedy}") from None
     subject = Subject(
         run.study, run.variant, options, run.data_digest, run.code_digest, facts.environment
     )
     if run.key != subject.key(run.seed):
         raise DataError(f"{folder}: the key in run.json is not that of the run; {remedy}")
     history = _read_history(folder / "history.csv", remedy)
-    vocabulary = Vocabulary(tuple(symbols))
     return Record(subject, run.seed, facts.parameters, run.form, vocabulary, history)
+
+
+def _check_symbols(run: RunDocument, vocabulary: Vocabulary) -> None:
+    needed = {"pairs": (BLANK, run.form.get("start")), "corpus": (EOS,)}[run.kind]
+    for symbol in needed:
+        if symbol not in vocabulary.ids:
+            raise DataError(f"vocabulary.json lacks the symbol {symbol!r}")
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -170,9 +196,10 @@ def _read_history(path: Path, remedy: str) -> pd.DataFrame:
     try:
         history = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
+        raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     numeric = all(pd.api.types.is_numeric_dtype(history[column]) for column in history)
-    if not numeric or list(history.get("epoch", [])) != list(range(1, len(history) + 1)):
+    epochs = list(range(1, len(history) + 1))
+    if not numeric or history.isna().any(axis=None) or list(history.get("epoch", [])) != epochs:
         raise DataError(f"{path} is no history: a row per epoch, all of them numbers; {remedy}")
     return history
 

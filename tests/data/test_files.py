@@ -156,6 +156,51 @@ def test_killed_process_leaves_the_earlier_folder_as_it_was(folder):
     assert files.digest(folder) == before
 
 
+@pytest.mark.parametrize("make", [files.new_folder, files.replaced_folder])
+def test_folder_is_not_there_until_all_is_written(tmp_path, make):
+    with make(tmp_path / "deep" / "made") as new:
+        files.write_text(new / "a.txt", "first\n")
+        assert not (tmp_path / "deep" / "made").exists()
+    assert (tmp_path / "deep" / "made" / "a.txt").read_text() == "first\n"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["made"]
+
+
+def test_replaced_folder_has_its_files_alone_and_no_manifest(folder):
+    with files.replaced_folder(folder) as new:
+        files.write_text(new / "deep" / "c.txt", "third\n")
+        files.check_folder(folder, REMEDY)
+    assert names(folder.parent) == ["made/deep/c.txt"]
+
+
+def test_failed_replaced_folder_leaves_the_earlier_one_as_it_was(folder):
+    before = files.digest(folder)
+    with pytest.raises(RuntimeError, match="half way"), files.replaced_folder(folder) as new:
+        files.write_text(new / "a.txt", "other\n")
+        raise RuntimeError("half way")
+    files.check_folder(folder, REMEDY)
+    assert files.digest(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["made"]
+
+
+def test_failed_first_folder_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), files.replaced_folder(tmp_path / "made") as new:
+        files.write_text(new / "a.txt", "first\n")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_in_the_way_of_a_folder_is_left_as_it_was(tmp_path):
+    (tmp_path / "made").write_text("a file")
+    with pytest.raises(NotADirectoryError), files.replaced_folder(tmp_path / "made") as new:
+        files.write_text(new / "a.txt", "first\n")
+    assert (tmp_path / "made").read_text() == "a file"
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_others_may_read_a_new_folder(folder):
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def test_digest_depends_on_names_and_content_alone(tmp_path):
     def digest(name, content):
         with files.new_folder(tmp_path / "x") as new:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +8,7 @@ from models.toys import (
     BLANK_ID,
     DIGITS,
     START,
+    array,
     chain,
     few_examples,
     lines,
@@ -14,6 +16,7 @@ from models.toys import (
     pairs,
     pairs_options,
     repeats,
+    softmax,
     subject,
 )
 from unroll.data.pairs import Pairs
@@ -61,6 +64,25 @@ def test_more_blanks_change_no_answer_of_a_masked_model(texts, more, decoder):
     one, other = (accuracy(model, s, targets, BLANK_ID, "masked") for s in (sources, longer))
     assert torch.equal(one.answers, other.answers)
     assert one.character_accuracy == other.character_accuracy
+
+
+@pytest.mark.parametrize(("padding", "symbols"), [("plain", 4), ("masked", 2)])
+def test_confidence_is_the_probability_of_the_whole_answer(padding, symbols):
+    model = chain({"_": "7", "7": " ", " ": " "}, padding)
+    found = accuracy(model, ANY, lines("_1234").expand(3, -1), BLANK_ID, padding)
+    one_step = softmax(np.eye(len(DIGITS))[0] * np.tanh(1))[0]
+    assert found.confidence.tolist() == pytest.approx([one_step**symbols] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["plain", "peeky", "attention"])
+def test_confidence_follows_from_the_logits_of_the_answer(decoder):
+    model = lively(decoder=decoder).eval()
+    sources = lines("12", "34", "7 ")
+    found = accuracy(model, sources, lines("_1234").expand(3, -1), BLANK_ID, "plain")
+    inputs = torch.cat([torch.full((3, 1), START), found.answers[:, :-1]], dim=1)
+    likelihoods = softmax(array(model(sources, inputs)).astype(np.float64))
+    expected = likelihoods.max(axis=2).prod(axis=1)
+    np.testing.assert_allclose(found.confidence, expected, rtol=1e-5)
 
 
 def test_sample_lines_show_question_expected_answer_and_verdict():

@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.toys import array, language_model, log_softmax, steps, zero
+from models.toys import array, few_examples, language_model, log_softmax, steps, zero
 from unroll.evaluation import perplexity as module
-from unroll.evaluation.perplexity import perplexity
+from unroll.evaluation.perplexity import perplexity, token_losses
 
 WORDS, EOS = 7, 0
 TOKENS = torch.tensor([3, 1, 0, 6, 6, 2, 5, 0, 4])
@@ -52,3 +54,38 @@ def test_dropout_is_off():
     model = language_model(WORDS, dropout=0.5, layers=2)
     expected = perplexity(model.eval(), TOKENS, EOS)
     assert perplexity(model.train(), TOKENS, EOS) == expected
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_the_loss_of_each_token_follows_its_equation(cell):
+    model = language_model(WORDS, cell=cell)
+    inputs = [EOS, *TOKENS[:-1].tolist()]
+    embedded = array(model.embedding.weight).astype(np.float64)[[inputs]]
+    outputs, _ = steps(cell, model.recurrent.layers[0], embedded)
+    logits = outputs[0] @ array(model.affine.weight).T + array(model.affine.bias)
+    expected = -log_softmax(logits)[np.arange(len(TOKENS)), TOKENS]
+    found = token_losses(model, TOKENS, EOS)
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 8, 9, 10])
+def test_the_window_changes_no_loss(monkeypatch, window):
+    model = language_model(WORDS, layers=2).double()
+    expected = token_losses(model, TOKENS, EOS)
+    monkeypatch.setattr(module, "WINDOW", window)
+    np.testing.assert_allclose(token_losses(model, TOKENS, EOS), expected, rtol=1e-12)
+
+
+@few_examples
+@given(
+    tokens=st.lists(st.integers(0, WORDS - 1), min_size=1, max_size=12),
+    more=st.lists(st.integers(0, WORDS - 1), max_size=5),
+)
+def test_no_loss_depends_on_the_tokens_that_follow(tokens, more):
+    model = language_model(WORDS).double()
+    longer = token_losses(model, torch.tensor(tokens + more), EOS)
+    shorter = token_losses(model, torch.tensor(tokens), EOS)
+    np.testing.assert_allclose(longer[: len(tokens)], shorter, rtol=1e-12)
+    expected = perplexity(model, torch.tensor(tokens), EOS)
+    assert shorter.mean().exp().item() == pytest.approx(expected, rel=1e-12)

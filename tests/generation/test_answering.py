@@ -1,10 +1,25 @@
+import numpy as np
 import pytest
 import torch
 
-from models.toys import DIGITS, START, chain, lines, lively, pairs_options, repeats, subject
+from models.toys import (
+    BLANK_ID,
+    DIGITS,
+    START,
+    array,
+    chain,
+    lines,
+    lively,
+    log_softmax,
+    pairs_options,
+    repeats,
+    subject,
+)
 from unroll.errors import DataError
 from unroll.generation import answering
-from unroll.generation.answering import answer_texts
+from unroll.generation.answering import answer_texts, log_probability
+from unroll.generation.decoding import Decoded
+from unroll.generation.sampling import Sampling
 from unroll.record import Record
 
 SOURCES = lines("12  ", "5678", "903 ", "4   ", "77  ")
@@ -77,3 +92,68 @@ def test_a_question_is_filled_with_blanks_to_the_length_of_the_data():
 def test_what_cannot_be_asked_is_refused(question, message):
     with pytest.raises(DataError, match=f"the questions, line 1.*{message}"):
         answer_text(record(), repeats("7"), question)
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+def test_the_log_probability_of_an_answer_is_the_sum_over_what_counts(padding):
+    symbols = lines("12 4", "1234", "    ", "1 2 ", "12  ")
+    counted = {"plain": [4, 4, 4, 4, 4], "masked": [3, 4, 1, 2, 3]}[padding]
+    scores = -torch.arange(1.0, 21.0).reshape(5, 4)
+    found = log_probability(Decoded(symbols, scores), BLANK_ID, padding)
+    expected = [row[:count].sum().item() for row, count in zip(scores, counted, strict=True)]
+    assert found.tolist() == expected
+
+
+def test_answers_come_with_their_log_probabilities_by_the_equation():
+    model = lively(decoder="peeky").eval()
+    found = answering.answer(model, SOURCES, START, 4)
+    inputs = torch.cat([torch.full((5, 1), START), found.symbols[:, :-1]], dim=1)
+    expected = np.take_along_axis(
+        log_softmax(array(model(SOURCES, inputs)).astype(np.float64)),
+        found.symbols.numpy()[:, :, None],
+        axis=2,
+    )[:, :, 0]
+    np.testing.assert_allclose(found.log_probabilities, expected, atol=1e-5)
+    questions = ["12", "5678", "903", "4", "77"]
+    scores = [score for _, score in answer_texts(record(), model, questions)]
+    np.testing.assert_allclose(scores, expected.sum(axis=1), atol=1e-5)
+
+
+def test_a_sure_model_gives_its_answer_the_probability_of_its_table():
+    model = chain({"_": "7", "7": " ", " ": " "}, "masked")
+    [(text, score)] = answer_texts(record("masked"), model, ["12"])
+    one_step = np.log(np.e ** np.tanh(1) / (np.e ** np.tanh(1) + len(DIGITS) - 1))
+    assert text == "7"
+    assert score == pytest.approx(2 * one_step, rel=1e-5)
+
+
+def drawn(model, seed, **options):
+    found = answering.answer(
+        model, SOURCES, START, 6, Sampling(**options), torch.Generator().manual_seed(seed)
+    )
+    return found.symbols
+
+
+@pytest.mark.parametrize("batch", [2, 5_000])
+def test_the_generator_decides_which_answers_are_drawn(monkeypatch, batch):
+    monkeypatch.setattr(answering, "BATCH", batch)
+    model = lively(decoder="attention")
+    assert torch.equal(drawn(model, 1), drawn(model, 1))
+    assert not torch.equal(drawn(model, 1), drawn(model, 2))
+
+
+def test_at_temperature_zero_the_drawn_answer_is_the_likeliest():
+    model = lively(decoder="attention")
+    assert torch.equal(drawn(model, 1, temperature=0), answer(model, SOURCES, START, 6))
+    assert not torch.equal(drawn(model, 1), answer(model, SOURCES, START, 6))
+
+
+def test_answers_as_text_are_drawn_by_their_generator():
+    model, questions = lively(), ["12", "5678", "903"]
+
+    def texts(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return answer_texts(record(), model, questions, Sampling(temperature=2), generator)
+
+    assert texts(1) == texts(1)
+    assert texts(1) != texts(2)

@@ -1,153 +1,163 @@
-"""Runs in a real MLflow database."""
+"""Runs in a real MLflow database, brought to a state from whatever is there."""
 
+import copy
 import shutil
+import socket
 
-import pandas as pd
 import pytest
-from mlflow import MlflowClient
 
-from unroll.config import PairsOptions
-from unroll.tracking.runs import KEY, Tracker, tracking_uri
-from unroll.tracking.subject import Subject
+from unroll.tracking.lineage import Data
+from unroll.tracking.runs import COMPLETE, PARENT, PROCESS, bring, end_abandoned, log_points, start
+from unroll.tracking.state import KEY, Point, RunState
+from unroll.tracking.store import experiment
 
-HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "valid_exact_match": [0.1, 0.3]})
-FACTS = {"parameters": 1234, "device": "cpu", "precision": "float32"}
+POINTS = [Point("loss", 1, 2.0, 5_000), Point("loss", 2, 0.1 + 0.2, 6_000)]
+DATA = Data("addition", "0123.dir", "data/prepared/addition", ("question",), {"train": 3})
+DEAD = f"{socket.gethostname()}:1:0"  # no process 1 was created in 1970
 
 
-def subject(**changes) -> Subject:
-    options = {
-        "task": "addition",
-        "seeds": [3, 5],
-        "embedding_size": 4,
-        "hidden_size": 8,
-        "epochs": 2,
-        "batch_size": 2,
-        "optimizer": "adam",
-        "learning_rate": 0.001,
+def state(**changes) -> RunState:
+    parts = {
+        "key": "k1",
+        "name": "peeky seed 3",
+        "params": {"seed": "3", "decoder": "peeky"},
+        "tags": {KEY: "k1", "variant": "peeky"},
+        "started": 1_000,
+        "ended": 7_000,
+        "points": list(POINTS),
+        "files": {"samples.txt": b"Q 1+1\n"},
+        "data": DATA,
     }
-    return Subject("root", "addition", "peeky", PairsOptions(**{**options, **changes}), "d" * 64)
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A new database takes seconds to make; tests copy it."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    return copy.deepcopy(RunState(**{**parts, **changes}))
 
 
 @pytest.fixture
-def client(empty_database, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    return MlflowClient(tracking_uri())
+def place(client):
+    return experiment(client, "addition", "text")
 
 
-def runs(client):
-    experiment = client.get_experiment_by_name("addition")
-    found = client.search_runs([experiment.experiment_id])
-    children = {r.data.tags["seed"]: r for r in found if "seed" in r.data.tags}
-    parents = [r for r in found if "seed" not in r.data.tags]
-    return parents, children
+def holds(client, run_id: str, wanted: RunState) -> None:
+    """Assert that a run is what a state says, and nothing more."""
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time == wanted.ended
+    assert run.info.run_name == wanted.name
+    assert run.data.params == wanted.params
+    assert {k: v for k, v in run.data.tags.items() if k in wanted.tags} == wanted.tags
+    assert set(run.data.tags) == {*wanted.tags, COMPLETE, "mlflow.runName"}
+    found = {
+        Point(name, p.step, p.value, p.timestamp)
+        for name in run.data.metrics
+        for p in client.get_metric_history(run_id, name)
+    }
+    assert found == set(wanted.points)
+    assert {a.path for a in client.list_artifacts(run_id)} == set(wanted.files)
+    [dataset] = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("addition", "0123.dir")
 
 
-def train(the_subject):
-    tracker = Tracker(the_subject, FACTS)
-    tracker.start()
-    for seed in the_subject.options.seeds:
-        for row in HISTORY.to_dict("records"):
-            tracker.epoch(seed, row, seconds=0.5)
-        tracker.finish_seed(seed, [])
-    tracker.finish(dict.fromkeys(the_subject.options.seeds, HISTORY))
+def active(client, place) -> list[str]:
+    return [run.info.run_id for run in client.search_runs([place])]
 
 
-def evaluate(the_subject, files=()):
-    scores = {3: {"test_exact_match": 0.25}, 5: {"test_exact_match": 0.75}}
-    histories = dict.fromkeys(scores, HISTORY)
-    Tracker(the_subject, FACTS).evaluated(histories, scores, dict.fromkeys(scores, files), files)
+def test_a_run_that_is_missing_is_created(client, place):
+    run, action = bring(client, place, state(), None)
+    assert action == "created"
+    holds(client, run, state())
+    assert client.get_run(run).info.start_time == 1_000
 
 
-def test_training_logs_a_parent_and_a_child_per_seed(client):
-    train(subject())
-    [parent], children = runs(client)
-    assert set(children) == {"3", "5"}
-    for seed, run in children.items():
-        assert run.info.status == "FINISHED"
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.params["seed"] == seed
-        assert run.data.params["hidden_size"] == "8"
-        losses = client.get_metric_history(run.info.run_id, "train_loss")
-        assert [(p.step, p.value) for p in losses] == [(1, 2.0), (2, 1.0)]
-        assert run.data.metrics["epoch_seconds"] == 0.5
-    assert parent.data.metrics["valid_exact_match"] == pytest.approx(0.3)
-    assert parent.data.tags["data.digest"] == "d" * 64
-    assert parent.data.tags["facts.device"] == "cpu"
+def test_a_complete_run_is_left_alone(client, place):
+    run, _ = bring(client, place, state(), None)
+    client.set_tag(run, "mlflow.note.content", "a remark of mine")
+    assert bring(client, place, state(), None) == (run, "kept")
+    assert client.get_run(run).data.tags["mlflow.note.content"] == "a remark of mine"
 
 
-def test_runs_appear_while_training_runs(client):
-    tracker = Tracker(subject(), FACTS)
-    tracker.start()
-    tracker.epoch(3, {"epoch": 1, "train_loss": 2.0})
-    _, children = runs(client)
-    assert children["3"].info.status == "RUNNING"
-    assert children["3"].data.metrics["train_loss"] == 2.0
+def test_what_training_has_begun_is_completed(client, place):
+    run = start(client, place, state(params={"seed": "3"}, started=None), None)
+    log_points(client, run, POINTS[:1])
+    assert client.get_run(run).info.status == "RUNNING"
+    assert bring(client, place, state(), None) == (run, "completed")
+    holds(client, run, state())
+    assert bring(client, place, state(), None) == (run, "kept")
 
 
-def test_evaluation_does_not_lengthen_the_runs_of_training(client):
-    train(subject())
-    before = {seed: run.info.end_time for seed, run in runs(client)[1].items()}
-    evaluate(subject())
-    assert {seed: run.info.end_time for seed, run in runs(client)[1].items()} == before
+def test_scores_that_come_later_are_added(client, place):
+    run, _ = bring(client, place, state(files={}), None)
+    later = state(points=[*POINTS, Point("test_exact_match", 2, 0.5, 7_000)])
+    assert bring(client, place, later, None) == (run, "completed")
+    holds(client, run, later)
 
 
-def test_evaluation_completes_the_runs_of_training(client, tmp_path):
-    train(subject())
-    (tmp_path / "samples.txt").write_text("Q 1+1\n")
-    evaluate(subject(), [tmp_path / "samples.txt"])
-    [parent], children = runs(client)
-    assert children["3"].data.metrics["test_exact_match"] == 0.25
-    assert children["5"].data.metrics["test_exact_match"] == 0.75
-    assert parent.data.metrics["test_exact_match"] == 0.5
-    assert parent.data.metrics["test_exact_match_std"] == pytest.approx(0.125**0.5)
-    artifacts = client.list_artifacts(children["3"].info.run_id)
-    assert [a.path for a in artifacts] == ["samples.txt"]
+@pytest.mark.parametrize(
+    "point",
+    [Point("loss", 1, 2.5, 5_000), Point("loss", 3, 0.2, 8_000), Point("other", 1, 0.0, 5_000)],
+    ids=["another value", "another epoch", "another metric"],
+)
+def test_what_another_try_has_logged_gives_way(client, place, point):
+    old = start(client, place, state(), None)
+    log_points(client, old, [*POINTS[:1], point])
+    client.set_tag(old, PROCESS, DEAD)
+    run, action = bring(client, place, state(), None)
+    assert action == "replaced"
+    assert active(client, place) == [run]
+    holds(client, run, state())
+    assert client.get_run(old).info.lifecycle_stage == "deleted"
 
 
-def test_evaluation_creates_the_runs_where_the_database_is_new(client):
-    evaluate(subject())
-    [parent], children = runs(client)
-    losses = client.get_metric_history(children["5"].info.run_id, "train_loss")
-    assert [(p.step, p.value) for p in losses] == [(1, 2.0), (2, 1.0)]
-    assert children["5"].data.metrics["test_exact_match"] == 0.75
-    assert parent.info.status == "FINISHED"
+def test_of_two_tries_the_one_that_fits_stays(client, place):
+    for value in (2.5, 2.0, 2.7):
+        run = start(client, place, state(), None)
+        log_points(client, run, [Point("loss", 1, value, 5_000)])
+        client.set_tag(run, PROCESS, DEAD)
+        if value == 2.0:
+            fitting = run
+    assert bring(client, place, state(), None) == (fitting, "completed")
+    assert active(client, place) == [fitting]
 
 
-def test_training_again_replaces_the_runs_of_the_same_key(client):
-    train(subject())
-    train(subject())
-    parents, children = runs(client)
-    assert len(parents) == 1
-    assert len(children) == 2
+def test_files_that_are_gone_are_added_again(client, place, tmp_path):
+    run, _ = bring(client, place, state(), None)
+    shutil.rmtree(tmp_path / "mlruns")
+    assert bring(client, place, state(), None) == (run, "completed")
+    holds(client, run, state())
 
 
-def test_other_options_are_other_runs(client):
-    train(subject())
-    train(subject(hidden_size=16))
-    parents, _ = runs(client)
-    assert len(parents) == 2
-    assert len({p.data.tags[KEY] for p in parents}) == 2
+def test_a_child_follows_its_parent(client, place):
+    first, _ = bring(client, place, state(key="p", tags={KEY: "p"}), None)
+    child, _ = bring(client, place, state(), first)
+    assert client.get_run(child).data.tags[PARENT] == first
+    client.delete_run(first)
+    second, _ = bring(client, place, state(key="p", tags={KEY: "p"}), None)
+    assert bring(client, place, state(), second) == (child, "completed")
+    assert client.get_run(child).data.tags[PARENT] == second
 
 
-def test_the_key_of_a_seed_does_not_change_with_the_other_seeds():
-    assert subject().key(3) == subject(seeds=[3]).key(3)
-    assert subject().key(3) != subject().key(5)
-    assert subject().key() != subject(seeds=[3]).key()
+def test_a_run_that_a_living_process_writes_is_left_to_it(client, place):
+    run = start(client, place, state(), None)
+    import os
+
+    import psutil
+
+    parent = psutil.Process(os.getppid())
+    client.set_tag(run, PROCESS, f"{socket.gethostname()}:{parent.pid}:{parent.create_time():.0f}")
+    assert bring(client, place, state(), None) == (run, "training")
+    assert end_abandoned(client, place, "peeky") == []
 
 
-def test_an_unreachable_server_gives_one_warning_and_stops_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    train(subject())
-    assert capsys.readouterr().err.count("MLflow at http://127.0.0.1:9 could not be written") == 1
+def test_a_run_whose_process_is_gone_is_marked(client, place):
+    run = start(client, place, state(), None)
+    client.set_tag(run, PROCESS, DEAD)
+    [ended] = end_abandoned(client, place, "peeky")
+    assert ended.info.run_id == run
+    assert client.get_run(run).info.status == "KILLED"
+    assert end_abandoned(client, place, "peeky") == []
+
+
+def test_points_of_any_number_are_logged_once(client, place):
+    many = [Point("loss", step, step / 7, step) for step in range(1, 2_501)]
+    run, _ = bring(client, place, state(points=many), None)
+    log_points(client, run, many)
+    found = client.get_metric_history(run, "loss")
+    assert sorted((p.step, p.value) for p in found) == [(p.step, p.value) for p in many]

@@ -105,6 +105,8 @@ def check_folder(folder: Path, remedy: str) -> None:
         raise DataError(f"{folder} is missing or incomplete; {remedy}")
     for name, entry in read_json(folder / MANIFEST, remedy).items():
         path = folder / name
+        if not isinstance(entry, dict) or {"bytes", "sha256"} - set(entry):
+            raise DataError(f"{folder / MANIFEST} is no manifest; {remedy}")
         if not path.is_file():
             raise DataError(f"{path} is missing; {remedy}")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from unroll.data.files import check_folder, write_text
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 
 COLUMNS = ["seed", "metric", "value"]
 
@@ -29,7 +29,7 @@ def read_scores(folder: Path, remedy: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
+        raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     if list(table.columns) != COLUMNS:
         raise DataError(f"{path} has the columns {', '.join(table.columns)}; {remedy}")
     return table

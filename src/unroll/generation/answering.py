@@ -64,7 +64,7 @@ def _answer(
 
 def log_probability(decoded: Decoded, blank: int, padding_option: str) -> Tensor:
     """Return the log-probability (N,) of each whole answer, up to its end."""
-    counts = padding.scored(decoded.symbols, blank, padding_option)
+    counts = padding.answered(decoded.symbols, blank, padding_option)
     return (decoded.log_probabilities.double() * counts).sum(dim=1)
 
 

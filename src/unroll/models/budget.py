@@ -5,7 +5,7 @@ from unroll.data.vocabulary import Vocabulary
 from unroll.models.build import build, count_parameters
 from unroll.models.initialise import initialise
 
-LARGEST = 2**16
+LARGEST = 2**13
 
 
 def parameters(options: VariantOptions, vocabulary: Vocabulary) -> int:

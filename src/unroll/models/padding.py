@@ -29,6 +29,18 @@ def reverse(ids: Tensor, lengths: Tensor | None = None) -> Tensor:
     return ids.gather(1, source)
 
 
+def answered(answers: Tensor, blank: int, padding: str) -> Tensor:
+    """Return which symbols of a model's answers (N, T) belong to them, as a mask.
+
+    With `padding: masked` an answer ends with its first blank: what comes after it was
+    never trained.
+    """
+    if padding == "plain":
+        return torch.ones_like(answers, dtype=torch.bool)
+    blanks = answers == blank
+    return (blanks.cumsum(dim=1) - blanks.long()) == 0
+
+
 def scored(targets: Tensor, blank: int, padding: str) -> Tensor:
     """Return which symbols of answers (N, T) count in loss and accuracy, as a mask."""
     if padding == "plain":

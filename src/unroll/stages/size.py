@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from unroll.config import Count, Options, Study, VariantOptions
-from unroll.data.files import new_folder, read_json, write_json
+from unroll.data.files import check_folder, new_folder, read_json, write_json
 from unroll.data.loading import load
 from unroll.errors import DataError
 from unroll.models.budget import match, parameters, resize
@@ -40,6 +40,7 @@ def sized(study: Study, variant: str) -> VariantOptions:
     """
     options, path = study.variant(variant), study.size(variant)
     remedy = study.remedy(f"size@{options.task}")
+    check_folder(path.parent, remedy)
     try:
         found = Size.model_validate(read_json(path, remedy))
     except ValidationError:

@@ -48,29 +48,3 @@ def _keys(study: Study) -> str:
             records = [read_record(f, remedy) for f in seed_folders(study.model(variant), remedy)]
             rows += [f"{variant},{record.seed},{record.key}" for record in records]
     return "\n".join(rows) + "\n"
-
-
-def compare(
-    study: Study,
-    seeds: bool,
-    tasks: tuple[str, ...],
-    variants: tuple[str, ...],
-    metrics: tuple[str, ...],
-    csv: bool,
-) -> None:
-    """Print the runs of a study that MLflow holds.
-
-    Raises:
-        DataError: MLflow cannot be read, or holds no such run.
-    """
-    from unroll.tracking.store import connect
-    from unroll.tracking.table import choose, runs_table
-
-    try:
-        table = runs_table(connect(), study, "seed" if seeds else "variant")
-    except Exception as error:  # whatever the server, its database or the network does
-        raise DataError(f"MLflow at {shown_uri()} cannot be read ({first_line(error)})") from None
-    table = choose(table, tasks, variants, metrics)
-    if table.empty:
-        raise DataError(f"MLflow at {shown_uri()} holds no such run; run: unroll track")
-    print(table.to_csv(index=False), end="") if csv else print(table.to_string(index=False))

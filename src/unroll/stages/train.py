@@ -19,27 +19,16 @@ from unroll.training.workers import run_all, worker_count
 
 def train(study: Study, variant: str) -> None:
     """Train a variant; write a run record per seed, and apart what differs each time."""
-    options = sized(study, variant)
-    machine = choose(study.compute)
-    prepared, folder = study.prepared(options.task), study.model(variant)
-    remedy = study.remedy(f"prepare@{options.task}")
-    if not (prepared / MANIFEST).is_file():
-        raise DataError(f"{prepared} does not exist; {remedy}")
-    subject = Subject(
-        study.name, variant, options, digest(prepared), code_digest(), machine.facts()
-    )
-    jobs = [
-        Job(subject, seed, machine, prepared, seed_folder(folder, seed), remedy)
-        for seed in options.seeds
-    ]
+    jobs = plan(study, variant)
     workers = worker_count(study.compute, len(jobs))
+    machine = jobs[0].machine
     print(
         f"{variant}: {len(jobs)} seeds, {workers} at a time, on {machine.device} in "
         f"{machine.precision}",
         flush=True,
     )
     recorder, shown = Recorder(study.command("train", variant)), display(jobs)
-    tracking = LiveTracking(study, subject, recorder)
+    tracking = LiveTracking(study, jobs[0].subject, recorder)
     try:
         run_all(jobs, workers, [shown, recorder, tracking])
     except BaseException:
@@ -47,8 +36,28 @@ def train(study: Study, variant: str) -> None:
         raise
     finally:
         shown.close()
-    for other in folder.glob("seed-*"):  # of seeds that are no longer asked for
+    for other in study.model(variant).glob("seed-*"):  # of seeds that are no longer asked for
         if other not in {job.target for job in jobs}:
             shutil.rmtree(other)
     recorder.write(study.circumstances(variant))
     tracking.finish()
+
+
+def plan(study: Study, variant: str) -> list[Job]:
+    """Return a job for each seed of a variant.
+
+    Raises:
+        DataError: the task's data are not prepared, or the variant's size is not known yet.
+    """
+    task = study.variant(variant).task
+    prepared, remedy = study.prepared(task), study.remedy(f"prepare@{task}")
+    if not (prepared / MANIFEST).is_file():
+        raise DataError(f"{prepared} does not exist; {remedy}")
+    options, machine = sized(study, variant), choose(study.compute)
+    subject = Subject(
+        study.name, variant, options, digest(prepared), code_digest(), machine.facts()
+    )
+    return [
+        Job(subject, seed, machine, prepared, seed_folder(study.model(variant), seed), remedy)
+        for seed in options.seeds
+    ]

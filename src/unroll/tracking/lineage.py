@@ -82,13 +82,17 @@ def _data(study: Study, task: str, digest: str) -> Data:
 
 def _read_lock(path: Path) -> dict[str, Any]:
     try:
-        stages = YAML(typ="safe").load(path).get("stages", {})
-    except (OSError, YAMLError, AttributeError):  # none yet, or not one
+        lock = YAML(typ="safe").load(path)
+    except (OSError, ValueError, YAMLError):  # none yet, or not one
         return {}
-    return dict(stages)
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    return stages if isinstance(stages, dict) else {}
 
 
-def _digest_in(entry: dict[str, Any], folder: Path) -> str | None:
+def _digest_in(entry: Any, folder: Path) -> str | None:
     """Return the digest of an output in a stage's entry of dvc.lock."""
-    outputs = {out.get("path"): out.get("md5") for out in entry.get("outs", [])}
-    return outputs.get(folder.as_posix())
+    outputs = entry.get("outs") if isinstance(entry, dict) else None
+    for output in outputs if isinstance(outputs, list) else []:
+        if isinstance(output, dict) and output.get("path") == folder.as_posix():
+            return str(output.get("md5"))
+    return None

@@ -144,6 +144,7 @@ def desired(study: Study, variant: str) -> VariantState:
     _add_means(state.parent, [state.children[seed] for seed in records], records.values())
     parts = _parts(scores)
     for which, run in _runs(state):
+        run.params["parameters"] = str(first.parameters)
         _add_scores(run, parts.get(which, {}), first)
     _add_texts(study, state, parts, found, first)
     return state
@@ -166,9 +167,8 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     }
     run.started, run.ended = _milliseconds(times["started"]), _milliseconds(times["ended"])
     last: dict[str, float] = {
-        "parameters": record.parameters,
-        "seconds": round(times["ended"] - times["started"], 3),
-        "peak_memory_megabytes": times["peak_memory_mb"],
+        "training_seconds": round(times["ended"] - times["started"], 3),
+        "worker_peak_memory_megabytes": times["peak_memory_mb"],
     }
     run.points += _at_the_end(run, last, record)
 
@@ -240,7 +240,7 @@ def _add_texts(
         if text:
             run.files["samples.txt"] = text.encode()
         if found.diff:
-            run.files["uncommitted.diff"] = found.diff.encode()
+            run.files["uncommitted.diff"] = found.diff
         note = describe_run(subject, seed, scores.get(seed, {}), record.parameters, text)
         if origin.files:
             note += "\n\n" + way_back(study, study.model(subject.variant), found.source)

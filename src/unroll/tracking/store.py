@@ -6,7 +6,6 @@ import os
 import sqlite3
 import warnings
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # An unreachable server must not hold up anyone: by default it is retried for minutes.
@@ -14,10 +13,14 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
 
 from unroll.tracking.address import artifacts_root, tracking_uri
+
+EXPERIMENT_KIND = "custom_model_development"
 
 # Where MLflow keeps addresses of files. They are absolute, so that a moved checkout would
 # write to where it was.
@@ -35,10 +38,14 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="mlflow")
     uri, root = tracking_uri(), artifacts_root()
-    if root is not None:
-        database = Path(unquote(urlsplit(uri).path).removeprefix("/"))
+    address = make_url(uri)
+    if root is not None and address.database and not address.query:
+        database = Path(address.database)
         if not database.exists():
-            _create(database)
+            database.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{database}.lock"):
+                if not database.exists():  # nobody was faster
+                    _create(database)
         _relocate(database, root)
     return MlflowClient(uri, registry_uri=uri)
 
@@ -57,25 +64,22 @@ def experiment(client: MlflowClient, name: str, description: str) -> str:
             raise MlflowException(f"the experiment {name} could not be created")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    if "mlflow.note.content" not in found.tags:
-        client.set_experiment_tag(found.experiment_id, "mlflow.note.content", description)
+    # The kind says which of MLflow's pages are shown: those of training.
+    tags = {"mlflow.note.content": description, "mlflow.experimentKind": EXPERIMENT_KIND}
+    for tag, value in tags.items():
+        if tag not in found.tags:
+            client.set_experiment_tag(found.experiment_id, tag, value)
     return str(found.experiment_id)
 
 
 def _create(database: Path) -> None:
-    """Make a database under another name, then give it its own.
-
-    So nobody ever sees half of one: processes that create it at the same time would break
-    each other, and one that is killed would leave it broken.
-    """
-    database.parent.mkdir(parents=True, exist_ok=True)
+    """Make a database under another name, then give it its own: never half of one."""
     new = database.with_name(f".{database.name}.{os.getpid()}.new")
     try:
         MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
         for suffix in ("-journal", "-wal", "-shm"):  # of a database that was deleted
             database.with_name(database.name + suffix).unlink(missing_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.link(new, database)
+        new.rename(database)
     finally:
         for left in database.parent.glob(f"{new.name}*"):
             left.unlink()

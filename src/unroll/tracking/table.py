@@ -11,12 +11,13 @@ from unroll.evaluation.scores import six_digits
 from unroll.tracking.state import experiment_name
 
 PAGE = 1000
-FIRST = ["task", "variant", "seed", "status", "parameters", "seconds"]
-HIDDEN = ("system/", "train_seconds", "valid_seconds", "peak_memory")
+FIRST = ["task", "variant", "seed", "status", "parameters"]
+LAST = ["commit", "run"]
+HIDDEN = ("system/", "train_seconds", "valid_seconds", "worker_")
 
 
 def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
-    """Return the runs of a study, one row each, the newest of each key alone.
+    """Return the runs of a study, one row each: of a variant in the order of their start.
 
     `level` is `variant` (means of the seeds) or `seed`. Metrics are those of the last epoch,
     to six digits, as in the files of reports/.
@@ -25,11 +26,21 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
     for task in study.tasks:
         experiment = client.get_experiment_by_name(experiment_name(study.name, task))
         if experiment is not None:
-            runs = _all_runs(client, experiment.experiment_id, level)
-            rows += [_row(run) for run in runs]
-    table = pd.DataFrame(rows)
-    first = [column for column in FIRST if column in table]
-    return table[first + [c for c in table.columns if c not in first]]
+            rows += [_row(run) for run in _all_runs(client, experiment.experiment_id, level)]
+    table = pd.DataFrame(rows, columns=None if rows else FIRST + LAST)
+    metrics = [c for c in table.columns if c not in FIRST + LAST]
+    order = {variant: place for place, variant in enumerate(study.variants)}
+    table = table.sort_values(
+        ["variant", "seed"],
+        key=lambda column: column.map(order) if column.name == "variant" else column,
+        kind="stable",
+        ignore_index=True,
+    )
+    return table[[*FIRST, *sorted(metrics, key=_place), *LAST]]
+
+
+def _place(metric: str) -> tuple[bool, str]:
+    return not metric.startswith("test"), metric
 
 
 def _all_runs(client: MlflowClient, experiment: str, level: str) -> list[Run]:
@@ -50,12 +61,14 @@ def _all_runs(client: MlflowClient, experiment: str, level: str) -> list[Run]:
 
 
 def _row(run: Run) -> dict[str, object]:
-    tags = run.data.tags
-    row: dict[str, object] = {name: tags.get(name, "") for name in ("task", "variant", "seed")}
+    tags, metrics = run.data.tags, run.data.metrics
+    row: dict[str, object] = {"task": tags.get("task"), "variant": tags.get("variant")}
+    row["seed"] = int(tags["seed"]) if "seed" in tags else None
     row["status"] = run.info.status
-    shown = {k: v for k, v in run.data.metrics.items() if not k.startswith(HIDDEN)}
-    row |= {name: six_digits(value) for name, value in sorted(shown.items())}
-    return row | {"commit": tags.get("mlflow.source.git.commit", "")[:10], "run": run.info.run_id}
+    row["parameters"] = int(run.data.params.get("parameters", 0)) or None
+    shown = {k: six_digits(v) for k, v in metrics.items() if not k.startswith(HIDDEN)}
+    commit = tags.get("mlflow.source.git.commit", "")[:10]
+    return {**row, **shown, "commit": commit, "run": run.info.run_id}
 
 
 def choose(
@@ -63,7 +76,7 @@ def choose(
 ) -> pd.DataFrame:
     """Return the rows of these tasks and variants, and the columns of these metrics.
 
-    Nothing named means all.
+    Nothing named means all; a column that is empty in all rows is left out.
     """
     if tasks:
         table = table[table["task"].isin(tasks)]
@@ -72,3 +85,12 @@ def choose(
     if metrics:
         table = table[[c for c in table.columns if c in FIRST or c in metrics]]
     return table.dropna(axis="columns", how="all")
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Return a table for the terminal, a block for each task."""
+    blocks = [
+        rows.dropna(axis="columns", how="all").to_string(index=False, na_rep="")
+        for _, rows in table.groupby("task", sort=False, dropna=False)
+    ]
+    return "\n\n".join(blocks)

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.toys import few_examples, log_softmax
+from unroll.generation.decoding import decode
+from unroll.generation.sampling import Sampling
+
+V = 6
+LENGTH = 4
+TABLE = 3 * torch.randn(V, V, generator=torch.Generator().manual_seed(0))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def by_sum(symbols, state):
+    """Return logits that depend on all symbols read so far."""
+    sums = symbols.cumsum(dim=1) + (0 if state is None else state[0][0])
+    return TABLE[sums % V], (sums[None, :, -1:],)
+
+
+def logits_of(first, written):
+    """Return the logits (N, LENGTH, V) from which each written symbol was chosen."""
+    read = torch.cat([first, written], dim=1)
+    sums = read.cumsum(dim=1)[:, first.shape[1] - 1 : -1]
+    return TABLE[sums % V].numpy()
+
+
+samplings = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 5.0]),
+    top_k=st.integers(0, V),
+    top_p=st.floats(0.1, 1),
+    skip=st.sets(st.integers(0, V - 1), max_size=V - 1).map(tuple),
+)
+firsts = st.integers(1, 3).flatmap(
+    lambda T: st.lists(
+        st.lists(st.integers(0, V - 1), min_size=T, max_size=T), min_size=1, max_size=3
+    )
+)
+
+
+@few_examples
+@given(first=firsts, sampling=samplings, seed=st.integers(0, 100))
+def test_log_probabilities_are_those_of_the_model_before_temperature_and_filters(
+    first, sampling, seed
+):
+    first = torch.tensor(first)
+    found = decode(by_sum, first, None, LENGTH, sampling, generator(seed))
+    expected = np.take_along_axis(
+        log_softmax(logits_of(first, found.symbols).astype(np.float64)),
+        found.symbols.numpy()[:, :, None],
+        axis=2,
+    )
+    assert found.symbols.shape == found.log_probabilities.shape == (len(first), LENGTH)
+    np.testing.assert_allclose(found.log_probabilities, expected[:, :, 0], atol=1e-5)
+
+
+@few_examples
+@given(first=firsts)
+def test_greedy_writes_the_likeliest_symbol_and_needs_no_generator(first):
+    before = torch.random.get_rng_state()
+    found = decode(by_sum, torch.tensor(first), None, LENGTH)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert (
+        found.symbols.tolist() == logits_of(torch.tensor(first), found.symbols).argmax(2).tolist()
+    )
+
+
+def test_all_first_symbols_are_read_before_one_is_written():
+    shapes = []
+
+    def step(symbols, state):
+        shapes.append(tuple(symbols.shape))
+        return by_sum(symbols, state)
+
+    first = torch.tensor([[1, 2, 4], [0, 5, 5]])
+    decode(step, first, None, LENGTH)
+    assert shapes == [(2, 3), *[(2, 1)] * (LENGTH - 1)]
+    by_hand = (first.sum(dim=1) % V).tolist()
+    assert (
+        decode(by_sum, first, None, 1).symbols[:, 0].tolist() == TABLE[by_hand].argmax(1).tolist()
+    )
+
+
+def test_writing_goes_on_from_a_given_state():
+    first = torch.tensor([[1, 2, 4]])
+    whole = decode(by_sum, first, None, LENGTH)
+    _, state = by_sum(first[:, :2], None)
+    rest = decode(by_sum, first[:, 2:], state, LENGTH)
+    assert torch.equal(rest.symbols, whole.symbols)
+    assert torch.equal(rest.log_probabilities, whole.log_probabilities)
+
+
+@few_examples
+@given(first=firsts, seed=st.integers(0, 100))
+def test_a_longer_text_begins_as_a_shorter_one(first, seed):
+    short, long = (
+        decode(by_sum, torch.tensor(first), None, length, Sampling(), generator(seed))
+        for length in (2, 5)
+    )
+    assert torch.equal(long.symbols[:, :2], short.symbols)
+    assert torch.equal(long.log_probabilities[:, :2], short.log_probabilities)
+
+
+def test_the_generator_decides_what_is_drawn():
+    first = torch.zeros(30, 1, dtype=torch.long)
+    one, same, other = (
+        decode(by_sum, first, None, LENGTH, Sampling(), generator(seed)).symbols
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_log_probabilities_are_in_float32_whatever_the_model_computes_in(dtype):
+    def step(symbols, state):
+        logits, state = by_sum(symbols, state)
+        return logits.to(dtype), state
+
+    found = decode(step, torch.tensor([[3]]), None, LENGTH)
+    assert found.log_probabilities.dtype == torch.float32
+    rows = (
+        torch.from_numpy(logits_of(torch.tensor([[3]]), found.symbols)).to(dtype).double().numpy()
+    )
+    expected = log_softmax(rows).max(axis=2)
+    np.testing.assert_allclose(found.log_probabilities, expected, atol=1e-5)

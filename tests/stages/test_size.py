@@ -1,0 +1,147 @@
+import json
+import shutil
+
+import pytest
+
+from models.toys import pairs
+from unroll import config
+from unroll.data.pairs import save_pairs
+from unroll.errors import DataError
+from unroll.models.budget import parameters
+from unroll.stages.size import size, sized
+
+PARAMS = """\
+tasks:
+  sums:
+    data:
+      kind: addition
+      max_digits: 1
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 8
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+  others:
+    data:
+      kind: addition
+      max_digits: 1
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 5
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+variants:
+  plain:
+    task: sums
+  peeky:
+    task: sums
+    decoder: peeky
+  slim:
+    task: sums
+    decoder: peeky
+    match_parameters: plain
+  two-ways:
+    task: sums
+    bidirectional: true
+    match_parameters: plain
+  elsewhere:
+    task: others
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    study = config.load()
+    save_pairs(pairs(), study.prepared("sums"))
+    return study
+
+
+def written(study, variant):
+    return json.loads(study.size(variant).read_text())
+
+
+def test_a_given_size_is_kept_and_its_parameters_are_counted(study):
+    size(study, "sums")
+    for variant in ("plain", "peeky"):
+        options = study.variant(variant)
+        count = parameters(options, pairs().vocabulary)
+        assert written(study, variant) == {"hidden_size": 8, "parameters": count}
+        assert sized(study, variant) == options
+
+
+def test_a_matched_variant_has_the_size_nearest_to_the_count_of_the_other(study):
+    size(study, "sums")
+    budget = written(study, "plain")["parameters"]
+    for variant, step in (("slim", 1), ("two-ways", 2)):
+        found, options = written(study, variant), study.variant(variant)
+        counts = {
+            H: parameters(options.model_copy(update={"hidden_size": H}), pairs().vocabulary)
+            for H in range(step, 20, step)
+        }
+        nearest = min(counts, key=lambda H: abs(counts[H] - budget))
+        assert found == {"hidden_size": nearest, "parameters": counts[nearest]}
+        assert sized(study, variant) == options.model_copy(update={"hidden_size": nearest})
+    assert sized(study, "slim").hidden_size < 8 <= sized(study, "two-ways").hidden_size
+
+
+def test_only_the_variants_of_the_task_get_a_size(study):
+    size(study, "sums")
+    folder = study.data / "sizes"
+    assert [path.name for path in folder.iterdir()] == ["sums"]
+    assert sorted(path.name for path in (folder / "sums").iterdir()) == [
+        "manifest.json",
+        "peeky.json",
+        "plain.json",
+        "slim.json",
+        "two-ways.json",
+    ]
+
+
+def test_sizes_are_shown_as_they_are_found(study, capsys):
+    size(study, "sums")
+    count = written(study, "plain")["parameters"]
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"plain: hidden_size 8, {count:,} parameters"
+    assert [line.split(":")[0] for line in others] == ["peeky", "slim", "two-ways"]
+
+
+def test_sizes_without_prepared_data_say_how_to_make_them(study):
+    shutil.rmtree(study.prepared("sums"))
+    with pytest.raises(DataError, match=r"prepared/sums is missing.*run: dvc repro prepare@sums"):
+        size(study, "sums")
+    assert not study.size("plain").exists()
+
+
+def test_a_missing_size_says_how_to_make_it(study):
+    with pytest.raises(DataError) as caught:
+        sized(study, "slim")
+    assert str(caught.value).startswith("data/sizes/sums/slim.json cannot be read (")
+    assert str(caught.value).endswith("; run: dvc repro size@sums")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "{",
+        "[3]",
+        '{"hidden_size": 3}',
+        '{"hidden_size": "3", "parameters": 4}',
+        '{"hidden_size": 0, "parameters": 4}',
+        '{"hidden_size": 3, "parameters": 4, "more": 5}',
+    ],
+)
+def test_a_damaged_size_is_refused_by_name_with_the_way_out(study, text):
+    size(study, "sums")
+    study.size("slim").write_text(text)
+    with pytest.raises(DataError, match=r"^data/sizes/sums/slim\.json.*; run: dvc repro size@sums"):
+        sized(study, "slim")
+    assert sized(study, "plain").hidden_size == 8

@@ -1,0 +1,378 @@
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from models.toys import CPU, pairs_options, subject
+from unroll import circumstances
+from unroll.circumstances import Recorder, Source, look_at_source, read_circumstances
+from unroll.data.files import new_folder, write_text
+from unroll.errors import DataError
+from unroll.training.loop import Epoch, Step
+from unroll.training.run import Job
+from unroll.training.workers import Done, Started
+
+REMEDY = "run: dvc repro train@v"
+CODE = "first = 1\nsecond = 2\n"
+
+
+def git(*arguments: str, folder: Path | None = None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+@pytest.fixture(autouse=True)
+def no_dvc(monkeypatch):
+    for name in [n for n in os.environ if n.startswith(("DVC_", "GIT_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """Return a folder without git."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def checkout(nowhere):
+    """Return a git checkout with a file and a commit."""
+    git("init", "--quiet")
+    git("config", "user.name", "test")
+    git("config", "user.email", "test@example.org")
+    git("config", "core.autocrlf", "false")
+    write_text(nowhere / "src" / "code.py", CODE)
+    write_text(nowhere / "dvc.lock", "schema: '2.0'\n")
+    write_text(nowhere / "pipeline" / "quick" / "dvc.lock", "schema: '2.0'\n")
+    write_text(nowhere / "reports" / "metrics.json", "{}\n")
+    write_text(nowhere / ".gitignore", "/data\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "start")
+    return nowhere
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=folder)
+    names = [name for name in listed.split("\0") if name and (folder / name).is_file()]
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def applied(diff: str, folder: Path, target: Path) -> dict[str, bytes]:
+    """Return the files of a clean checkout of `folder` after the diff."""
+    git("clone", "--quiet", "--config", "core.autocrlf=false", str(folder), str(target))
+    done = subprocess.run(
+        ["git", "apply", "-"], cwd=target, input=diff.encode(), capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return contents(target)
+
+
+def hear(recorder: Recorder, seed: int, *messages) -> None:
+    options = pairs_options(seeds=[4, 7])
+    job = Job(subject(options), seed, CPU, Path("prepared"), Path("target"), REMEDY)
+    for message in messages:
+        recorder(job, message)
+
+
+@pytest.fixture
+def recorded(nowhere):
+    recorder = Recorder("unroll train v")
+    hear(recorder, 7, Started(), Epoch(1, {"train_loss": 2.0}, 1.23456, 0.5))
+    hear(recorder, 4, Started(), Epoch(1, {"train_loss": 3.0}, 2.0, 0.25), Step(2, 1, 9, 2.5))
+    hear(recorder, 7, Epoch(2, {"train_loss": 1.0}, 1.5, 0.125), Done(123_456_789))
+    hear(recorder, 4, Done(50_000_000))
+    return recorder
+
+
+def test_what_is_noted_is_what_is_read(recorded, tmp_path):
+    recorded.write(tmp_path / "v")
+    found = read_circumstances(tmp_path / "v", REMEDY)
+    pd.testing.assert_frame_equal(found.epochs, pd.DataFrame(recorded.epochs), check_exact=True)
+    runs = pd.DataFrame(recorded.runs).set_index("seed")
+    pd.testing.assert_frame_equal(found.runs, runs, check_exact=True)
+    assert (found.source, found.diff) == (recorded.source, recorded.diff)
+
+
+def test_each_epoch_and_each_run_has_a_row_in_the_order_of_their_ends(recorded, tmp_path):
+    recorded.write(tmp_path / "v")
+    found = read_circumstances(tmp_path / "v", REMEDY)
+    columns = ["seed", "epoch", "train_seconds", "valid_seconds"]
+    assert found.epochs[columns].to_numpy().tolist() == [
+        [7, 1, 1.235, 0.5],
+        [4, 1, 2.0, 0.25],
+        [7, 2, 1.5, 0.125],
+    ]
+    assert found.runs["peak_memory_mb"].to_dict() == {7: 123.5, 4: 50.0}
+
+
+def test_times_follow_the_clock(nowhere, tmp_path):
+    recorder, before = Recorder("unroll train v"), time.time()
+    hear(recorder, 7, Started())
+    time.sleep(0.02)
+    hear(recorder, 7, Epoch(1, {}, 1.0, 1.0))
+    time.sleep(0.02)
+    hear(recorder, 7, Done(1))
+    recorder.write(tmp_path / "v")
+    found = read_circumstances(tmp_path / "v", REMEDY)
+    [started, ended] = found.runs.loc[7, ["started", "ended"]]
+    [epoch] = found.epochs["ended"]
+    assert before - 0.001 <= started < epoch < ended <= time.time() + 0.001
+
+
+def test_the_load_is_that_of_the_whole_machine(recorded):
+    for row in recorded.epochs:
+        assert 0 <= row.cpu_percent <= 100
+        assert row.memory_mb > 10
+
+
+def test_the_command_and_the_place_in_dvc_are_noted(nowhere, monkeypatch):
+    assert look_at_source("unroll train v")[0] == Source(
+        command="unroll train v", stage=None, experiment=None, commit=None, dirty=False
+    )
+    monkeypatch.setenv("DVC_STAGE", "train@v")
+    monkeypatch.setenv("DVC_EXP_NAME", "wide-area")
+    source, _ = look_at_source("unroll train v")
+    assert (source.stage, source.experiment) == ("train@v", "wide-area")
+
+
+def test_without_a_checkout_there_is_no_commit(nowhere):
+    (nowhere / "code.py").write_text(CODE)
+    source, diff = look_at_source("unroll train v")
+    assert (source.commit, source.dirty, diff) == (None, False, "")
+
+
+def test_without_git_there_is_no_commit(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", str(checkout))
+    source, diff = look_at_source("unroll train v")
+    assert (source.commit, source.dirty, diff) == (None, False, "")
+
+
+def test_before_the_first_commit_there_is_no_commit(nowhere):
+    git("init", "--quiet")
+    (nowhere / "code.py").write_text(CODE)
+    source, diff = look_at_source("unroll train v")
+    assert (source.commit, source.dirty, diff) == (None, False, "")
+
+
+def test_a_clean_checkout_has_its_commit_and_no_diff(checkout):
+    source, diff = look_at_source("unroll train v")
+    assert source.commit == git("rev-parse", "HEAD").strip()
+    assert (source.dirty, diff) == (False, "")
+
+
+def edit(folder: Path) -> None:
+    (folder / "src" / "code.py").write_text(CODE.replace("2", "3"))
+
+
+def stage_an_edit(folder: Path) -> None:
+    edit(folder)
+    git("add", "--all")
+
+
+def delete(folder: Path) -> None:
+    (folder / "src" / "code.py").unlink()
+
+
+def add(folder: Path) -> None:
+    write_text(folder / "src" / "new" / "more.py", "third = 3\n")
+
+
+def add_odd_names(folder: Path) -> None:
+    for name in ("two words.py", "größe.py", 'a "quote".py', "-flag.py", "☑.txt"):
+        write_text(folder / "src" / name, f"{name}\n")
+
+
+def add_unusual_texts(folder: Path) -> None:
+    (folder / "src" / "empty.py").write_bytes(b"")
+    (folder / "src" / "no end.py").write_bytes(b"no line end")
+    (folder / "src" / "windows.py").write_bytes(b"one\r\ntwo\r\n")
+
+
+def add_a_program(folder: Path) -> None:
+    write_text(folder / "run.sh", "#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+
+
+def all_at_once(folder: Path) -> None:
+    edit(folder)
+    add(folder)
+    add_odd_names(folder)
+
+
+CHANGES = [edit, stage_an_edit, delete, add, add_odd_names, add_unusual_texts, add_a_program]
+
+
+@pytest.mark.parametrize("change", [*CHANGES, all_at_once])
+def test_the_diff_makes_the_working_copy_from_a_clean_checkout(checkout, tmp_path_factory, change):
+    change(checkout)
+    expected = contents(checkout)
+    source, diff = look_at_source("unroll train v")
+    assert source.dirty
+    assert source.commit == git("rev-parse", "HEAD").strip()
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+    assert contents(checkout) == expected
+
+
+def test_the_diff_holds_a_new_file_that_is_not_text(checkout, tmp_path_factory):
+    (checkout / "src" / "table.bin").write_bytes(bytes(range(256)))
+    expected = contents(checkout)
+    _, diff = look_at_source("unroll train v")
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
+def test_the_diff_holds_a_text_that_is_not_utf8(checkout, tmp_path_factory):
+    (checkout / "src" / "code.py").write_bytes("größe = 1\n".encode("latin-1"))
+    expected = contents(checkout)
+    _, diff = look_at_source("unroll train v")
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["diff.noprefix=true", "diff.mnemonicPrefix=true", "diff.external=echo", "color.ui=always"],
+)
+def test_the_settings_of_the_user_do_not_spoil_the_diff(checkout, tmp_path_factory, setting):
+    git("config", *setting.split("="))
+    all_at_once(checkout)
+    expected = contents(checkout)
+    _, diff = look_at_source("unroll train v")
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
+def test_the_diff_of_a_project_within_a_larger_repository_can_be_applied(
+    nowhere, tmp_path_factory, monkeypatch
+):
+    git("init", "--quiet")
+    git("config", "user.name", "test")
+    git("config", "user.email", "test@example.org")
+    write_text(nowhere / "project" / "src" / "code.py", CODE)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "start")
+    monkeypatch.chdir(nowhere / "project")
+    edit(nowhere / "project")
+    add(nowhere / "project")
+    expected = contents(nowhere)
+    _, diff = look_at_source("unroll train v")
+    assert applied(diff, nowhere, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
+def test_what_runs_leave_is_no_change(checkout):
+    (checkout / "dvc.lock").write_text("changed")
+    (checkout / "pipeline" / "quick" / "dvc.lock").write_text("changed")
+    (checkout / "reports" / "metrics.json").write_text("changed")
+    write_text(checkout / "reports" / "curves" / "new.csv", "new")
+    write_text(checkout / "pipeline" / "new" / "dvc.lock", "new")
+    write_text(checkout / "data" / "models" / "weights", "new")
+    source, diff = look_at_source("unroll train v")
+    assert (source.dirty, diff) == (False, "")
+    edit(checkout)
+    _, diff = look_at_source("unroll train v")
+    assert [line for line in diff.splitlines() if line.startswith("diff")] == [
+        "diff --git a/src/code.py b/src/code.py"
+    ]
+
+
+def test_a_report_elsewhere_is_a_change(checkout):
+    write_text(checkout / "src" / "reports" / "table.py", "new = 1\n")
+    assert "src/reports/table.py" in look_at_source("unroll train v")[1]
+
+
+def test_a_huge_diff_is_cut_and_says_so(checkout, monkeypatch):
+    monkeypatch.setattr(circumstances, "LARGEST_DIFF", 100)
+    write_text(checkout / "long.py", "x = 1\n" * 200)
+    source, diff = look_at_source("unroll train v")
+    assert source.dirty
+    assert len(diff) < 150
+    assert diff.startswith("diff --git a/long.py b/long.py\n")
+    assert diff.endswith(" characters in all]\n")
+
+
+@pytest.mark.parametrize("change", [*CHANGES, all_at_once])
+def test_the_diff_is_read_as_it_was_noted(checkout, tmp_path_factory, change):
+    change(checkout)
+    recorder, folder = Recorder("unroll train v"), tmp_path_factory.mktemp("noted") / "v"
+    hear(recorder, 7, Started(), Epoch(1, {}, 1.0, 1.0), Done(1))
+    recorder.write(folder)
+    assert read_circumstances(folder, REMEDY).diff == recorder.diff
+
+
+@pytest.mark.parametrize("commit", ["", "abc", "A" * 40, "main"])
+def test_a_commit_is_forty_hexadecimal_digits_or_more(commit):
+    with pytest.raises(ValidationError):
+        Source(command="unroll", stage=None, experiment=None, commit=commit, dirty=False)
+
+
+FILES = ["epochs.csv", "runs.csv", "source.json", "uncommitted.diff"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_or_damaged_file_is_refused_by_name(recorded, tmp_path, name):
+    recorded.write(tmp_path / "v")
+    with (tmp_path / "v" / name).open("a") as file:
+        file.write("7")
+    with pytest.raises(DataError, match=rf"{name} is damaged.*{REMEDY}$"):
+        read_circumstances(tmp_path / "v", REMEDY)
+    (tmp_path / "v" / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} is missing; {REMEDY}$"):
+        read_circumstances(tmp_path / "v", REMEDY)
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match=rf"v is missing or incomplete; {REMEDY}$"):
+        read_circumstances(tmp_path / "v", REMEDY)
+
+
+def altered(recorder: Recorder, tmp_path: Path, name: str, content: bytes | None) -> Path:
+    """Return a folder with a right manifest in which a file is another, or none."""
+    recorder.write(tmp_path / "v")
+    with new_folder(tmp_path / "altered") as new:
+        ignored = shutil.ignore_patterns("manifest.json", name)
+        shutil.copytree(tmp_path / "v", new, dirs_exist_ok=True, ignore=ignored)
+        if content is not None:
+            (new / name).write_bytes(content)
+    return tmp_path / "altered"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_that_never_had_a_file_is_refused(recorded, tmp_path, name):
+    folder = altered(recorded, tmp_path, name, None)
+    with pytest.raises(DataError, match=rf"(?s)altered.*{REMEDY}$"):
+        read_circumstances(folder, REMEDY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("source.json", b"{}"),
+        ("source.json", b"[]"),
+        ("source.json", b"{"),
+        (
+            "source.json",
+            b'{"command": 3, "stage": null, "experiment": null, "commit": null, "dirty": false}',
+        ),
+        ("epochs.csv", b""),
+        ("epochs.csv", b"seed,epoch\n1,2\n1,2,3,4\n"),
+        ("epochs.csv", b"seed,seconds\n0,1.5\n"),
+        ("runs.csv", b""),
+        ("runs.csv", b"run,started\n1,2\n"),
+        ("uncommitted.diff", b"\xff\xfe"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(recorded, tmp_path, name, content):
+    folder = altered(recorded, tmp_path, name, content)
+    with pytest.raises(DataError, match=rf"(?s)altered.*{REMEDY}$"):
+        read_circumstances(folder, REMEDY)
+
+
+def test_an_earlier_folder_is_replaced(recorded, tmp_path):
+    write_text(tmp_path / "v" / "old.csv", "old")
+    recorded.write(tmp_path / "v")
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == sorted(
+        [*FILES, "manifest.json"]
+    )

@@ -1,0 +1,102 @@
+"""What an MLflow database holds, without its ids, so that it can be compared with another."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+KEY = "unroll.key"
+VOLATILE_METRICS = ("system/", "train_seconds", "valid_seconds", "training_seconds", "worker_")
+
+
+def client_of(folder: Path) -> MlflowClient:
+    uri = f"sqlite:///{folder}/mlflow.db"
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def all_runs(client: MlflowClient) -> list[Run]:
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(experiments, max_results=1000))
+
+
+def database_state(folder: Path) -> dict[str, Any]:
+    """Return everything in the database of a checkout but for ids and what is deleted."""
+    client = client_of(folder)
+    runs = all_runs(client)
+    keys = {run.info.run_id: run.data.tags[KEY] for run in runs}
+    assert len(set(keys.values())) == len(keys), "a key has two runs"
+    return {
+        "experiments": {e.name: e.tags for e in client.search_experiments()},
+        "runs": {keys[run.info.run_id]: _run(client, run, keys) for run in runs},
+        "models": {m.name: _model(client, m, keys) for m in client.search_registered_models()},
+    }
+
+
+def _run(client: MlflowClient, run: Run, keys: dict[str, str]) -> dict[str, Any]:
+    tags = dict(run.data.tags)
+    if "mlflow.parentRunId" in tags:
+        tags["mlflow.parentRunId"] = keys[tags["mlflow.parentRunId"]]
+    run_id = run.info.run_id
+    files = Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "ended": run.info.end_time,
+        "params": run.data.params,
+        "tags": tags,
+        "metrics": {
+            name: sorted(
+                (p.step, p.value, p.timestamp) for p in client.get_metric_history(run_id, name)
+            )
+            for name in run.data.metrics
+        },
+        "files": {
+            file.path: hashlib.sha256((files / file.path).read_bytes()).hexdigest()
+            for file in client.list_artifacts(run_id)
+        },
+        "inputs": [
+            {**vars(i.dataset), "tags": sorted((t.key, t.value) for t in i.tags)}
+            for i in run.inputs.dataset_inputs
+        ],
+        "models": len(run.outputs.model_outputs) if run.outputs else 0,
+    }
+
+
+def _model(client: MlflowClient, model: Any, keys: dict[str, str]) -> dict[str, Any]:
+    versions = {}
+    for version in client.search_model_versions(f"name = '{model.name}'"):
+        versions[str(version.version)] = {
+            "run": keys[version.run_id],
+            "tags": version.tags,
+            "description": version.description,
+            "files": sorted(_files(client, version.source.removeprefix("models:/"))),
+        }
+    by_key = {v["run"]: v for v in versions.values()}
+    aliases = {a: versions[str(v)]["run"] for a, v in model.aliases.items()}
+    return {"description": model.description, "versions": by_key, "aliases": aliases}
+
+
+def _files(client: MlflowClient, model: str, folder: str | None = None) -> list[str]:
+    found = []
+    for file in client.list_logged_model_artifacts(model, folder):
+        found += _files(client, model, file.path) if file.is_dir else [file.path]
+    return found
+
+
+def determined(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be the same when the same study is trained again: no times, no load."""
+    runs = {}
+    for key, run in state["runs"].items():
+        metrics = {
+            name: [(step, value) for step, value, _ in points]
+            for name, points in run["metrics"].items()
+            if not name.startswith(VOLATILE_METRICS)
+        }
+        tags = {k: v for k, v in run["tags"].items() if not k.startswith(("unroll.complete",))}
+        files = {k: v for k, v in run["files"].items() if k != "dvc.lock"}
+        runs[key] = {**run, "metrics": metrics, "tags": tags, "files": files, "ended": None}
+    return {**state, "runs": runs}

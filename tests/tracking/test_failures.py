@@ -1,0 +1,111 @@
+"""What MLflow does wrong never stops training, and is made up for."""
+
+import contextlib
+import shutil
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tracking.states import database_state
+
+pytestmark = pytest.mark.slow
+
+TRAIN = ("unroll", "--study", "toy", "train", "rnnlm")
+TRACK = ("unroll", "--study", "toy", "track")
+
+
+@pytest.fixture
+def study(toy_study, tmp_path):
+    return toy_study.copy(tmp_path / "project")
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[str]:
+    """Yield the address of a server that takes requests and never answers."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(listening.accept()[0])
+
+    threading.Thread(target=take, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listening.close()
+    for connection in taken:
+        connection.close()
+
+
+def train_without_mlflow(study, uri: str, *prefix: str) -> float:
+    """Train with this tracking address: one warning, no error. Return the seconds it took."""
+    started = time.monotonic()
+    output = study.run(*prefix, *TRAIN, env={"MLFLOW_TRACKING_URI": uri} if uri else None)
+    assert output.count("warning: MLflow at") == 1
+    assert "`unroll track` adds later what is missing" in output
+    assert "Traceback" not in output
+    return time.monotonic() - started
+
+
+def the_rest_comes_with_track(study) -> None:
+    """Assert that `unroll track` gives what a new database would hold."""
+    study.run(*TRACK)
+    found = database_state(study.folder)
+    (study.folder / "mlflow.db").unlink()
+    shutil.rmtree(study.folder / "mlruns")
+    study.run(*TRACK)
+    rebuilt = database_state(study.folder)
+    assert {key: found["runs"][key] for key in rebuilt["runs"]} == rebuilt["runs"]
+    assert len(rebuilt["runs"]) == 8
+
+
+def test_an_unreachable_server(study):
+    train_without_mlflow(study, "http://127.0.0.1:9")
+    the_rest_comes_with_track(study)
+
+
+def test_a_server_that_never_answers(study):
+    with silent_server() as uri:
+        assert train_without_mlflow(study, uri) < 60
+        started = time.monotonic()
+        error = study.run(*TRACK, fails=True, env={"MLFLOW_TRACKING_URI": uri})
+        assert time.monotonic() - started < 60
+    assert f"error: MLflow at {uri} could not be written" in error
+    assert "Traceback" not in error
+
+
+def test_a_database_that_cannot_be_written(study):
+    database = study.folder / "mlflow.db"
+    train_without_mlflow(study, f"sqlite:///file:{database}?mode=ro&uri=true")
+    the_rest_comes_with_track(study)
+
+
+def test_a_full_disk(study):
+    """No file may grow beyond the size of the database, as if the disk were full."""
+    blocks = (study.folder / "mlflow.db").stat().st_size // 1024
+    limit = ("bash", "-c", f'ulimit -f {blocks}; exec "$@"', "limit")
+    train_without_mlflow(study, "", *limit)
+    the_rest_comes_with_track(study)
+
+
+def test_a_database_of_another_version_of_mlflow(study):
+    database = study.folder / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        [(version,)] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        connection.execute("UPDATE alembic_version SET version_num = 'deadbeef0000'")
+    train_without_mlflow(study, "")
+    assert "could not be written" in study.run(*TRACK, fails=True)
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [version])
+    the_rest_comes_with_track(study)
+
+
+def test_rubbish_instead_of_a_database(study):
+    (study.folder / "mlflow.db").write_bytes(b"rubbish" * 1000)
+    train_without_mlflow(study, "")
+    (study.folder / "mlflow.db").unlink()
+    the_rest_comes_with_track(study)

@@ -1,0 +1,327 @@
+"""MLflow is what the outputs of a study imply, whatever has happened to it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tracking.states import KEY, all_runs, client_of, database_state, determined
+
+pytestmark = pytest.mark.slow
+
+STUDY = "pipeline/toy/dvc.yaml"
+PARAMS = "pipeline/toy/params.yaml"
+TRACK = ("unroll", "--study", "toy", "track")
+EDIT = ("peeky: {task: addition,", "peeky: {task: addition, bridge: state,")
+
+
+@pytest.fixture
+def study(toy_study, tmp_path):
+    return toy_study.copy(tmp_path / "moved here")
+
+
+def rebuilt(study, tmp_path: Path) -> dict:
+    """Return the state of a new database that is made from the outputs alone."""
+    other = study.copy(tmp_path / "rebuilt")
+    (other.folder / "mlflow.db").unlink()
+    shutil.rmtree(other.folder / "mlruns")
+    other.run(*TRACK)
+    return database_state(other.folder)
+
+
+def actions(output: str) -> set[str]:
+    """Return what `unroll track` says that it did."""
+    rows = output.splitlines()[1:]
+    known = {"kept", "created", "completed", "replaced", "killed", "set", "training"}
+    return {word for row in rows for word in row.split() if word in known}
+
+
+def test_dvc_repro_leaves_the_whole_story(toy_study):
+    state = database_state(toy_study.folder)
+    assert set(state["experiments"]) >= {"toy-addition", "toy-grammar"}
+    assert "Compare" in state["experiments"]["toy-addition"]["mlflow.note.content"]
+    runs = {run["name"]: run for run in state["runs"].values()}
+    assert set(runs) == {
+        "baseline", "baseline seed 0", "baseline seed 1", "peeky", "peeky seed 0", "peeky seed 1",
+        "rnnlm", "rnnlm seed 0",
+    }  # fmt: skip
+    run = runs["peeky seed 1"]
+    assert run["status"] == "FINISHED"
+    assert run["params"]["decoder"] == "peeky"
+    assert [step for step, _, _ in run["metrics"]["train_loss"]] == [1, 2, 3]
+    for metric in ("test_exact_match", "training_seconds", "worker_peak_memory_megabytes"):
+        [(step, value, _)] = run["metrics"][metric]
+        assert step == 3
+        assert value >= 0
+    assert int(run["params"]["parameters"]) > 100
+    assert len(run["metrics"]["system/cpu_utilization_percentage"]) == 3
+    tags = run["tags"]
+    assert run["tags"]["mlflow.parentRunId"] == runs["peeky"]["tags"][KEY]
+    assert tags["dvc.stage"] == f"{STUDY}:train@peeky"
+    assert tags["mlflow.source.name"] == "unroll --study toy train peeky"
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    assert tags["git.dirty"] == "false"
+    lock = (toy_study.folder / "pipeline/toy/dvc.lock").read_text()
+    assert tags["dvc.model"] in lock
+    assert tags["dvc.data"] in lock
+    [dataset] = run["inputs"]
+    assert dataset["_digest"] == tags["dvc.data"]
+    assert "question" in dataset["_schema"]
+    assert '"train": 30' in dataset["_profile"]
+    files = {"run.json", "facts.json", "history.csv", "samples.txt", "dvc.lock"}
+    assert set(run["files"]) == files
+    assert "Q " in tags["mlflow.note.content"]
+    assert "dvc checkout data/toy/models/peeky" in tags["mlflow.note.content"]
+
+
+def test_the_best_seed_of_each_variant_is_registered(toy_study):
+    models = database_state(toy_study.folder)["models"]
+    addition = models["toy-addition"]
+    assert {v["tags"]["variant"] for v in addition["versions"].values()} == {"baseline", "peeky"}
+    values = {key: float(v["tags"]["valid_exact_match"]) for key, v in addition["versions"].items()}
+    assert values[addition["aliases"]["champion"]] == max(values.values())
+    assert addition["aliases"].keys() == {"champion", "baseline", "peeky"}
+    for version in addition["versions"].values():
+        assert "MLmodel" in version["files"]
+        assert not [name for name in version["files"] if name.endswith((".pkl", ".pickle", ".pt"))]
+    [version] = models["toy-grammar"]["versions"].values()
+    assert version["tags"]["variant"] == "rnnlm"
+
+
+def test_tracking_twice_changes_nothing(study):
+    study.run(*TRACK)
+    before = database_state(study.folder)
+    ids = {run.info.run_id for run in all_runs(client_of(study.folder))}
+    output = study.run(*TRACK)
+    assert actions(output) == {"kept"}
+    assert database_state(study.folder) == before
+    assert {run.info.run_id for run in all_runs(client_of(study.folder))} == ids
+
+
+def test_a_deleted_database_is_rebuilt(toy_study, study):
+    (study.folder / "mlflow.db").unlink()
+    assert actions(study.run(*TRACK)) == {"created", "set"}
+    assert database_state(study.folder) == database_state(toy_study.folder)
+
+
+def test_files_that_were_deleted_come_back(toy_study, study):
+    study.run(*TRACK)
+    shutil.rmtree(study.folder / "mlruns")
+    assert actions(study.run(*TRACK)) == {"completed", "created", "kept"}
+    assert (
+        determined(database_state(study.folder))["runs"]
+        == (determined(database_state(toy_study.folder))["runs"])
+    )
+
+
+def test_a_moved_checkout_keeps_its_files_beside_it(toy_study, study):
+    assert actions(study.run(*TRACK)) == {"kept"}
+    here = (study.folder / "mlruns").as_uri()
+    client = client_of(study.folder)
+    assert all(run.info.artifact_uri.startswith(here) for run in all_runs(client))
+    experiments = [e for e in client.search_experiments() if e.name.startswith("toy-")]
+    assert all(e.artifact_location.startswith(here) for e in experiments)
+    for model in client.search_registered_models():
+        for version in client.search_model_versions(f"name = '{model.name}'"):
+            assert client.get_model_version_download_uri(model.name, version.version).startswith(
+                here
+            )
+    assert database_state(study.folder) == database_state(toy_study.folder)
+
+
+def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
+    study.run(*TRACK)
+    original = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
+    before = database_state(study.folder)
+    study.edit(PARAMS, *EDIT)
+    study.run("dvc", "repro", STUDY)
+    edited = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
+    assert len(edited) == len(original) + 3
+    assert original.items() <= edited.items()
+    study.edit(PARAMS, *reversed(EDIT))
+    assert "is cached" in study.run("dvc", "repro", STUDY)
+    found = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
+    assert found == edited
+    after = database_state(study.folder)
+    assert {key: after["runs"][key] for key in before["runs"]} == before["runs"]
+    assert {n: m["aliases"] for n, m in after["models"].items()} == {
+        n: m["aliases"] for n, m in before["models"].items()
+    }
+    # The same with a new database: restored from the cache, the original runs come back.
+    (study.folder / "mlflow.db").unlink()
+    study.run(*TRACK)
+    assert database_state(study.folder) == before
+
+
+def test_a_training_that_was_killed_leaves_no_trace(toy_study, study, tmp_path):
+    study.edit(PARAMS, "epochs: 3", "epochs: 400")
+    before = {run.info.run_id for run in all_runs(client_of(study.folder))}
+    process = subprocess.Popen(
+        ["dvc", "repro", STUDY],
+        cwd=study.folder,
+        env=study.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _wait_for_a_metric(client_of(study.folder), before)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    left = [r for r in all_runs(client_of(study.folder)) if r.info.run_id not in before]
+    assert {run.info.status for run in left} == {"RUNNING"}
+    study.run("dvc", "repro", STUDY)
+    state = database_state(study.folder)
+    assert {run["status"] for run in state["runs"].values()} == {"FINISHED"}
+    peeky = next(
+        r
+        for r in state["runs"].values()
+        if r["params"]["epochs"] == "400" and r["name"] == "peeky seed 0"
+    )
+    assert [step for step, _, _ in peeky["metrics"]["train_loss"]] == list(range(1, 401))
+    fresh = rebuilt(study, tmp_path)
+    current = {key: run for key, run in state["runs"].items() if key in fresh["runs"]}
+    assert current == fresh["runs"]
+    assert len(current) == 8
+
+
+def _wait_for_a_metric(client: MlflowClient, before: set[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        new = [run for run in all_runs(client) if run.info.run_id not in before]
+        if any("train_loss" in run.data.metrics for run in new):
+            return
+        time.sleep(0.05)
+    raise AssertionError("training logged nothing")
+
+
+def test_a_killed_training_of_other_params_is_marked(study):
+    study.edit(PARAMS, "epochs: 3", "epochs: 100000")
+    before = {run.info.run_id for run in all_runs(client_of(study.folder))}
+    process = subprocess.Popen(
+        ["unroll", "--study", "toy", "train", "peeky"],
+        cwd=study.folder,
+        env=study.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _wait_for_a_metric(client_of(study.folder), before)
+    new = {r.info.run_id for r in all_runs(client_of(study.folder))} - before
+    assert "killed" not in actions(study.run(*TRACK))  # it is alive
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "killed" in actions(study.run(*TRACK))
+    client = client_of(study.folder)
+    assert {client.get_run(run).info.status for run in new} == {"KILLED"}
+
+
+def test_training_while_mlflow_is_away_is_made_up_for(toy_study, study, tmp_path):
+    (study.folder / "mlflow.db").unlink()
+    shutil.rmtree(study.folder / "data" / "toy")
+    shutil.rmtree(study.folder / ".dvc" / "cache")
+    output = study.run("dvc", "repro", STUDY, env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert output.count("warning: MLflow at http://127.0.0.1:9") == 4  # 3 trainings, and track
+    assert not (study.folder / "mlflow.db").exists()
+    study.run(*TRACK)
+    here, there = database_state(study.folder), database_state(toy_study.folder)
+    commits = {run["tags"].pop("mlflow.source.git.commit") for run in here["runs"].values()}
+    assert commits == {study.run("git", "rev-parse", "HEAD").strip()}
+    for run in there["runs"].values():
+        run["tags"].pop("mlflow.source.git.commit")
+    _without_way_back(here)
+    _without_way_back(there)
+    assert determined(here) == determined(there)
+
+
+def _without_way_back(state: dict) -> None:
+    """Drop the commit from the descriptions too."""
+    for run in state["runs"].values():
+        note = run["tags"]["mlflow.note.content"]
+        run["tags"]["mlflow.note.content"] = note.partition("git checkout")[0]
+
+
+def test_an_older_commit_brings_back_its_runs(toy_study, study):
+    study.edit(PARAMS, *EDIT)
+    study.run("dvc", "repro", STUDY)
+    study.run("git", "commit", "--quiet", "--all", "--message", "edited")
+    (study.folder / "mlflow.db").unlink()
+    study.run("git", "checkout", "--quiet", "HEAD~1")
+    study.run("dvc", "checkout", STUDY)
+    study.run(*TRACK)
+    assert database_state(study.folder) == database_state(toy_study.folder)
+
+
+def test_a_pull_brings_back_the_runs(toy_study, study, tmp_path):
+    study.run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"))
+    study.run("dvc", "push", STUDY)
+    study.run("git", "clone", "--quiet", str(study.folder), str(tmp_path / "clone"))
+    clone = type(study)(tmp_path / "clone")
+    clone.run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"))
+    clone.run("dvc", "pull", STUDY)
+    clone.run(*TRACK)
+    assert database_state(clone.folder) == database_state(toy_study.folder)
+
+
+def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(study):
+    before = {run.info.run_id for run in all_runs(client_of(study.folder))}
+    change = f"{PARAMS}:variants.peeky.decoder=attention"
+    study.run("dvc", "exp", "run", STUDY, "--temp", "-S", change)
+    new = [r for r in all_runs(client_of(study.folder)) if r.info.run_id not in before]
+    assert {run.info.run_name for run in new} == {"peeky", "peeky seed 0", "peeky seed 1"}
+    for run in new:
+        assert run.info.status == "FINISHED"
+        assert run.data.params["decoder"] == "attention"
+        assert "test_exact_match" in run.data.metrics
+        assert run.data.tags["dvc.experiment"]
+        assert run.info.artifact_uri.startswith((study.folder / "mlruns").as_uri())
+
+
+def test_a_run_says_how_to_have_its_files_again(toy_study, study, tmp_path):
+    client = client_of(study.folder)
+    [run] = [r for r in all_runs(client) if r.info.run_name == "peeky seed 1"]
+    weights = study.folder / "data/toy/models/peeky/seed-1/weights.safetensors"
+    original = weights.read_bytes()
+    lock = Path(client.download_artifacts(run.info.run_id, "dvc.lock")).read_bytes()
+    study.edit(PARAMS, *EDIT)
+    study.run("dvc", "repro", f"{STUDY}:train@peeky")
+    assert weights.read_bytes() != original
+    study.run("git", "checkout", "--quiet", "--force", run.data.tags["mlflow.source.git.commit"])
+    (study.folder / "pipeline/toy/dvc.lock").write_bytes(lock)
+    study.run("dvc", "checkout", "data/toy/models/peeky")
+    assert weights.read_bytes() == original
+
+
+def test_a_model_folder_names_its_run(toy_study):
+    import json
+
+    record = toy_study.folder / "data/toy/models/peeky/seed-1/run.json"
+    key = json.loads(record.read_text())["key"]
+    [run] = [r for r in all_runs(client_of(toy_study.folder)) if r.data.tags[KEY] == key]
+    assert run.info.run_name == "peeky seed 1"
+
+
+def test_compare_prints_the_figures_of_dvc_metrics(toy_study):
+    import io
+    import json
+
+    import pandas as pd
+
+    printed = toy_study.run("unroll", "--study", "toy", "compare", "--csv")
+    table = pd.read_csv(io.StringIO(printed)).set_index("variant")
+    for variant in ("baseline", "peeky", "rnnlm"):
+        file = f"reports/toy/metrics/{variant}.json"
+        shown = json.loads(toy_study.run("dvc", "metrics", "show", "--json", file))
+        for metric, value in shown[""]["data"][file]["data"].items():
+            assert table.loc[variant, metric] == value
+    one = toy_study.run(
+        "unroll", "--study", "toy", "compare", "--variant", "peeky", "--metric", "test_exact_match"
+    )
+    assert one.splitlines()[0].split()[-1] == "test_exact_match"
+    assert len(one.splitlines()) == 2
+    error = toy_study.run("unroll", "--study", "toy", "compare", "--task", "adition", fails=True)
+    assert "did you mean addition" in error

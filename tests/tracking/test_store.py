@@ -1,0 +1,96 @@
+"""The database: made whole or not at all."""
+
+import multiprocessing
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from unroll.tracking.address import shown_uri, tracking_uri
+from unroll.tracking.store import connect, experiment
+
+EPOCHS = 20
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
+
+
+def test_the_database_lies_in_the_projects_root_also_for_a_copy_that_dvc_runs(here, monkeypatch):
+    assert tracking_uri() == f"sqlite:///{here}/mlflow.db"
+    monkeypatch.setenv("DVC_ROOT", "/project")
+    assert tracking_uri() == "sqlite:////project/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert tracking_uri() == "http://server:5000"
+
+
+def test_a_password_is_not_shown(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@host:5000/path?token=secret")
+    assert shown_uri() == "https://host:5000/path"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:secret@host/mlflow")
+    assert shown_uri() == "postgresql://host/mlflow"
+
+
+@pytest.mark.slow
+def test_what_a_deleted_database_left_does_not_harm_a_new_one(here):
+    (here / "mlflow.db-journal").write_bytes(b"rubbish" * 1000)
+    (here / "mlflow.db-wal").write_bytes(b"rubbish" * 1000)
+    client = connect()
+    experiment(client, "addition", "text")
+    check = sqlite3.connect(here / "mlflow.db").execute("PRAGMA integrity_check").fetchall()
+    assert check == [("ok",)]
+    assert {path.name for path in here.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def work(number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    barrier.wait()
+    from unroll.tracking.runs import log_points, start
+    from unroll.tracking.state import Point, RunState
+
+    client = connect()
+    experiment_id = experiment(client, "addition", "text")
+    state = RunState(f"key{number}", f"run {number}", {"seed": str(number)}, {"unroll.key": "k"})
+    run = start(client, experiment_id, state, None)
+    for epoch in range(1, EPOCHS + 1):
+        log_points(client, run, [Point("loss", epoch, number + epoch / EPOCHS, 1000 * epoch)])
+
+
+@pytest.mark.slow
+def test_four_workers_on_a_database_that_does_not_exist_ten_times(tmp_path, monkeypatch):
+    """Processes are forked from one that has imported MLflow already: that takes seconds."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["unroll.tracking.store", "unroll.tracking.runs"])
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        monkeypatch.setenv("DVC_ROOT", str(folder))
+        barrier = context.Barrier(4)
+        workers = [context.Process(target=_in, args=(folder, n, barrier)) for n in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        assert [worker.exitcode for worker in workers] == [0] * 4
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        runs = client.search_runs([client.get_experiment_by_name("addition").experiment_id])
+        assert len(runs) == 4
+        for run in runs:
+            number = int(run.data.params["seed"])
+            points = client.get_metric_history(run.info.run_id, "loss")
+            found = sorted((p.step, p.value) for p in points)
+            assert found == [(e, number + e / EPOCHS) for e in range(1, EPOCHS + 1)]
+
+
+def _in(folder: Path, number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    os.environ["DVC_ROOT"] = str(folder)
+    started = time.monotonic()
+    work(number, barrier)
+    assert time.monotonic() - started < 120

@@ -1,0 +1,99 @@
+import pandas as pd
+import pytest
+
+from unroll.tracking.table import as_text, choose
+
+TABLE = pd.DataFrame(
+    [
+        ["sums", "plain", 0, "FINISHED", 100, 0.5, None, "c1", "r1"],
+        ["sums", "plain", 1, "FINISHED", 100, 0.25, None, "c1", "r2"],
+        ["sums", "peeky", 0, "FAILED", 120, None, None, "c1", "r3"],
+        ["prose", "writer", 0, "FINISHED", 300, None, 112.765, "c2", "r4"],
+    ],
+    columns=[
+        "task",
+        "variant",
+        "seed",
+        "status",
+        "parameters",
+        "test_exact_match",
+        "test_perplexity",
+        "commit",
+        "run",
+    ],
+)
+FIRST = ["task", "variant", "seed", "status", "parameters"]
+
+
+def runs(table):
+    return list(table["run"])
+
+
+def test_nothing_named_means_all():
+    assert choose(TABLE, [], [], []).equals(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "variants", "expected"),
+    [
+        (["sums"], [], ["r1", "r2", "r3"]),
+        (["prose", "sums"], [], ["r1", "r2", "r3", "r4"]),
+        ([], ["plain"], ["r1", "r2"]),
+        ([], ["writer", "peeky"], ["r3", "r4"]),
+        (["sums"], ["peeky", "writer"], ["r3"]),
+    ],
+)
+def test_rows_of_the_tasks_and_variants_are_chosen_in_their_order(tasks, variants, expected):
+    assert runs(choose(TABLE, tasks, variants, [])) == expected
+
+
+def test_columns_of_the_metrics_are_chosen_beside_those_that_say_what_a_row_is():
+    found = choose(TABLE, [], [], ["test_exact_match"])
+    assert list(found.columns) == [*FIRST, "test_exact_match"]
+    both = choose(TABLE, [], [], ["test_perplexity", "test_exact_match"])
+    assert list(both.columns) == [*FIRST, "test_exact_match", "test_perplexity"]
+
+
+def test_a_column_that_is_empty_in_all_chosen_rows_is_left_out():
+    assert "test_perplexity" not in choose(TABLE, ["sums"], [], [])
+    assert "test_exact_match" not in choose(TABLE, ["sums"], ["peeky"], [])
+    assert "test_exact_match" in choose(TABLE, ["sums"], [], [])
+    assert list(choose(TABLE, ["prose"], [], ["test_exact_match"]).columns) == FIRST
+
+
+@pytest.mark.parametrize(
+    ("tasks", "variants"), [(["sum"], []), ([], ["x"]), (["prose"], ["plain"])]
+)
+def test_what_no_run_is_of_gives_an_empty_table(tasks, variants):
+    assert choose(TABLE, tasks, variants, []).empty
+
+
+def test_the_table_itself_is_not_changed():
+    before = TABLE.copy()
+    choose(TABLE, ["sums"], ["plain"], ["test_exact_match"])
+    as_text(TABLE)
+    assert TABLE.equals(before)
+
+
+def test_each_task_is_a_block_with_its_own_columns():
+    assert as_text(TABLE[["task", "variant", "test_exact_match", "test_perplexity"]]) == (
+        "task variant  test_exact_match\n"
+        "sums   plain              0.50\n"
+        "sums   plain              0.25\n"
+        "sums   peeky                  \n"
+        "\n"
+        " task variant  test_perplexity\n"
+        "prose  writer          112.765"
+    )
+
+
+def test_blocks_stand_in_the_order_of_their_first_rows():
+    turned = TABLE.iloc[::-1]
+    first_columns = [block.splitlines()[1].split()[0] for block in as_text(turned).split("\n\n")]
+    assert first_columns == ["prose", "sums"]
+
+
+def test_every_row_is_a_line():
+    lines = [line for line in as_text(TABLE).splitlines() if line]
+    assert len(lines) == len(TABLE) + 2
+    assert [line.split()[-1] for line in lines] == ["run", "r1", "r2", "r3", "run", "r4"]

@@ -1,0 +1,96 @@
+"""The MLflow UI in a real browser: what someone sees who types `make ui`."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from tracking.states import all_runs, client_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
+]
+
+
+@pytest.fixture(scope="module")
+def ui(toy_study) -> Iterator[str]:
+    """Yield the address of the UI, started as `make ui` starts it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        ["make", "ui", f"PORT={port}", f"IN_VENV=export PATH='{os.environ['PATH']}' &&", "READY="],
+        cwd=toy_study.folder,
+        env=toy_study.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{address}/health", timeout=5).ok:
+                    break
+            time.sleep(0.2)
+        yield address
+        os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def page(ui) -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def test_the_experiment_page_shows_the_variants(toy_study, ui, page):
+    experiment = client_of(toy_study.folder).get_experiment_by_name("toy-addition")
+    page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs")
+    for variant in ("baseline", "peeky"):
+        page.get_by_role("link", name=variant, exact=True).wait_for()
+    page.get_by_text("The variants of the task").first.wait_for()
+
+
+def test_compared_variants_show_parameters_and_metrics_side_by_side(toy_study, ui, page):
+    client = client_of(toy_study.folder)
+    experiment = client.get_experiment_by_name("toy-addition").experiment_id
+    parents = [
+        run.info.run_id
+        for run in all_runs(client)
+        if run.info.experiment_id == experiment and run.data.tags["unroll.level"] == "variant"
+    ]
+    chosen = f"runs={quote(json.dumps(parents))}&experiments={quote(json.dumps([experiment]))}"
+    page.goto(f"{ui}/#/compare-runs?{chosen}")
+    page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
+    page.get_by_text("Parallel Coordinates Plot").wait_for()
+    for name in ("baseline", "peeky", "test_exact_match", "decoder"):
+        page.get_by_text(name, exact=True).first.wait_for()
+    peeky = client.get_run(parents[0]).data.metrics["test_exact_match"]
+    assert f"{peeky:g}"[:5] in page.inner_text("body")
+
+
+def test_a_run_shows_its_description_and_its_curves(toy_study, ui, page):
+    client = client_of(toy_study.folder)
+    [run] = [r for r in all_runs(client) if r.info.run_name == "peeky seed 1"]
+    page.goto(f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    page.get_by_text("on addition, seed 1").first.wait_for()
+    page.get_by_text("test_exact_match").first.wait_for()
+    page.goto(f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/model-metrics")
+    page.get_by_text("train_loss").first.wait_for()
