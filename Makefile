@@ -30,7 +30,7 @@ repro: scm ## run the root study: data, training, evaluation, report
 	$(IN_VENV) dvc repro
 	@echo
 	@cat reports/comparison.md
-	@echo "Results: reports/comparison.md, reports/comparison.csv, reports/curves/, reports/generated/"
+	@echo "Results: reports/comparison.md, reports/comparison.csv, reports/curves/, reports/samples/"
 	@echo "Runs:    make ui"
 
 quick: scm ## run the same stages at toy size, in two minutes

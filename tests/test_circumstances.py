@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ CODE = "first = 1\nsecond = 2\n"
 
 def git(*arguments: str, folder: Path | None = None) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
-    return done.stdout.decode()
+    return done.stdout.decode(errors="surrogateescape")
 
 
 @pytest.fixture(autouse=True)
@@ -63,11 +64,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def applied(diff: str, folder: Path, target: Path) -> dict[str, bytes]:
+def applied(diff: bytes, folder: Path, target: Path, *options: str) -> dict[str, bytes]:
     """Return the files of a clean checkout of `folder` after the diff."""
     git("clone", "--quiet", "--config", "core.autocrlf=false", str(folder), str(target))
     done = subprocess.run(
-        ["git", "apply", "-"], cwd=target, input=diff.encode(), capture_output=True
+        ["git", "apply", *options, "-"], cwd=target, input=diff, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
     return contents(target)
@@ -144,26 +145,26 @@ def test_the_command_and_the_place_in_dvc_are_noted(nowhere, monkeypatch):
 def test_without_a_checkout_there_is_no_commit(nowhere):
     (nowhere / "code.py").write_text(CODE)
     source, diff = look_at_source("unroll train v")
-    assert (source.commit, source.dirty, diff) == (None, False, "")
+    assert (source.commit, source.dirty, diff) == (None, False, b"")
 
 
 def test_without_git_there_is_no_commit(checkout, monkeypatch):
     monkeypatch.setenv("PATH", str(checkout))
     source, diff = look_at_source("unroll train v")
-    assert (source.commit, source.dirty, diff) == (None, False, "")
+    assert (source.commit, source.dirty, diff) == (None, False, b"")
 
 
 def test_before_the_first_commit_there_is_no_commit(nowhere):
     git("init", "--quiet")
     (nowhere / "code.py").write_text(CODE)
     source, diff = look_at_source("unroll train v")
-    assert (source.commit, source.dirty, diff) == (None, False, "")
+    assert (source.commit, source.dirty, diff) == (None, False, b"")
 
 
 def test_a_clean_checkout_has_its_commit_and_no_diff(checkout):
     source, diff = look_at_source("unroll train v")
     assert source.commit == git("rev-parse", "HEAD").strip()
-    assert (source.dirty, diff) == (False, "")
+    assert (source.dirty, diff) == (False, b"")
 
 
 def edit(folder: Path) -> None:
@@ -233,9 +234,26 @@ def test_the_diff_holds_a_text_that_is_not_utf8(checkout, tmp_path_factory):
     assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names must be UTF-8")
+def test_the_diff_holds_a_file_whose_name_is_not_utf8(checkout, tmp_path_factory):
+    (checkout / "src" / os.fsdecode(b"gr\xf6\xdfe.py")).write_bytes(b"x = 1\n")
+    expected = contents(checkout)
+    _, diff = look_at_source("unroll train v")
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
 @pytest.mark.parametrize(
     "setting",
-    ["diff.noprefix=true", "diff.mnemonicPrefix=true", "diff.external=echo", "color.ui=always"],
+    [
+        "diff.noprefix=true",
+        "diff.mnemonicPrefix=true",
+        "diff.srcPrefix=before/",
+        "diff.dstPrefix=after/",
+        "diff.external=echo",
+        "diff.renames=copies",
+        "color.ui=always",
+        "color.diff=always",
+    ],
 )
 def test_the_settings_of_the_user_do_not_spoil_the_diff(checkout, tmp_path_factory, setting):
     git("config", *setting.split("="))
@@ -245,21 +263,47 @@ def test_the_settings_of_the_user_do_not_spoil_the_diff(checkout, tmp_path_facto
     assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
 
 
-def test_the_diff_of_a_project_within_a_larger_repository_can_be_applied(
-    nowhere, tmp_path_factory, monkeypatch
-):
-    git("init", "--quiet")
-    git("config", "user.name", "test")
-    git("config", "user.email", "test@example.org")
-    write_text(nowhere / "project" / "src" / "code.py", CODE)
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "start")
-    monkeypatch.chdir(nowhere / "project")
-    edit(nowhere / "project")
-    add(nowhere / "project")
-    expected = contents(nowhere)
+@pytest.mark.parametrize("driver", ["textconv", "command"])
+def test_a_driver_for_reading_diffs_does_not_spoil_the_diff(checkout, tmp_path_factory, driver):
+    write_text(checkout / ".git" / "info" / "attributes", "*.py diff=loud\n")
+    git("config", f"diff.loud.{driver}", "echo LOUD")
+    all_at_once(checkout)
+    expected = contents(checkout)
+    assert b"LOUD" in git("diff", "HEAD").encode()
     _, diff = look_at_source("unroll train v")
-    assert applied(diff, nowhere, tmp_path_factory.mktemp("clean") / "copy") == expected
+    assert applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy") == expected
+
+
+@pytest.fixture
+def larger(checkout, monkeypatch):
+    """Return a git checkout in whose folder `a project` is the project that we work in."""
+    project = checkout / "a project"
+    write_text(project / "src" / "code.py", CODE)
+    write_text(project / "reports" / "metrics.json", "{}\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "project")
+    monkeypatch.chdir(project)
+    return checkout
+
+
+@pytest.mark.parametrize("change", [*CHANGES, all_at_once])
+def test_the_diff_of_a_project_within_a_larger_repository_can_be_applied(
+    larger, tmp_path_factory, change
+):
+    change(larger / "a project")
+    expected = contents(larger)
+    source, diff = look_at_source("unroll train v")
+    assert source.dirty
+    target = tmp_path_factory.mktemp("clean") / "copy"
+    assert applied(diff, larger, target, "--directory=a project") == expected
+
+
+def test_what_changes_around_the_project_is_no_change(larger):
+    edit(larger)
+    add(larger)
+    write_text(larger / "a project" / "reports" / "metrics.json", "changed")
+    source, diff = look_at_source("unroll train v")
+    assert (source.dirty, diff) == (False, b"")
 
 
 def test_what_runs_leave_is_no_change(checkout):
@@ -270,27 +314,29 @@ def test_what_runs_leave_is_no_change(checkout):
     write_text(checkout / "pipeline" / "new" / "dvc.lock", "new")
     write_text(checkout / "data" / "models" / "weights", "new")
     source, diff = look_at_source("unroll train v")
-    assert (source.dirty, diff) == (False, "")
+    assert (source.dirty, diff) == (False, b"")
     edit(checkout)
     _, diff = look_at_source("unroll train v")
-    assert [line for line in diff.splitlines() if line.startswith("diff")] == [
-        "diff --git a/src/code.py b/src/code.py"
+    assert [line for line in diff.splitlines() if line.startswith(b"diff")] == [
+        b"diff --git a/src/code.py b/src/code.py"
     ]
 
 
 def test_a_report_elsewhere_is_a_change(checkout):
     write_text(checkout / "src" / "reports" / "table.py", "new = 1\n")
-    assert "src/reports/table.py" in look_at_source("unroll train v")[1]
+    assert b"b/src/reports/table.py\n" in look_at_source("unroll train v")[1]
 
 
 def test_a_huge_diff_is_cut_and_says_so(checkout, monkeypatch):
-    monkeypatch.setattr(circumstances, "LARGEST_DIFF", 100)
-    write_text(checkout / "long.py", "x = 1\n" * 200)
+    write_text(checkout / "long.py", "ö = 1\n" * 200)
+    _, whole = look_at_source("unroll train v")
+    assert whole.startswith(b"diff --git a/long.py b/long.py\n")
+    monkeypatch.setattr(circumstances, "LARGEST_DIFF", len(whole))
+    assert look_at_source("unroll train v")[1] == whole
+    monkeypatch.setattr(circumstances, "LARGEST_DIFF", 300)
     source, diff = look_at_source("unroll train v")
     assert source.dirty
-    assert len(diff) < 150
-    assert diff.startswith("diff --git a/long.py b/long.py\n")
-    assert diff.endswith(" characters in all]\n")
+    assert diff == whole[:300] + f"\n[cut: {len(whole):,} bytes in all]\n".encode()
 
 
 @pytest.mark.parametrize("change", [*CHANGES, all_at_once])
@@ -342,7 +388,7 @@ def altered(recorder: Recorder, tmp_path: Path, name: str, content: bytes | None
 @pytest.mark.parametrize("name", FILES)
 def test_a_folder_that_never_had_a_file_is_refused(recorded, tmp_path, name):
     folder = altered(recorded, tmp_path, name, None)
-    with pytest.raises(DataError, match=rf"(?s)altered.*{REMEDY}$"):
+    with pytest.raises(DataError, match=rf"^.*altered.* cannot be read \(.*{name}.*\); {REMEDY}$"):
         read_circumstances(folder, REMEDY)
 
 
@@ -361,13 +407,52 @@ def test_a_folder_that_never_had_a_file_is_refused(recorded, tmp_path, name):
         ("epochs.csv", b"seed,seconds\n0,1.5\n"),
         ("runs.csv", b""),
         ("runs.csv", b"run,started\n1,2\n"),
-        ("uncommitted.diff", b"\xff\xfe"),
+        ("runs.csv", b"\xff\xfe\n1,2\n"),
     ],
 )
 def test_a_file_of_another_form_is_refused(recorded, tmp_path, name, content):
     folder = altered(recorded, tmp_path, name, content)
-    with pytest.raises(DataError, match=rf"(?s)altered.*{REMEDY}$"):
+    with pytest.raises(DataError, match=rf"^.*altered.*; {REMEDY}$"):
         read_circumstances(folder, REMEDY)
+
+
+def without_a_column(header: list[str]) -> list[str]:
+    return header[:-1]
+
+
+def with_another_column(header: list[str]) -> list[str]:
+    return [*header, "more"]
+
+
+def with_a_column_renamed(header: list[str]) -> list[str]:
+    return [*header[:-1], "memory_gb"]
+
+
+def with_columns_swapped(header: list[str]) -> list[str]:
+    return [header[1], header[0], *header[2:]]
+
+
+@pytest.mark.parametrize("name", ["epochs.csv", "runs.csv"])
+@pytest.mark.parametrize(
+    "change",
+    [without_a_column, with_another_column, with_a_column_renamed, with_columns_swapped],
+)
+def test_a_table_with_other_columns_is_refused_with_their_names(recorded, tmp_path, name, change):
+    recorded.write(tmp_path / "v")
+    header = change((tmp_path / "v" / name).read_text().splitlines()[0].split(","))
+    row = ",".join("7" for _ in header)
+    folder = altered(recorded, tmp_path, name, f"{','.join(header)}\n{row}\n".encode())
+    with pytest.raises(DataError) as caught:
+        read_circumstances(folder, REMEDY)
+    assert str(caught.value) == (
+        f"{folder} cannot be read ({name} has the columns {', '.join(header)}); {REMEDY}"
+    )
+
+
+@pytest.mark.parametrize("diff", [b"", b"\xff\xfe", b"one\r\ntwo\rthree\n", bytes(range(256))])
+def test_a_diff_is_read_in_its_own_bytes(recorded, tmp_path, diff):
+    folder = altered(recorded, tmp_path, "uncommitted.diff", diff)
+    assert read_circumstances(folder, REMEDY).diff == diff
 
 
 def test_an_earlier_folder_is_replaced(recorded, tmp_path):

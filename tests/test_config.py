@@ -282,14 +282,45 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
         pytest.param(
             "    decoder: peeky\n",
             "    match_parameters: peeky\n",
-            ["variants.peeky.match_parameters: there is no variant 'peeky'"],
+            [
+                "variants.peeky.match_parameters: peeky cannot be matched with itself; "
+                "name another variant"
+            ],
             id="size of the variant itself",
         ),
         pytest.param(
             "    hidden_size: 10\n",
             "    match_parameters: plain\n  slim:\n    task: sums\n    match_parameters: peeky\n",
-            ["variants.slim.match_parameters: the size of peeky is matched itself; name another"],
+            [
+                "variants.slim.match_parameters: the size of peeky is matched itself; "
+                "name another variant"
+            ],
             id="size of a matched size",
+        ),
+        pytest.param(
+            "    decoder: peeky\n    hidden_size: 10\n",
+            "    decoder: peekie\n  slim:\n    task: sums\n    match_parameters: peeky\n",
+            [
+                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
+                "not 'peekie' (did you mean peeky?)"
+            ],
+            id="size of a faulty variant",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: ten\n    match_parameters: peaky\n",
+            ["variants.peeky.hidden_size: input should be a valid integer, not 'ten'"],
+            id="faulty variant whose size is that of an unknown one",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: ten\n  slim:\n    task: sums\n    match_parameters: peekie\n",
+            [
+                "variants.peeky.hidden_size: input should be a valid integer, not 'ten'",
+                "variants.slim.match_parameters: there is no variant 'peekie' "
+                "(did you mean peeky?)",
+            ],
+            id="faulty variant meant by an unknown one",
         ),
         pytest.param(
             "    task: prose\n",

@@ -30,7 +30,7 @@ LARGEST_DIFF = 1_000_000  # bytes
 MEGABYTE = 1e6
 
 # A diff that can be applied, whatever the user has set for reading diffs.
-DIFF = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
+DIFF = ("--binary", "--unified=3", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
         "--dst-prefix=b/")  # fmt: skip
 
 
@@ -41,6 +41,7 @@ class Source(Options):
     stage: str | None  # of DVC
     experiment: str | None  # of DVC
     commit: Annotated[str, Field(pattern="^[0-9a-f]{40,64}$")] | None  # None: no git here
+    folder: str  # of the project within the git repository; empty: it is the whole of it
     dirty: bool
 
 
@@ -163,6 +164,7 @@ def look_at_source(command: str) -> tuple[Source, bytes]:
         stage=stage,
         experiment=experiment,
         commit=commit,
+        folder=_git("rev-parse", "--show-prefix").decode().strip(),
         dirty=bool(diff),
     )
     return source, diff

@@ -237,6 +237,27 @@ def test_damaged_folder_is_named_with_file_and_remedy(folder, harm, message):
     assert str(caught.value).endswith(REMEDY)
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"a.txt": 6},
+        {"a.txt": None},
+        {"a.txt": "bytes sha256"},
+        {"a.txt": ["bytes", "sha256"]},
+        {"a.txt": {}},
+        {"a.txt": {"bytes": 6}},
+        {"a.txt": {"sha256": "0" * 64}},
+        {"gone.txt": 6},
+    ],
+    ids=str,
+)
+def test_manifest_of_another_shape_is_named_with_remedy(folder, manifest):
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError) as caught:
+        files.check_folder(folder, REMEDY)
+    assert str(caught.value) == f"{folder}/manifest.json is no manifest; {REMEDY}"
+
+
 def test_arrays_come_back_as_they_were(tmp_path):
     arrays = {"a": np.arange(6, dtype=np.int32).reshape(2, 3), "b": np.zeros(0, np.float32)}
     arrays["turned"] = arrays["a"].T

@@ -4,20 +4,25 @@ import pandas as pd
 import pytest
 
 from models.toys import DIGITS, corpus_options, language_model, pairs_options, seq2seq, subject
+from unroll.data.corpus import EOS
+from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 from unroll.evaluation.selection import best
 from unroll.record import Record, seed_folder, seed_folders, write_record
 
 REMEDY = "run: dvc repro train"
+FORM = {"source_length": 4, "target_length": 5, "start": "_"}
+WORDS = Vocabulary((EOS, "you", "the", "a"))
 
 
 def write(folder: Path, seed: int, history: dict[str, list[float]]) -> Path:
     pairs = "valid_exact_match" in history
     options = pairs_options() if pairs else corpus_options()
-    model = seq2seq() if pairs else language_model(len(DIGITS))
+    model = seq2seq() if pairs else language_model(len(WORDS))
     epochs = len(next(iter(history.values())))
     table = pd.DataFrame({"epoch": range(1, epochs + 1), **history})
-    record = Record(subject(options), seed, 1, {}, DIGITS, table)
+    form, vocabulary = (FORM, DIGITS) if pairs else ({}, WORDS)
+    record = Record(subject(options), seed, 1, form, vocabulary, table)
     write_record(seed_folder(folder, seed), record, model)
     return seed_folder(folder, seed)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import BLANK_ID, few_examples, lines
-from unroll.models.padding import before, reverse, scored, text_lengths
+from unroll.models.padding import answered, before, reverse, scored, text_lengths
 
 
 def test_lengths_leave_out_blanks_at_the_end_only():
@@ -47,3 +47,41 @@ def test_reversing_twice_gives_the_text_back(texts):
 def test_masked_scores_an_answer_and_the_blank_that_ends_it(padding, expected):
     found = scored(lines("7   ", "123 ", "1234"), BLANK_ID, padding)
     assert found.int().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("padding", "expected"),
+    [
+        ("plain", [[1, 1, 1, 1]] * 6),
+        (
+            "masked",
+            [[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]],
+        ),
+    ],
+)
+def test_an_answer_of_a_masked_model_ends_with_its_first_blank(padding, expected):
+    found = answered(lines("7   ", "123 ", "1234", "1 2 ", " 123", "    "), BLANK_ID, padding)
+    assert found.dtype == torch.bool
+    assert found.int().tolist() == expected
+
+
+answers = st.integers(1, 8).flatmap(
+    lambda size: st.lists(st.text("01 ", min_size=size, max_size=size), min_size=1, max_size=5)
+)
+
+
+@few_examples
+@given(answers)
+def test_what_is_answered_is_each_text_cut_at_its_first_blank(texts):
+    mask = answered(lines(*texts), BLANK_ID, "masked")
+    for text, row in zip(texts, mask.tolist(), strict=True):
+        kept = "".join(symbol for symbol, counts in zip(text, row, strict=True) if counts)
+        head, blank, _ = text.partition(" ")
+        assert kept == head + blank
+
+
+@few_examples
+@given(answers, st.sampled_from(["plain", "masked"]))
+def test_what_is_answered_is_what_is_scored_where_blanks_stand_at_the_end_alone(texts, padding):
+    ids = lines(*(text.replace(" ", "").ljust(len(text)) for text in texts))
+    assert torch.equal(answered(ids, BLANK_ID, padding), scored(ids, BLANK_ID, padding))

@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from unroll.reporting.comparison import markdown, show
+from models.toys import DIGITS, pairs_options, subject
+from unroll.record import Record
+from unroll.reporting.comparison import curves, markdown, show
 from unroll.reporting.figures import learning_curves
 
 
@@ -32,33 +34,17 @@ def test_markdown_has_a_row_per_variant_in_the_order_of_the_study():
 
 @pytest.fixture
 def records():
-    from unroll.config import PairsOptions
-    from unroll.data.vocabulary import Vocabulary
-    from unroll.record import Record
-
-    options = PairsOptions(
-        task="addition",
-        seeds=[0, 1],
-        embedding_size=4,
-        hidden_size=8,
-        epochs=2,
-        batch_size=2,
-        optimizer="adam",
-        learning_rate=0.001,
-    )
+    options = pairs_options(seeds=[0, 1])
+    form = {"source_length": 4, "target_length": 5, "start": "_"}
 
     def record(seed: int, values: list[float]) -> Record:
         history = pd.DataFrame({"epoch": [1, 2], "valid_exact_match": values})
-        return Record(
-            "root", "peeky", seed, "pairs", options, "", {}, Vocabulary(("a",)), history, {}
-        )
+        return Record(subject(options), seed, 1, form, DIGITS, history)
 
     return {"peeky": [record(0, [0.2, 0.6]), record(1, [0.4, 1.0])]}
 
 
 def test_curves_hold_mean_and_range_of_the_seeds(records):
-    from unroll.reporting.comparison import curves
-
     table = curves(records)
     assert table["valid_exact_match"].tolist() == pytest.approx([0.3, 0.8])
     assert table["min"].tolist() == [0.2, 0.6]

@@ -5,6 +5,7 @@ import pytest
 
 from models.toys import pairs
 from unroll import config
+from unroll.data.files import new_folder
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
 from unroll.models.budget import parameters
@@ -120,28 +121,71 @@ def test_sizes_without_prepared_data_say_how_to_make_them(study):
     assert not study.size("plain").exists()
 
 
-def test_a_missing_size_says_how_to_make_it(study):
+REMEDY = "run: dvc repro size@sums"
+
+
+def refused(study, variant):
+    """Return the message with which the size of a variant is refused."""
     with pytest.raises(DataError) as caught:
-        sized(study, "slim")
-    assert str(caught.value).startswith("data/sizes/sums/slim.json cannot be read (")
-    assert str(caught.value).endswith("; run: dvc repro size@sums")
+        sized(study, variant)
+    return str(caught.value)
+
+
+def alter(study, variant, text):
+    """Write the sizes of the task again, with a right manifest: one is another, or none."""
+    path = study.size(variant)
+    with new_folder(path.parent) as new:
+        ignored = shutil.ignore_patterns("manifest.json", path.name)
+        shutil.copytree(path.parent, new, dirs_exist_ok=True, ignore=ignored)
+        if text is not None:
+            (new / path.name).write_text(text)
+
+
+def test_sizes_that_were_never_found_say_how_to_find_them(study):
+    assert refused(study, "slim") == f"data/sizes/sums is missing or incomplete; {REMEDY}"
+
+
+def test_a_size_that_is_not_as_the_manifest_says_is_refused_by_name_with_the_way_out(study):
+    size(study, "sums")
+    text = study.size("slim").read_text()
+    # Right in every respect, but another.
+    study.size("slim").write_text(text.replace('"hidden_size": ', '"hidden_size": 1'))
+    assert refused(study, "slim") == (
+        "data/sizes/sums/slim.json is damaged (its SHA-256 is not that of manifest.json); " + REMEDY
+    )
+    study.size("slim").unlink()
+    assert refused(study, "slim") == f"data/sizes/sums/slim.json is missing; {REMEDY}"
+
+
+def test_a_variant_that_is_newer_than_the_sizes_says_how_to_find_its_size(study):
+    size(study, "sums")
+    alter(study, "slim", None)
+    message = refused(study, "slim")
+    assert message.startswith("data/sizes/sums/slim.json cannot be read (")
+    assert message.endswith(f"; {REMEDY}")
+    assert sized(study, "plain").hidden_size == 8
+
+
+def test_the_size_is_the_one_in_the_file(study):
+    size(study, "sums")
+    alter(study, "slim", '{"hidden_size": 3, "parameters": 4}')
+    assert sized(study, "slim") == study.variant("slim").model_copy(update={"hidden_size": 3})
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "fault"),
     [
-        "{}",
-        "{",
-        "[3]",
-        '{"hidden_size": 3}',
-        '{"hidden_size": "3", "parameters": 4}',
-        '{"hidden_size": 0, "parameters": 4}',
-        '{"hidden_size": 3, "parameters": 4, "more": 5}',
+        ("{}", " is damaged"),
+        ("{", ", line 1: not valid JSON"),
+        ("[3]", ": expected a JSON object"),
+        ('{"hidden_size": 3}', " is damaged"),
+        ('{"hidden_size": "3", "parameters": 4}', " is damaged"),
+        ('{"hidden_size": 0, "parameters": 4}', " is damaged"),
+        ('{"hidden_size": 3, "parameters": 4, "more": 5}', " is damaged"),
     ],
 )
-def test_a_damaged_size_is_refused_by_name_with_the_way_out(study, text):
+def test_a_size_of_another_form_is_refused_by_name_with_the_way_out(study, text, fault):
     size(study, "sums")
-    study.size("slim").write_text(text)
-    with pytest.raises(DataError, match=r"^data/sizes/sums/slim\.json.*; run: dvc repro size@sums"):
-        sized(study, "slim")
+    alter(study, "slim", text)
+    assert refused(study, "slim") == f"data/sizes/sums/slim.json{fault}; {REMEDY}"
     assert sized(study, "plain").hidden_size == 8

@@ -1,6 +1,9 @@
 """What an MLflow database holds, without its ids, so that it can be compared with another."""
 
+import contextlib
 import hashlib
+import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +17,14 @@ VOLATILE_METRICS = ("system/", "train_seconds", "valid_seconds", "training_secon
 
 
 def client_of(folder: Path) -> MlflowClient:
-    uri = f"sqlite:///{folder}/mlflow.db"
-    return MlflowClient(uri, registry_uri=uri)
+    """Return a client of a copy: MLflow keeps a database open even when it has been deleted."""
+    copy = Path(tempfile.mkdtemp()) / "mlflow.db"
+    with (
+        contextlib.closing(sqlite3.connect(folder / "mlflow.db", timeout=60)) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    return MlflowClient(f"sqlite:///{copy}", registry_uri=f"sqlite:///{copy}")
 
 
 def all_runs(client: MlflowClient) -> list[Run]:

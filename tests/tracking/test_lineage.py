@@ -244,6 +244,10 @@ def test_without_data_there_is_nothing(study):
         b"schema: '2.0'\nstages:\n  prepare@sums: 3\n",
         b"schema: '2.0'\nstages:\n  prepare@sums:\n    outs:\n",
         b"schema: '2.0'\nstages:\n  prepare@sums:\n    outs: [a]\n",
+        b"schema: '2.0'\nstages:\n  prepare@sums:\n    outs: 3\n",
+        b"schema: '2.0'\nstages:\n  prepare@sums:\n    outs: [{path: [data]}]\n",
+        b"schema: '2.0'\nstages:\n  prepare@sums:\n    outs: [{path: data/prepared/sums}]\n",
+        b"schema: 2024-13-45\nstages: {}\n",
         b"schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> other\n",
     ],
     ids=[
@@ -262,6 +266,10 @@ def test_without_data_there_is_nothing(study):
         "stage that is a number",
         "empty outs",
         "outs without paths",
+        "outs that are a number",
+        "out whose path is a list",
+        "out without a digest",
+        "no such date",
         "unmerged",
     ],
 )

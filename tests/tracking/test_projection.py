@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from tracking.states import KEY, all_runs, client_of, database_state, determined
 
@@ -169,7 +168,7 @@ def test_a_training_that_was_killed_leaves_no_trace(toy_study, study, tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    _wait_for_a_metric(client_of(study.folder), before)
+    _wait_for_a_metric(study, before)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     left = [r for r in all_runs(client_of(study.folder)) if r.info.run_id not in before]
@@ -189,13 +188,13 @@ def test_a_training_that_was_killed_leaves_no_trace(toy_study, study, tmp_path):
     assert len(current) == 8
 
 
-def _wait_for_a_metric(client: MlflowClient, before: set[str]) -> None:
+def _wait_for_a_metric(study, before: set[str]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        new = [run for run in all_runs(client) if run.info.run_id not in before]
+        new = [run for run in all_runs(client_of(study.folder)) if run.info.run_id not in before]
         if any("train_loss" in run.data.metrics for run in new):
             return
-        time.sleep(0.05)
+        time.sleep(0.3)
     raise AssertionError("training logged nothing")
 
 
@@ -210,7 +209,7 @@ def test_a_killed_training_of_other_params_is_marked(study):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    _wait_for_a_metric(client_of(study.folder), before)
+    _wait_for_a_metric(study, before)
     new = {r.info.run_id for r in all_runs(client_of(study.folder))} - before
     assert "killed" not in actions(study.run(*TRACK))  # it is alive
     os.killpg(process.pid, signal.SIGKILL)

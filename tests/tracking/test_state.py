@@ -5,7 +5,7 @@ from unroll.circumstances import EpochTiming, Source
 from unroll.subject import Subject
 from unroll.tracking.state import KEY, Point, epoch_points, experiment_name, opening
 
-SOURCE = Source(command="unroll train peeky", stage="train@peeky", experiment=None,
+SOURCE = Source(command="unroll train peeky", stage="train@peeky", experiment=None, folder="",
                 commit="a" * 40, dirty=True)  # fmt: skip
 SUBJECT = Subject(
     "root", "peeky", pairs_options(seeds=[3, 5], decoder="peeky", task="addition"),

@@ -36,7 +36,8 @@ def describe_run(
 
 def way_back(study: Study, folder: Path, source: Source) -> str:
     """Return how to have the files of a run again."""
-    patch = " && git apply uncommitted.diff" if source.dirty else ""
+    within = f"--directory={source.folder} " if source.folder else ""
+    patch = f" && git apply {within}uncommitted.diff" if source.dirty else ""
     checkout = f"git checkout {source.commit}{patch}\n" if source.commit else ""
     return (
         "To have its files again, with `dvc.lock` and what else is needed from *Artifacts*:\n\n"

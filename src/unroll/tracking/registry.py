@@ -70,13 +70,20 @@ def _registered(client: MlflowClient, name: str, task: str) -> None:
 
 
 def _find_version(client: MlflowClient, name: str, key: str, run: str) -> ModelVersion | None:
-    """Return the newest version of a run whose files are still there."""
-    for version in client.search_model_versions(
-        f"name = '{name}'", order_by=["version_number DESC"]
-    ):
-        if version.tags.get(KEY) == key and version.run_id == run and _has_files(client, version):
-            return version
-    return None
+    """Return the version of a run, if its files are still there.
+
+    A version of the same key whose run has been replaced, or whose files are gone, is
+    deleted: it will be made again.
+    """
+    found = None
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.tags.get(KEY) != key:
+            continue
+        if found is None and version.run_id == run and _has_files(client, version):
+            found = version
+        else:
+            client.delete_model_version(name, version.version)
+    return found
 
 
 def _has_files(client: MlflowClient, version: ModelVersion) -> bool:

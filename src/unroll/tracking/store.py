@@ -36,6 +36,8 @@ def connect() -> MlflowClient:
     """Return a client of the database or server; a database is made where there is none."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    for name in ("sqlalchemy", "mlflow.store"):  # what they log as errors they raise as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="mlflow")
     uri, root = tracking_uri(), artifacts_root()
     address = make_url(uri)
