@@ -134,7 +134,7 @@ def test_the_load_is_that_of_the_whole_machine(recorded):
 
 def test_the_command_and_the_place_in_dvc_are_noted(nowhere, monkeypatch):
     assert look_at_source("unroll train v")[0] == Source(
-        command="unroll train v", stage=None, experiment=None, commit=None, dirty=False
+        command="unroll train v", stage=None, experiment=None, commit=None, folder="", dirty=False
     )
     monkeypatch.setenv("DVC_STAGE", "train@v")
     monkeypatch.setenv("DVC_EXP_NAME", "wide-area")
@@ -351,7 +351,7 @@ def test_the_diff_is_read_as_it_was_noted(checkout, tmp_path_factory, change):
 @pytest.mark.parametrize("commit", ["", "abc", "A" * 40, "main"])
 def test_a_commit_is_forty_hexadecimal_digits_or_more(commit):
     with pytest.raises(ValidationError):
-        Source(command="unroll", stage=None, experiment=None, commit=commit, dirty=False)
+        Source(command="unroll", stage=None, experiment=None, commit=commit, folder="", dirty=False)
 
 
 FILES = ["epochs.csv", "runs.csv", "source.json", "uncommitted.diff"]

@@ -30,8 +30,15 @@ LARGEST_DIFF = 1_000_000  # bytes
 MEGABYTE = 1e6
 
 # A diff that can be applied, whatever the user has set for reading diffs.
-DIFF = ("--binary", "--unified=3", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
-        "--dst-prefix=b/")  # fmt: skip
+DIFF = (
+    "--binary",
+    "--unified=3",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
 
 
 class Source(Options):
