@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 STUDY = "pipeline/quick/dvc.yaml"
 PARAMS = "pipeline/quick/params.yaml"
-PAIRS = ["baseline", "reversed", "peeky", "reversed-peeky", "attention"]
+PAIRS = ["baseline", "reversed", "peeky", "reversed-peeky", "attention", "wide"]
 CORPUS = ["rnnlm", "better-rnnlm"]
 
 
@@ -42,9 +42,9 @@ def test_means_are_those_of_the_seeds_and_of_dvc_metrics(quick_study):
     table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
     names = [f"reports/quick/metrics/{variant}.json" for variant in PAIRS + CORPUS]
     shown = json.loads(quick_study.run("dvc", "metrics", "show", "--json", *names))
+    every_seed = pd.read_csv(quick_study.folder / "reports/quick/seeds.csv")
     for variant in PAIRS + CORPUS:
-        folder = quick_study.folder / "reports/quick"
-        scores = pd.read_csv(folder / "evaluation" / variant / "scores.csv")
+        scores = every_seed[every_seed["variant"] == variant]
         metrics = shown[""]["data"][f"reports/quick/metrics/{variant}.json"]["data"]
         rows = table[table["variant"] == variant].set_index("metric")
         for metric, values in scores.groupby("metric")["value"]:
@@ -56,7 +56,7 @@ def test_means_are_those_of_the_seeds_and_of_dvc_metrics(quick_study):
 def test_evaluation_repeats_the_last_epoch_of_the_history(quick_study):
     for variant, metric in [("peeky", "valid_exact_match"), ("rnnlm", "valid_perplexity")]:
         scores = pd.read_csv(
-            quick_study.folder / f"reports/quick/evaluation/{variant}/scores.csv"
+            quick_study.folder / f"data/quick/evaluation/{variant}/scores.csv"
         ).set_index(["seed", "metric"])["value"]
         for seed in (0, 1):
             history = pd.read_csv(
@@ -66,7 +66,7 @@ def test_evaluation_repeats_the_last_epoch_of_the_history(quick_study):
 
 
 def test_samples_show_question_truth_and_answer(quick_study):
-    text = (quick_study.folder / "reports/quick/evaluation/peeky/samples.txt").read_text()
+    text = (quick_study.folder / "reports/quick/samples/peeky.txt").read_text()
     first = text.split("---\n")[0].splitlines()
     question, truth, answer = first
     a, b = question.removeprefix("Q ").split("+")
@@ -75,7 +75,7 @@ def test_samples_show_question_truth_and_answer(quick_study):
 
 
 def test_language_models_write_sentences(quick_study):
-    text = (quick_study.folder / "reports/quick/generated/rnnlm.txt").read_text()
+    text = (quick_study.folder / "reports/quick/samples/rnnlm.txt").read_text()
     assert text.count("=== you\nyou ") == 2
     assert ".\n" in text
     assert "<eos>" not in text
