@@ -105,7 +105,7 @@ def test_params_shape_a_continuation(grammar):
         ([""], {}, "line 1: empty"),
         (["7+5", "77777+5"], {}, "line 2: '77777+5' has 7 symbols, at most 3 fit"),
         ([None], {}, "row 1: there is no text"),
-        ([["7+5"]], {}, "string"),
+        ([["7+5"]], {}, "row 1: there is no text"),
         (["7+5"], {"temperature": -1.0}, "temperature"),
         (["7+5"], {"temperature": "warm"}, "temperature"),
         (["7+5"], {"top_p": 0.0}, "top_p"),

@@ -50,7 +50,7 @@ def _run(client: MlflowClient, run: Run, keys: dict[str, str]) -> dict[str, Any]
     if "mlflow.parentRunId" in tags:
         tags["mlflow.parentRunId"] = keys[tags["mlflow.parentRunId"]]
     run_id = run.info.run_id
-    files = Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+    files = _path(run.info.artifact_uri)
     return {
         "name": run.info.run_name,
         "status": run.info.status,
@@ -89,11 +89,14 @@ def _model(client: MlflowClient, model: Any, keys: dict[str, str]) -> dict[str, 
     return {"description": model.description, "versions": by_key, "aliases": aliases}
 
 
-def _files(client: MlflowClient, model: str, folder: str | None = None) -> list[str]:
-    found = []
-    for file in client.list_logged_model_artifacts(model, folder):
-        found += _files(client, model, file.path) if file.is_dir else [file.path]
-    return found
+def _files(client: MlflowClient, model: str) -> list[str]:
+    """Return the files of a logged model; not by the client, which remembers other copies."""
+    folder = _path(client.get_logged_model(model).artifact_location)
+    return [f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()]
+
+
+def _path(address: str) -> Path:
+    return Path(url2pathname(urlsplit(address).path))
 
 
 def determined(state: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,6 @@ def test_a_server_that_never_answers(study):
 def test_a_database_that_cannot_be_written(study):
     database = study.folder / "mlflow.db"
     train_without_mlflow(study, f"sqlite:///file:{database}?mode=ro&uri=true")
-    the_rest_comes_with_track(study)
 
 
 def test_a_full_disk(study):
@@ -101,11 +100,11 @@ def test_a_database_of_another_version_of_mlflow(study):
     assert "could not be written" in study.run(*TRACK, fails=True)
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [version])
-    the_rest_comes_with_track(study)
+    assert "completed" in study.run(*TRACK)
 
 
 def test_rubbish_instead_of_a_database(study):
     (study.folder / "mlflow.db").write_bytes(b"rubbish" * 1000)
     train_without_mlflow(study, "")
     (study.folder / "mlflow.db").unlink()
-    the_rest_comes_with_track(study)
+    assert "created" in study.run(*TRACK)

@@ -1,5 +1,7 @@
 """MLflow is what the outputs of a study imply, whatever has happened to it."""
 
+import io
+import json
 import os
 import shutil
 import signal
@@ -7,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tracking.states import KEY, all_runs, client_of, database_state, determined
@@ -16,6 +19,8 @@ pytestmark = pytest.mark.slow
 STUDY = "pipeline/toy/dvc.yaml"
 PARAMS = "pipeline/toy/params.yaml"
 TRACK = ("unroll", "--study", "toy", "track")
+LONG = ("peeky: {task: addition,", "peeky: {task: addition, epochs: 100000,")
+SHORTER = ("peeky: {task: addition,", "peeky: {task: addition, epochs: 300,")
 EDIT = ("peeky: {task: addition,", "peeky: {task: addition, bridge: state,")
 
 
@@ -38,6 +43,13 @@ def actions(output: str) -> set[str]:
     rows = output.splitlines()[1:]
     known = {"kept", "created", "completed", "replaced", "killed", "set", "training"}
     return {word for row in rows for word in row.split() if word in known}
+
+
+def stages(output: str, name: str) -> list[str]:
+    """Return the stages of this name that `dvc repro` has run."""
+    prefix = f"Running stage '{STUDY}:{name}"
+    lines = [line for line in output.splitlines() if line.startswith(prefix)]
+    return [line.split(":")[1].rstrip("'") for line in lines]
 
 
 def test_dvc_repro_leaves_the_whole_story(toy_study):
@@ -111,7 +123,7 @@ def test_a_deleted_database_is_rebuilt(toy_study, study):
 def test_files_that_were_deleted_come_back(toy_study, study):
     study.run(*TRACK)
     shutil.rmtree(study.folder / "mlruns")
-    assert actions(study.run(*TRACK)) == {"completed", "created", "kept"}
+    assert actions(study.run(*TRACK)) == {"completed", "created", "set"}
     assert (
         determined(database_state(study.folder))["runs"]
         == (determined(database_state(toy_study.folder))["runs"])
@@ -138,12 +150,20 @@ def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
     original = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     before = database_state(study.folder)
     study.edit(PARAMS, *EDIT)
-    study.run("dvc", "repro", STUDY)
+    report = study.folder / "reports/toy/comparison.csv"
+    figures = report.read_bytes()
+    output = study.run("dvc", "repro", STUDY)
+    assert stages(output, "train") == ["train@peeky"]
+    assert stages(output, "evaluate") == ["evaluate@peeky"]
+    assert report.read_bytes() != figures
     edited = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     assert len(edited) == len(original) + 3
     assert original.items() <= edited.items()
     study.edit(PARAMS, *reversed(EDIT))
-    assert "is cached" in study.run("dvc", "repro", STUDY)
+    output = study.run("dvc", "repro", STUDY)
+    assert "train@peeky' is cached" in output
+    assert stages(output, "train") == stages(output, "evaluate") == []
+    assert report.read_bytes() == figures
     found = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     assert found == edited
     after = database_state(study.folder)
@@ -157,11 +177,11 @@ def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
     assert database_state(study.folder) == before
 
 
-def test_a_training_that_was_killed_leaves_no_trace(toy_study, study, tmp_path):
-    study.edit(PARAMS, "epochs: 3", "epochs: 400")
+def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):
+    study.edit(PARAMS, *LONG)
     before = {run.info.run_id for run in all_runs(client_of(study.folder))}
     process = subprocess.Popen(
-        ["dvc", "repro", STUDY],
+        ["dvc", "repro", f"{STUDY}:train@peeky"],
         cwd=study.folder,
         env=study.environment(),
         stdout=subprocess.DEVNULL,
@@ -169,37 +189,23 @@ def test_a_training_that_was_killed_leaves_no_trace(toy_study, study, tmp_path):
         start_new_session=True,
     )
     _wait_for_a_metric(study, before)
+    assert "killed" not in actions(study.run(*TRACK))  # it is alive
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    left = [r for r in all_runs(client_of(study.folder)) if r.info.run_id not in before]
-    assert {run.info.status for run in left} == {"RUNNING"}
+    left = {run.info.run_id for run in all_runs(client_of(study.folder))} - before
+    assert {client_of(study.folder).get_run(run).info.status for run in left} == {"RUNNING"}
+    assert "killed" in actions(study.run(*TRACK))
+    assert {client_of(study.folder).get_run(run).info.status for run in left} == {"KILLED"}
+    study.edit(PARAMS, *reversed(LONG))
     study.run("dvc", "repro", STUDY)
     state = database_state(study.folder)
-    assert {run["status"] for run in state["runs"].values()} == {"FINISHED"}
-    peeky = next(
-        r
-        for r in state["runs"].values()
-        if r["params"]["epochs"] == "400" and r["name"] == "peeky seed 0"
-    )
-    assert [step for step, _, _ in peeky["metrics"]["train_loss"]] == list(range(1, 401))
     fresh = rebuilt(study, tmp_path)
-    current = {key: run for key, run in state["runs"].items() if key in fresh["runs"]}
-    assert current == fresh["runs"]
-    assert len(current) == 8
+    assert {key: state["runs"][key] for key in fresh["runs"]} == fresh["runs"]
+    assert len(fresh["runs"]) == 8
 
 
-def _wait_for_a_metric(study, before: set[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        new = [run for run in all_runs(client_of(study.folder)) if run.info.run_id not in before]
-        if any("train_loss" in run.data.metrics for run in new):
-            return
-        time.sleep(0.3)
-    raise AssertionError("training logged nothing")
-
-
-def test_a_killed_training_of_other_params_is_marked(study):
-    study.edit(PARAMS, "epochs: 3", "epochs: 100000")
+def test_a_training_that_was_killed_is_replaced_by_the_same_training(study, tmp_path):
+    study.edit(PARAMS, *SHORTER)
     before = {run.info.run_id for run in all_runs(client_of(study.folder))}
     process = subprocess.Popen(
         ["unroll", "--study", "toy", "train", "peeky"],
@@ -210,38 +216,26 @@ def test_a_killed_training_of_other_params_is_marked(study):
         start_new_session=True,
     )
     _wait_for_a_metric(study, before)
-    new = {r.info.run_id for r in all_runs(client_of(study.folder))} - before
-    assert "killed" not in actions(study.run(*TRACK))  # it is alive
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert "killed" in actions(study.run(*TRACK))
-    client = client_of(study.folder)
-    assert {client.get_run(run).info.status for run in new} == {"KILLED"}
+    study.run("dvc", "repro", STUDY)
+    state = database_state(study.folder)
+    assert {run["status"] for run in state["runs"].values()} == {"FINISHED"}
+    [peeky] = [r for r in state["runs"].values() if r["name"] == "peeky seed 0" and
+               r["params"]["epochs"] == "300"]  # fmt: skip
+    assert [step for step, _, _ in peeky["metrics"]["train_loss"]] == list(range(1, 301))
+    fresh = rebuilt(study, tmp_path)
+    assert {key: state["runs"][key] for key in fresh["runs"]} == fresh["runs"]
 
 
-def test_training_while_mlflow_is_away_is_made_up_for(toy_study, study, tmp_path):
-    (study.folder / "mlflow.db").unlink()
-    shutil.rmtree(study.folder / "data" / "toy")
-    shutil.rmtree(study.folder / ".dvc" / "cache")
-    output = study.run("dvc", "repro", STUDY, env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
-    assert output.count("warning: MLflow at http://127.0.0.1:9") == 4  # 3 trainings, and track
-    assert not (study.folder / "mlflow.db").exists()
-    study.run(*TRACK)
-    here, there = database_state(study.folder), database_state(toy_study.folder)
-    commits = {run["tags"].pop("mlflow.source.git.commit") for run in here["runs"].values()}
-    assert commits == {study.run("git", "rev-parse", "HEAD").strip()}
-    for run in there["runs"].values():
-        run["tags"].pop("mlflow.source.git.commit")
-    _without_way_back(here)
-    _without_way_back(there)
-    assert determined(here) == determined(there)
-
-
-def _without_way_back(state: dict) -> None:
-    """Drop the commit from the descriptions too."""
-    for run in state["runs"].values():
-        note = run["tags"]["mlflow.note.content"]
-        run["tags"]["mlflow.note.content"] = note.partition("git checkout")[0]
+def _wait_for_a_metric(study, before: set[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        new = [run for run in all_runs(client_of(study.folder)) if run.info.run_id not in before]
+        if any("train_loss" in run.data.metrics for run in new):
+            return
+        time.sleep(0.3)
+    raise AssertionError("training logged nothing")
 
 
 def test_an_older_commit_brings_back_its_runs(toy_study, study):
@@ -278,6 +272,8 @@ def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(study):
         assert "test_exact_match" in run.data.metrics
         assert run.data.tags["dvc.experiment"]
         assert run.info.artifact_uri.startswith((study.folder / "mlruns").as_uri())
+    shown = pd.read_csv(io.StringIO(study.run("dvc", "exp", "show", "--csv")))
+    assert new[0].data.tags["dvc.experiment"] in set(shown["Experiment"])
 
 
 def test_a_run_says_how_to_have_its_files_again(toy_study, study, tmp_path):
@@ -296,8 +292,6 @@ def test_a_run_says_how_to_have_its_files_again(toy_study, study, tmp_path):
 
 
 def test_a_model_folder_names_its_run(toy_study):
-    import json
-
     record = toy_study.folder / "data/toy/models/peeky/seed-1/run.json"
     key = json.loads(record.read_text())["key"]
     [run] = [r for r in all_runs(client_of(toy_study.folder)) if r.data.tags[KEY] == key]
@@ -305,16 +299,11 @@ def test_a_model_folder_names_its_run(toy_study):
 
 
 def test_compare_prints_the_figures_of_dvc_metrics(toy_study):
-    import io
-    import json
-
-    import pandas as pd
-
     printed = toy_study.run("unroll", "--study", "toy", "compare", "--csv")
     table = pd.read_csv(io.StringIO(printed)).set_index("variant")
-    for variant in ("baseline", "peeky", "rnnlm"):
-        file = f"reports/toy/metrics/{variant}.json"
-        shown = json.loads(toy_study.run("dvc", "metrics", "show", "--json", file))
+    files = {v: f"reports/toy/metrics/{v}.json" for v in ("baseline", "peeky", "rnnlm")}
+    shown = json.loads(toy_study.run("dvc", "metrics", "show", "--json", *files.values()))
+    for variant, file in files.items():
         for metric, value in shown[""]["data"][file]["data"].items():
             assert table.loc[variant, metric] == value
     one = toy_study.run(
