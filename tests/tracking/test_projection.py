@@ -19,8 +19,7 @@ pytestmark = pytest.mark.slow
 STUDY = "pipeline/toy/dvc.yaml"
 PARAMS = "pipeline/toy/params.yaml"
 TRACK = ("unroll", "--study", "toy", "track")
-LONG = ("peeky: {task: addition,", "peeky: {task: addition, epochs: 100000,")
-SHORTER = ("peeky: {task: addition,", "peeky: {task: addition, epochs: 300,")
+LONGER = ("peeky: {task: addition,", "peeky: {task: addition, epochs: 300,")
 EDIT = ("peeky: {task: addition,", "peeky: {task: addition, bridge: state,")
 
 
@@ -145,7 +144,7 @@ def test_a_moved_checkout_keeps_its_files_beside_it(toy_study, study):
     assert database_state(study.folder) == database_state(toy_study.folder)
 
 
-def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
+def test_going_back_points_to_the_original_runs(study):
     study.run(*TRACK)
     original = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     before = database_state(study.folder)
@@ -159,6 +158,7 @@ def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
     edited = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     assert len(edited) == len(original) + 3
     assert original.items() <= edited.items()
+    study.run("git", "commit", "--quiet", "--all", "--message", "edited")
     study.edit(PARAMS, *reversed(EDIT))
     output = study.run("dvc", "repro", STUDY)
     assert "train@peeky' is cached" in output
@@ -171,14 +171,24 @@ def test_going_back_points_to_the_original_runs(toy_study, study, tmp_path):
     assert {n: m["aliases"] for n, m in after["models"].items()} == {
         n: m["aliases"] for n, m in before["models"].items()
     }
-    # The same with a new database: restored from the cache, the original runs come back.
+    # The same with a new database: restored from the cache, the original runs come back,
     (study.folder / "mlflow.db").unlink()
+    study.run(*TRACK)
+    assert database_state(study.folder) == before
+    # and from an older commit.
+    study.run("git", "checkout", "--quiet", "--force", "HEAD")
+    study.run("dvc", "checkout", STUDY)
+    study.run(*TRACK)
+    assert len(database_state(study.folder)["runs"]) == len(original) + 3
+    (study.folder / "mlflow.db").unlink()
+    study.run("git", "checkout", "--quiet", "HEAD~1")
+    study.run("dvc", "checkout", STUDY)
     study.run(*TRACK)
     assert database_state(study.folder) == before
 
 
 def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):
-    study.edit(PARAMS, *LONG)
+    study.edit(PARAMS, *LONGER)
     before = {run.info.run_id for run in all_runs(client_of(study.folder))}
     process = subprocess.Popen(
         ["dvc", "repro", f"{STUDY}:train@peeky"],
@@ -192,32 +202,12 @@ def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):
     assert "killed" not in actions(study.run(*TRACK))  # it is alive
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    left = {run.info.run_id for run in all_runs(client_of(study.folder))} - before
-    assert {client_of(study.folder).get_run(run).info.status for run in left} == {"RUNNING"}
+    client = client_of(study.folder)
+    left = {run.info.run_id for run in all_runs(client)} - before
+    assert {client.get_run(run).info.status for run in left} == {"RUNNING"}
     assert "killed" in actions(study.run(*TRACK))
-    assert {client_of(study.folder).get_run(run).info.status for run in left} == {"KILLED"}
-    study.edit(PARAMS, *reversed(LONG))
-    study.run("dvc", "repro", STUDY)
-    state = database_state(study.folder)
-    fresh = rebuilt(study, tmp_path)
-    assert {key: state["runs"][key] for key in fresh["runs"]} == fresh["runs"]
-    assert len(fresh["runs"]) == 8
-
-
-def test_a_training_that_was_killed_is_replaced_by_the_same_training(study, tmp_path):
-    study.edit(PARAMS, *SHORTER)
-    before = {run.info.run_id for run in all_runs(client_of(study.folder))}
-    process = subprocess.Popen(
-        ["unroll", "--study", "toy", "train", "peeky"],
-        cwd=study.folder,
-        env=study.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    _wait_for_a_metric(study, before)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    client = client_of(study.folder)
+    assert {client.get_run(run).info.status for run in left} == {"KILLED"}
     study.run("dvc", "repro", STUDY)
     state = database_state(study.folder)
     assert {run["status"] for run in state["runs"].values()} == {"FINISHED"}
@@ -226,6 +216,7 @@ def test_a_training_that_was_killed_is_replaced_by_the_same_training(study, tmp_
     assert [step for step, _, _ in peeky["metrics"]["train_loss"]] == list(range(1, 301))
     fresh = rebuilt(study, tmp_path)
     assert {key: state["runs"][key] for key in fresh["runs"]} == fresh["runs"]
+    assert len(fresh["runs"]) == 8
 
 
 def _wait_for_a_metric(study, before: set[str]) -> None:
@@ -236,17 +227,6 @@ def _wait_for_a_metric(study, before: set[str]) -> None:
             return
         time.sleep(0.3)
     raise AssertionError("training logged nothing")
-
-
-def test_an_older_commit_brings_back_its_runs(toy_study, study):
-    study.edit(PARAMS, *EDIT)
-    study.run("dvc", "repro", STUDY)
-    study.run("git", "commit", "--quiet", "--all", "--message", "edited")
-    (study.folder / "mlflow.db").unlink()
-    study.run("git", "checkout", "--quiet", "HEAD~1")
-    study.run("dvc", "checkout", STUDY)
-    study.run(*TRACK)
-    assert database_state(study.folder) == database_state(toy_study.folder)
 
 
 def test_a_pull_brings_back_the_runs(toy_study, study, tmp_path):
