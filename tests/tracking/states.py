@@ -71,8 +71,16 @@ def _run(client: MlflowClient, run: Run, keys: dict[str, str]) -> dict[str, Any]
             {**vars(i.dataset), "tags": sorted((t.key, t.value) for t in i.tags)}
             for i in run.inputs.dataset_inputs
         ],
-        "models": len(run.outputs.model_outputs) if run.outputs else 0,
+        "models": _models_of(client, run),
     }
+
+
+def _models_of(client: MlflowClient, run: Run) -> int:
+    """Return how many logged models a run has that are not deleted."""
+    found = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    return len(found)
 
 
 def _model(client: MlflowClient, model: Any, keys: dict[str, str]) -> dict[str, Any]:
