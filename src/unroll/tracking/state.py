@@ -6,7 +6,7 @@ all of it again where the database has lost it, comes from the files of the stud
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -141,7 +141,7 @@ def desired(study: Study, variant: str) -> VariantState:
     for folder, (seed, record) in zip(folders, records.items(), strict=True):
         _add_training(state.children[seed], record, found)
         state.children[seed].files |= {f.name: f.read_bytes() for f in record_documents(folder)}
-    _add_means(state.parent, [state.children[seed] for seed in records], records.values())
+    _add_means(state.parent, [state.children[seed] for seed in records])
     parts = _parts(scores)
     for which, run in _runs(state):
         run.params["parameters"] = str(first.parameters)
@@ -173,9 +173,15 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     run.points += _at_the_end(run, last, record)
 
 
-def _add_means(parent: RunState, runs: list[RunState], records: Iterable[Record]) -> None:
-    """Add the mean of the seeds at each epoch; the time is that of the last of them."""
-    points = pd.DataFrame([asdict(point) for run in runs for point in run.points])
+def _add_means(parent: RunState, runs: list[RunState]) -> None:
+    """Add the mean of the seeds at each epoch; the time is that of the last of them.
+
+    The load of the machine is left out: a mean of seeds that ran at other times says nothing,
+    and it would be the first metric that MLflow draws when variants are compared.
+    """
+    points = pd.DataFrame(
+        [asdict(p) for run in runs for p in run.points if not p.metric.startswith("system/")]
+    )
     means = points.groupby(["metric", "step"]).agg({"value": "mean", "time": "max"}).reset_index()
     parent.points += [
         Point(str(row["metric"]), int(row["step"]), float(row["value"]), int(row["time"]))
