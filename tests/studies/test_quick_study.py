@@ -48,7 +48,7 @@ def test_means_are_those_of_the_seeds_and_of_dvc_metrics(quick_study):
         rows = table[table["variant"] == variant].set_index("metric")
         for metric, values in scores.groupby("metric")["value"]:
             assert np.isclose(rows.loc[metric, "mean"], values.mean(), rtol=1e-5)
-            assert np.isclose(rows.loc[metric, "std"], values.std(), rtol=1e-4, atol=1e-9)
+            assert np.isclose(rows.loc[metric, "std"], values.std(), rtol=1e-3, atol=1e-9)
             assert np.isclose(metrics[metric], values.mean(), rtol=1e-5)
 
 

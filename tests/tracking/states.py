@@ -100,7 +100,11 @@ def _model(client: MlflowClient, model: Any, keys: dict[str, str]) -> dict[str, 
 def _files(client: MlflowClient, model: str) -> list[str]:
     """Return the files of a logged model; not by the client, which remembers other copies."""
     folder = _path(client.get_logged_model(model).artifact_location)
-    return [f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()]
+    return [
+        f.relative_to(folder).as_posix()
+        for f in folder.rglob("*")
+        if f.is_file() and "__pycache__" not in f.parts
+    ]
 
 
 def _path(address: str) -> Path:

@@ -28,15 +28,16 @@ class Sync:
 
     def variant(self, variant: str) -> None:
         """Bring the runs of a variant, as far as it is trained."""
-        if not (self.study.circumstances(variant) / MANIFEST).is_file():
-            self._note(variant, "", "not trained yet", "")
-            return
-        state = desired(self.study, variant)
-        experiment_id = self.experiment(state.subject.options.task)
-        wanted = {run.key for run in (state.parent, *state.children.values())}
+        trained = (self.study.circumstances(variant) / MANIFEST).is_file()
+        state = desired(self.study, variant) if trained else None
+        wanted = {run.key for run in (state.parent, *state.children.values())} if state else set()
+        experiment_id = self.experiment(self.study.variant(variant).task)
         for run in end_abandoned(self.client, experiment_id, variant):
             if run.data.tags.get(KEY) not in wanted:
                 self._note(variant, run.data.tags.get("seed", "all"), "killed", run.info.run_id)
+        if state is None:
+            self._note(variant, "", "not trained yet", "")
+            return
         parent, action = bring(self.client, experiment_id, state.parent, None)
         self.runs[state.parent.key] = parent
         self._note(variant, "all", action, parent)
