@@ -126,9 +126,10 @@ def test_new_folder_takes_the_place_of_the_earlier_one(folder):
     assert names(folder.parent) == ["made/c.txt", "made/manifest.json"]
 
 
-def test_failed_new_folder_leaves_the_earlier_one_as_it_was(folder):
+@pytest.mark.parametrize("make", [files.new_folder, files.replaced_folder])
+def test_failed_folder_leaves_the_earlier_one_as_it_was(folder, make):
     before = files.digest(folder)
-    with pytest.raises(RuntimeError, match="half way"), files.new_folder(folder) as new:
+    with pytest.raises(RuntimeError, match="half way"), make(folder) as new:
         files.write_text(new / "a.txt", "other\n")
         raise RuntimeError("half way")
     files.check_folder(folder, REMEDY)
@@ -170,16 +171,6 @@ def test_replaced_folder_has_its_files_alone_and_no_manifest(folder):
         files.write_text(new / "deep" / "c.txt", "third\n")
         files.check_folder(folder, REMEDY)
     assert names(folder.parent) == ["made/deep/c.txt"]
-
-
-def test_failed_replaced_folder_leaves_the_earlier_one_as_it_was(folder):
-    before = files.digest(folder)
-    with pytest.raises(RuntimeError, match="half way"), files.replaced_folder(folder) as new:
-        files.write_text(new / "a.txt", "other\n")
-        raise RuntimeError("half way")
-    files.check_folder(folder, REMEDY)
-    assert files.digest(folder) == before
-    assert [path.name for path in folder.parent.iterdir()] == ["made"]
 
 
 def test_failed_first_folder_leaves_nothing(tmp_path):

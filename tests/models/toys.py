@@ -58,6 +58,24 @@ def corpus_options(**changes: Any) -> CorpusOptions:
     return CorpusOptions.model_validate({**COMMON, "time_steps": 5, **changes})
 
 
+def task_section(name: str, hidden_size: int) -> str:
+    """Return an addition task as it stands under `tasks` in a params file."""
+    return f"""\
+  {name}:
+    data:
+      kind: addition
+      max_digits: 1
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: {hidden_size}
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+"""
+
+
 def subject(options: VariantOptions) -> Subject:
     return Subject("toy", "v", options, "ab" * 32, "cd" * 32, {"device": "cpu", "threads": 1})
 

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from models.toys import pairs
+from models.toys import pairs, task_section
 from unroll import config
 from unroll.data.files import new_folder
 from unroll.data.pairs import save_pairs
@@ -11,32 +11,10 @@ from unroll.errors import DataError
 from unroll.models.budget import parameters
 from unroll.stages.size import size, sized
 
-PARAMS = """\
+PARAMS = f"""\
 tasks:
-  sums:
-    data:
-      kind: addition
-      max_digits: 1
-    defaults:
-      seeds: [0]
-      embedding_size: 4
-      hidden_size: 8
-      epochs: 1
-      batch_size: 10
-      optimizer: adam
-      learning_rate: 0.01
-  others:
-    data:
-      kind: addition
-      max_digits: 1
-    defaults:
-      seeds: [0]
-      embedding_size: 4
-      hidden_size: 5
-      epochs: 1
-      batch_size: 10
-      optimizer: adam
-      learning_rate: 0.01
+{task_section("sums", 8)}\
+{task_section("others", 5)}\
 variants:
   plain:
     task: sums

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from models.toys import pairs
+from models.toys import pairs, task_section
 from unroll import config
 from unroll.data.files import write_text
 from unroll.data.pairs import save_pairs
@@ -32,20 +32,9 @@ NAMES = [
 
 COUNTS = {"train": 20, "valid": 20, "test": 20}
 
-PARAMS = """\
+PARAMS = f"""\
 tasks:
-  sums:
-    data:
-      kind: addition
-      max_digits: 1
-    defaults:
-      seeds: [0]
-      embedding_size: 4
-      hidden_size: 8
-      epochs: 1
-      batch_size: 10
-      optimizer: adam
-      learning_rate: 0.01
+{task_section("sums", 8)}\
 variants:
   plain:
     task: sums
