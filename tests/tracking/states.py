@@ -98,12 +98,16 @@ def _model(client: MlflowClient, model: Any, keys: dict[str, str]) -> dict[str, 
 
 
 def _files(client: MlflowClient, model: str) -> list[str]:
-    """Return the files of a logged model; not by the client, which remembers other copies."""
+    """Return the files of a logged model; not by the client, which remembers other copies.
+
+    Without what loading a model leaves beside it: Python's bytecode and MLflow's note of the name
+    under which it was asked for.
+    """
     folder = _path(client.get_logged_model(model).artifact_location)
     return [
         f.relative_to(folder).as_posix()
         for f in folder.rglob("*")
-        if f.is_file() and "__pycache__" not in f.parts
+        if f.is_file() and "__pycache__" not in f.parts and f.name != "registered_model_meta"
     ]
 
 
