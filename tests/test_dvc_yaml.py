@@ -29,7 +29,8 @@ WITHOUT_EFFECT = {
     },
     "evaluate": {"seeds.py"},
     "generate": {"data/prepared.py"},
-    "report": {"data", "models"},  # how records are read; nothing is computed with them
+    # How records are read; nothing is computed with them.
+    "report": {"data", "evaluation", "generation", "models", "training"},
     "track": {"generation", "models", "seeds.py", "training"},
 }
 

@@ -146,17 +146,29 @@ def generate(study: Any) -> None:
 
 
 @main.command()
+@click.option("--readme", is_flag=True, help="Only put reports/comparison.md into README.md.")
+@click.option("--check", is_flag=True, help="Only compare reports/ with what git has committed.")
 @pass_study
-def report(study: Any) -> None:
-    """Compare all variants: comparison.csv, a table and learning curves in reports/.
+def report(study: Any, readme: bool, check: bool) -> None:
+    """Compare all variants: tables with intervals and verdicts, learning curves, in reports/.
+
+    --check says which results differ from the committed ones by more than seeds explain, and
+    ends with 1 where one does.
 
     \b
-    Example:
+    Examples:
       unroll report
+      unroll report --readme
+      unroll report --check
     """
-    from unroll.stages.report import report
+    from unroll.stages import report as stage
 
-    report(study)
+    if readme:
+        stage.rewrite_readme()
+    if check:
+        stage.check(study)
+    if not (readme or check):
+        stage.report(study)
 
 
 @main.command()

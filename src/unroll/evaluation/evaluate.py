@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from unroll.config import PairsOptions
 from unroll.data.corpus import Corpus
 from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import Accuracy, accuracy
-from unroll.evaluation.perplexity import perplexity
+from unroll.evaluation.items import sentences
+from unroll.evaluation.perplexity import token_losses
 from unroll.generation.answering import answer_as_text
 from unroll.models.build import Model
 from unroll.models.language_model import LanguageModel
@@ -25,6 +27,7 @@ class Evaluation:
 
     scores: dict[str, float]
     samples: str
+    items: dict[str, np.ndarray]  # of the test split: see evaluation/items.py
 
 
 def evaluate_model(record: Record, model: Model, data: Pairs | Corpus, device: str) -> Evaluation:
@@ -32,23 +35,30 @@ def evaluate_model(record: Record, model: Model, data: Pairs | Corpus, device: s
     model.to(device)
     if isinstance(model, LanguageModel):
         assert isinstance(data, Corpus)
-        return Evaluation(_perplexities(model, data, device), "")
+        return _evaluate_corpus(model, data, device)
     assert isinstance(data, Pairs)
     found = {split: _accuracy(record, model, data, split, device) for split in SPLITS}
     scores = {}
     for split, result in found.items():
         scores[f"{split}_exact_match"] = result.exact_match
         scores[f"{split}_character_accuracy"] = result.character_accuracy
-    return Evaluation(scores, _sample_lines(record, data, found["test"]))
+    test = found["test"]
+    items: dict[str, np.ndarray] = {
+        "right": test.right.cpu().numpy().astype(np.uint8),
+        "confidence": test.confidence.cpu().numpy().astype(np.float32),
+        "answers": test.answers.cpu().numpy().astype(np.int32),
+    }
+    return Evaluation(scores, _sample_lines(record, data, test), items)
 
 
-def _perplexities(model: LanguageModel, corpus: Corpus, device: str) -> dict[str, float]:
-    return {
-        f"{split}_perplexity": perplexity(
-            model, torch.as_tensor(corpus.tokens[split]).to(device), corpus.eos
-        )
+def _evaluate_corpus(model: LanguageModel, corpus: Corpus, device: str) -> Evaluation:
+    losses = {
+        split: token_losses(model, torch.as_tensor(corpus.tokens[split]).to(device), corpus.eos)
         for split in SPLITS
     }
+    scores = {f"{split}_perplexity": of.mean().exp().item() for split, of in losses.items()}
+    items = sentences(losses["test"].numpy(), corpus.tokens["test"], corpus.eos)
+    return Evaluation(scores, "", items)
 
 
 def _accuracy(record: Record, model: Seq2Seq, pairs: Pairs, split: str, device: str) -> Accuracy:

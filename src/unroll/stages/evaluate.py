@@ -5,6 +5,7 @@ from unroll.data.files import digest, new_folder, write_json, write_text
 from unroll.data.loading import load
 from unroll.errors import DataError
 from unroll.evaluation.evaluate import Evaluation, evaluate_model
+from unroll.evaluation.items import write_items
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.record import read_model, seed_folders
 from unroll.training.machine import choose
@@ -26,6 +27,7 @@ def evaluate(study: Study, variant: str) -> None:
     with new_folder(study.evaluation(variant)) as folder:
         write_scores(folder, {seed: evaluation.scores for seed, evaluation in found.items()})
         for seed, evaluation in found.items():
+            write_items(folder / f"seed-{seed}", evaluation.items)
             if evaluation.samples:
                 write_text(folder / f"seed-{seed}" / "samples.txt", evaluation.samples)
     scores = read_scores(study.evaluation(variant), study.remedy(f"evaluate@{variant}"))

@@ -1,39 +1,80 @@
 """Stage report: all variants of a study side by side."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from unroll.circumstances import read_circumstances
 from unroll.config import Study
 from unroll.data.files import read_text, replaced_folder, write_text
+from unroll.errors import DataError, first_line
+from unroll.evaluation.items import read_items
 from unroll.evaluation.scores import read_scores
-from unroll.record import Record, read_record, seed_folders
-from unroll.reporting.comparison import compare, curves, markdown, write_table
+from unroll.record import read_record, seed_folders
+from unroll.reporting.check import DIFFERS, MISSING, committed, differences
+from unroll.reporting.comparison import Result, compare, curves, judge, markdown, write_table
 from unroll.reporting.figures import learning_curves
+from unroll.reporting.readme import rewrite
 
 
 def report(study: Study) -> None:
     """Write the comparison as CSV and Markdown, and learning curves per task."""
-    records = {variant: _records(study, variant) for variant in study.variants}
-    scores = {
-        variant: read_scores(study.evaluation(variant), study.remedy(f"evaluate@{variant}"))
-        for variant in study.variants
-    }
-    table = compare(study, scores, records)
-    _copy_samples(study)
-    seeds = pd.concat(rows.assign(variant=variant) for variant, rows in scores.items())
-    write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
+    results = {variant: _result(study, variant) for variant in study.variants}
+    verdicts = judge(study, results)
+    table = compare(study, results, verdicts)
     write_table(study.reports / "comparison.csv", table)
+    write_table(study.reports / "verdicts.csv", verdicts)
+    seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
+    write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
+    _copy_samples(study)
     sections = []
     for task in study.tasks:
-        of_task = {v: r for v, r in records.items() if study.variants[v].task == task}
-        if not of_task:
+        records = {v: r.records for v, r in results.items() if study.variants[v].task == task}
+        if not records:
             continue
         figure = study.reports / "curves" / f"{task}.svg"
-        learning_curves(of_task, task, figure)
-        write_table(figure.with_suffix(".csv"), curves(of_task))
-        sections.append(f"## {task}\n\n{markdown(table[table['task'] == task])}")
+        learning_curves(records, task, figure)
+        write_table(figure.with_suffix(".csv"), curves(records))
+        rows = markdown(table[table["task"] == task], study.comparison.confidence)
+        sections.append(f"## {task}\n\n{rows}")
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
     print(text)
+
+
+def rewrite_readme() -> None:
+    """Put the results of reports/ into the README."""
+    print("README.md: written anew" if rewrite(Path("README.md")) else "README.md: as reports/")
+
+
+def check(study: Study) -> None:
+    """Print every result beside the committed one.
+
+    Raises:
+        DataError: a result differs by more than seeds explain, or is missing.
+    """
+    path = study.reports / "comparison.csv"
+    try:
+        fresh = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({first_line(error)})") from None
+    table = differences(fresh, committed(path), study.comparison.confidence)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    wrong = table[table["verdict"].isin([DIFFERS, MISSING])]
+    if len(wrong):
+        raise DataError(f"{len(wrong)} of {len(table)} results are not as committed")
+
+
+def _result(study: Study, variant: str) -> Result:
+    """Read what training and evaluation of a variant have left."""
+    trained = study.remedy(f"train@{variant}")
+    evaluated = study.remedy(f"evaluate@{variant}")
+    records = [read_record(f, trained) for f in seed_folders(study.model(variant), trained)]
+    folder = study.evaluation(variant)
+    scores = read_scores(folder, evaluated)
+    items = [read_items(folder / f"seed-{record.seed}", evaluated) for record in records]
+    runs = read_circumstances(study.circumstances(variant), trained).runs
+    return Result(records, scores, items, float((runs["ended"] - runs["started"]).mean()))
 
 
 def _copy_samples(study: Study) -> None:
@@ -46,8 +87,3 @@ def _copy_samples(study: Study) -> None:
                 source = study.generated(variant)
             if source.is_file():
                 write_text(folder / f"{variant}.txt", read_text(source))
-
-
-def _records(study: Study, variant: str) -> list[Record]:
-    remedy = study.remedy(f"train@{variant}")
-    return [read_record(folder, remedy) for folder in seed_folders(study.model(variant), remedy)]

@@ -1,0 +1,65 @@
+"""A fresh run against published results: what differs by more than seeds explain."""
+
+import io
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from unroll.errors import DataError
+from unroll.evaluation.statistics import holm
+
+DIFFERS = "differs by more than seeds explain"
+MISSING = "missing here"
+KEYS = ["task", "variant", "metric"]
+
+
+def committed(path: Path) -> pd.DataFrame:
+    """Return a table of results as the last commit holds it.
+
+    Raises:
+        DataError: there is no such file in the last commit.
+    """
+    done = subprocess.run(
+        ["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise DataError(f"git has no committed {path} to compare with")
+    return pd.read_csv(io.StringIO(done.stdout))
+
+
+def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Return both means of every variant and metric, and whether seeds explain the difference.
+
+    The test is Welch's for two means with different variances; its p-values are corrected for
+    their number (Holm). Where either has one seed there is no test, and only equal values agree.
+    """
+    both = fresh.merge(published, on=KEYS, how="outer", suffixes=("", "_published"))
+    p_values = [_p_value(row) for row in both.to_dict("records")]
+    both["p_value"] = holm(p_values)
+    both["verdict"] = np.select(
+        [
+            both["mean"].isna(),
+            both["mean_published"].isna(),
+            np.isclose(both["mean"], both["mean_published"], rtol=1e-5, atol=0),
+            both["p_value"].isna(),
+            both["p_value"] < 1 - confidence,
+        ],
+        [MISSING, "new", "equal", "no test: one seed", DIFFERS],
+        "within what seeds explain",
+    )
+    return both[[*KEYS, "mean", "mean_published", "p_value", "verdict"]]
+
+
+def _p_value(row: Mapping[Any, Any]) -> float:
+    here = [row[name] for name in ("mean", "std", "seeds")]
+    there = [row[f"{name}_published"] for name in ("mean", "std", "seeds")]
+    if np.isnan([*here, *there]).any() or min(here[2], there[2]) < 2:
+        return float("nan")
+    if here[1] == there[1] == 0:
+        return float(here[0] == there[0])
+    return float(stats.ttest_ind_from_stats(*here, *there, equal_var=False).pvalue)

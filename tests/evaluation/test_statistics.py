@@ -1,0 +1,119 @@
+"""Intervals that cover the truth, and tests that agree with scipy where it has the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from models.toys import few_examples
+from unroll.evaluation.statistics import (
+    bootstrap_error,
+    degrees_of_freedom,
+    estimate,
+    holm,
+    log_ratio,
+    superiority,
+)
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def run(outcomes: np.ndarray, resamples: int = 400, seed: int = 0):
+    return estimate(outcomes, 0.95, resamples, generator(seed))
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    found = run(np.array([[1.0, 0.0, 1.0, 1.0]]))
+    assert found.mean == 0.75
+    assert np.isnan([found.std, found.error, found.low, found.high, found.p_value]).all()
+
+
+def test_without_items_the_interval_is_that_of_the_t_test():
+    values = generator(1).normal(0.3, 0.1, size=6)
+    found = run(values[:, None], resamples=200_000)
+    expected = stats.ttest_1samp(values, 0)
+    interval = expected.confidence_interval(0.95)
+    assert found.freedom == 5
+    assert found.std == pytest.approx(values.std(ddof=1))
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=5e-3)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.1)
+
+
+def test_a_difference_of_pairs_is_that_of_the_paired_t_test():
+    a, b = generator(2).normal(size=(2, 5))
+    found = run((a + 0.5 - b)[:, None], resamples=200_000)
+    assert found.p_value == pytest.approx(stats.ttest_rel(a + 0.5, b).pvalue, rel=0.03)
+
+
+def test_with_many_seeds_that_agree_the_error_is_that_of_the_items():
+    items = generator(3).random(400) < 0.3
+    outcomes = np.repeat(items[None].astype(float), 50, axis=0)
+    expected = items.std() / np.sqrt(400)
+    assert bootstrap_error(outcomes, 20_000, generator()) == pytest.approx(expected, rel=0.03)
+    assert degrees_of_freedom(outcomes) == pytest.approx(399, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("S", [3, 4, 5, 10])
+@pytest.mark.parametrize(
+    ("spread", "items"), [(0.05, 300), (0.15, 300), (0.01, 100)], ids=["even", "seeds", "items"]
+)
+def test_a_nominal_95_percent_covers_the_truth_in_93_to_97(S, spread, items):
+    """Seeds differ by `spread`, items by how hard they are, the rest is chance."""
+    truth, covered, rounds = 0.6, 0, 2_000
+    random = generator(int(1000 * spread) + S)
+    for _ in range(rounds):
+        seeds = random.normal(truth, spread, size=(S, 1))
+        hardness = random.normal(0, 0.15, size=(1, items))
+        outcomes = (random.random((S, items)) < seeds + hardness).astype(float)
+        found = estimate(outcomes, 0.95, 200, random)
+        covered += found.low <= truth <= found.high
+    assert 0.93 <= covered / rounds <= 0.97
+
+
+@few_examples
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_correction_for_many_tests_only_raises_and_keeps_the_order(p_values):
+    corrected = holm(p_values)
+    order = np.argsort(p_values, kind="stable")
+    assert all(c >= p or c == 1 for c, p in zip(corrected, p_values, strict=True))
+    assert (np.diff(np.array(corrected)[order]) >= 0).all()
+    assert max(corrected) <= 1
+
+
+def test_the_correction_is_holms():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.01]) == [0.01]
+    assert holm([]) == []
+    found = holm([float("nan"), 0.02])
+    assert np.isnan(found[0])
+    assert found[1] == 0.02
+
+
+@few_examples
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+)
+def test_superiority_is_the_statistic_of_mann_and_whitney(a, b):
+    expected = stats.mannwhitneyu(a, b).statistic / (len(a) * len(b))
+    assert superiority(a, b) == pytest.approx(expected)
+
+
+def test_the_mean_of_a_ratios_items_is_the_ratio():
+    counts = np.array([3, 10, 1, 6])
+    losses = generator(4).random((2, 4)) * counts
+    found = log_ratio(losses, counts)
+    assert found.mean(axis=1) == pytest.approx(losses.sum(axis=1) / 20)
+    # Its error is that of a resampling of whole sentences.
+    random, draws = generator(5), []
+    counts = random.integers(1, 30, size=200)
+    losses = random.gamma(5, 1, size=(1, 200)) * counts
+    for _ in range(4_000):
+        drawn = random.integers(200, size=200)
+        draws.append(losses[0, drawn].sum() / counts[drawn].sum())
+    linear = log_ratio(losses, counts)[0]
+    assert linear.std() / np.sqrt(200) == pytest.approx(np.std(draws), rel=0.05)
