@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from unroll.data.files import check_folder, write_text
-from unroll.errors import DataError, first_line
+from unroll.data.tables import read_table
 
 COLUMNS = ["seed", "metric", "value"]
 
@@ -25,14 +25,7 @@ def read_scores(folder: Path, remedy: str) -> pd.DataFrame:
         DataError: the folder is missing or damaged, or the file has other columns.
     """
     check_folder(folder, remedy)
-    path = folder / "scores.csv"
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
-    if list(table.columns) != COLUMNS:
-        raise DataError(f"{path} has the columns {', '.join(table.columns)}; {remedy}")
-    return table
+    return read_table(folder / "scores.csv", COLUMNS, remedy)
 
 
 def summary(scores: pd.DataFrame) -> dict[str, tuple[float, float]]:

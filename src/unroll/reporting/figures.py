@@ -1,54 +1,144 @@
-"""Pictures of a study, as SVG with always the same bytes for the same numbers."""
+"""Pictures of a study, as SVG with always the same bytes for the same numbers.
 
-from collections.abc import Mapping
-from pathlib import Path
+Each function returns the text of an SVG file. Fonts are drawn as paths, so that a picture looks
+alike everywhere.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from unroll.evaluation.selection import validation_metric
-from unroll.record import Record
-from unroll.reporting.comparison import curves
+from unroll.reporting.results import is_perplexity
 
 # Okabe & Ito's colours, told apart by colour-blind readers too, with markers as a second sign.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv*P"
-
-LABELS = {
-    "valid_exact_match": "validation exact match",
-    "valid_perplexity": "validation perplexity",
-}
+WIDE, SMALL = (7.0, 4.0), (4.8, 3.6)  # inches
+STYLE = {"svg.hashsalt": "unroll", "svg.fonttype": "path"}
 
 
-def learning_curves(records: Mapping[str, list[Record]], title: str, path: Path) -> None:
-    """Draw the validation metric of one task's variants: mean and range of the seeds."""
-    table = curves(records)
-    metric, _ = validation_metric(next(iter(records.values()))[0])
-    with plt.rc_context({"svg.hashsalt": "unroll", "svg.fonttype": "path"}):
-        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-        for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
-            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-            axes.plot(
-                rows["epoch"], rows[metric], color=colour, marker=marker, ms=4, label=str(variant)
-            )
-            axes.fill_between(rows["epoch"], rows["min"], rows["max"], color=colour, alpha=0.15)
-        if metric.endswith("perplexity"):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:.0f}")
-            axes.yaxis.set_minor_formatter("{x:.0f}")
-        else:
-            axes.set_ylim(0, 1)
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+def learning_curves(table: pd.DataFrame, metric: str, title: str = "") -> str:
+    """Draw the validation metric of variants by epoch: mean and range of the seeds."""
+    with _drawing(WIDE) as (axes, svg):
+        _curves(axes, table, metric, "epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(LABELS[metric])
         axes.set_title(title)
-        axes.grid(alpha=0.3)
         axes.legend()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+    return svg.getvalue()
+
+
+def curves_against(table: pd.DataFrame, metric: str, x: str, label: str) -> str:
+    """Draw the validation metric by another column of learning curves: examples or seconds."""
+    with _drawing(SMALL) as (axes, svg):
+        _curves(axes, table, metric, x)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel(label)
+        axes.legend(fontsize=8)
+    return svg.getvalue()
+
+
+def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
+    """Draw the test metric of variants with its interval by the number of their parameters."""
+    with _drawing(SMALL) as (axes, svg):
+        for i, row in enumerate(rows):
+            reach = np.abs([[row["low"] - row["mean"]], [row["high"] - row["mean"]]])
+            known = None if np.isnan(reach).any() else reach
+            axes.errorbar(
+                row["parameters"], row["mean"], known, label=row["variant"], capsize=3,
+                linestyle="", **_style(i),
+            )  # fmt: skip
+        _measure(axes, metric)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("parameters")
+        axes.margins(x=0.15)
+        axes.legend(fontsize=8)
+    return svg.getvalue()
+
+
+def by_class(table: pd.DataFrame, metric: str, label: str) -> str:
+    """Draw the test metric of variants by the classes of one property."""
+    values = table["value"].drop_duplicates().tolist()
+    with _drawing(SMALL) as (axes, svg):
+        for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+            places = [values.index(value) for value in rows["value"]]
+            axes.plot(places, rows["mean"], ms=5, label=str(variant), **_style(i))
+        _measure(axes, metric)
+        slanted = max(map(len, values)) * len(values) > 40
+        axes.set_xticks(range(len(values)), values, rotation=30 if slanted else 0)
+        axes.set_xlabel(label)
+        axes.legend(fontsize=8)
+    return svg.getvalue()
+
+
+def calibration(table: pd.DataFrame) -> str:
+    """Draw the share of right answers by the confidence that models have in them."""
+    with _drawing(SMALL) as (axes, svg):
+        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
+        for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+            axes.plot(rows["confidence"], rows["mean"], ms=5, label=str(variant), **_style(i))
+        _measure(axes, "test_exact_match")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_xlabel("probability that the model gives to its answer")
+        axes.legend(fontsize=8)
+    return svg.getvalue()
+
+
+def attention_map(weights: np.ndarray, question: str, answer: str, title: str) -> str:
+    """Draw the weights (T', T) that each symbol of an answer gives to those of its question."""
+    with _drawing((2.6, 2.3)) as (axes, svg):
+        axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(question)), list(question.replace(" ", "␣")), family="monospace")
+        axes.set_yticks(range(len(answer)), list(answer.replace(" ", "␣")), family="monospace")
+        axes.set_title(title, fontsize=10, family="monospace")
+        axes.grid(False)
+    return svg.getvalue()
+
+
+@contextlib.contextmanager
+def _drawing(size: tuple[float, float]) -> Iterator[tuple[Any, io.StringIO]]:
+    """Yield axes to draw on; afterwards the picture stands in the text buffer."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=size, layout="constrained")
+        axes.grid(alpha=0.3)
+        svg = io.StringIO()
+        try:
+            yield axes, svg
+            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        finally:
+            plt.close(figure)
+
+
+def _curves(axes: Any, table: pd.DataFrame, metric: str, x: str) -> None:
+    for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+        style = _style(i)
+        axes.plot(rows[x], rows[metric], ms=4, label=str(variant), **style)
+        axes.fill_between(rows[x], rows["min"], rows["max"], color=style["color"], alpha=0.15)
+    _measure(axes, metric)
+    axes.set_xlabel(x)
+
+
+def _measure(axes: Any, metric: str) -> None:
+    """Set up the axis of a metric: shares from 0 to 1, perplexities on a logarithmic scale."""
+    if is_perplexity(metric):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_minor_formatter("{x:.0f}")
+    else:
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    split, _, name = metric.partition("_")
+    axes.set_ylabel(f"{'validation' if split == 'valid' else split} {name.replace('_', ' ')}")
+
+
+def _style(i: int) -> dict[str, str]:
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}

@@ -1,8 +1,11 @@
 """Stage evaluate: the trained seeds of a variant, scored on validation and test."""
 
+from pathlib import Path
+
 from unroll.config import Study
-from unroll.data.files import digest, new_folder, write_json, write_text
+from unroll.data.files import digest, new_folder, write_arrays, write_json, write_text
 from unroll.data.loading import load
+from unroll.data.tables import write_table
 from unroll.errors import DataError
 from unroll.evaluation.evaluate import Evaluation, evaluate_model
 from unroll.evaluation.items import write_items
@@ -23,14 +26,22 @@ def evaluate(study: Study, variant: str) -> None:
         record, model = read_model(path, remedy)
         if record.subject.data_digest != digest(prepared):
             raise DataError(f"{path} was trained on other data than {prepared}; {remedy}")
-        found[record.seed] = evaluate_model(record, model, data, machine.device)
+        module = study.task(options.task).module
+        found[record.seed] = evaluate_model(record, model, data, module, machine.device)
     with new_folder(study.evaluation(variant)) as folder:
         write_scores(folder, {seed: evaluation.scores for seed, evaluation in found.items()})
         for seed, evaluation in found.items():
-            write_items(folder / f"seed-{seed}", evaluation.items)
-            if evaluation.samples:
-                write_text(folder / f"seed-{seed}" / "samples.txt", evaluation.samples)
+            _write_seed(folder / f"seed-{seed}", evaluation)
     scores = read_scores(study.evaluation(variant), study.remedy(f"evaluate@{variant}"))
     means = {name: mean for name, (mean, _) in summary(scores).items()}
     write_json(study.metrics(variant), means)
     print(f"{variant}: " + ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
+
+
+def _write_seed(folder: Path, evaluation: Evaluation) -> None:
+    write_items(folder, evaluation.items)
+    write_table(folder / "breakdown.csv", evaluation.breakdown)
+    if evaluation.samples:
+        write_text(folder / "samples.txt", evaluation.samples)
+    if evaluation.attention is not None:
+        write_arrays(folder / "attention.safetensors", evaluation.attention)

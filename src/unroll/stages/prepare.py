@@ -2,6 +2,7 @@
 
 from unroll.config import Study
 from unroll.data.corpus import Corpus, save_corpus
+from unroll.data.leakage import check_leakage
 from unroll.data.pairs import save_pairs
 
 
@@ -12,6 +13,7 @@ def prepare(study: Study, name: str) -> None:
     if isinstance(data, Corpus):
         save_corpus(data, folder)
     else:
+        check_leakage(data, getattr(task.module, "same", str))
         save_pairs(data, folder)
     counts = ", ".join(f"{split} {count:,}" for split, count in data.facts["counts"].items())
     unit = "tokens" if isinstance(data, Corpus) else "pairs"

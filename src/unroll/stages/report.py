@@ -1,45 +1,91 @@
 """Stage report: all variants of a study side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from unroll.circumstances import read_circumstances
 from unroll.config import Study
-from unroll.data.files import read_text, replaced_folder, write_text
-from unroll.errors import DataError, first_line
-from unroll.evaluation.items import read_items
-from unroll.evaluation.scores import read_scores
-from unroll.record import read_record, seed_folders
+from unroll.data.files import read_json, replaced_folder, write_text
+from unroll.data.tables import read_table, write_table
+from unroll.errors import DataError
+from unroll.evaluation.selection import validation_metric
+from unroll.generation import novelty
+from unroll.reporting import comparison, figures
+from unroll.reporting.breakdown import together
 from unroll.reporting.check import DIFFERS, MISSING, committed, differences
-from unroll.reporting.comparison import Result, compare, curves, judge, markdown, write_table
-from unroll.reporting.figures import learning_curves
+from unroll.reporting.comparison import compare, judge
+from unroll.reporting.curves import curves
+from unroll.reporting.page import TaskTables, page
 from unroll.reporting.readme import rewrite
+from unroll.reporting.results import Result, read_result
+from unroll.reporting.words import markdown
 
 
 def report(study: Study) -> None:
-    """Write the comparison as CSV and Markdown, and learning curves per task."""
-    results = {variant: _result(study, variant) for variant in study.variants}
+    """Write the comparison as CSV, Markdown and a page, and learning curves per task."""
+    results = {variant: read_result(study, variant) for variant in study.variants}
     verdicts = judge(study, results)
     table = compare(study, results, verdicts)
+    tasks = [
+        _task_tables(study, task, results, table, verdicts)
+        for task in study.tasks
+        if any(options.task == task for options in study.variants.values())
+    ]
+    seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
+    breakdown = pd.concat([tables.breakdown.assign(task=tables.name) for tables in tasks])
     write_table(study.reports / "comparison.csv", table)
     write_table(study.reports / "verdicts.csv", verdicts)
-    seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
     write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
-    _copy_samples(study)
-    sections = []
-    for task in study.tasks:
-        records = {v: r.records for v, r in results.items() if study.variants[v].task == task}
-        if not records:
-            continue
-        figure = study.reports / "curves" / f"{task}.svg"
-        learning_curves(records, task, figure)
-        write_table(figure.with_suffix(".csv"), curves(records))
-        rows = markdown(table[table["task"] == task], study.comparison.confidence)
-        sections.append(f"## {task}\n\n{rows}")
+    columns = ["task", *breakdown.columns.drop("task")]
+    write_table(study.reports / "breakdown.csv", breakdown[columns])
+    with replaced_folder(study.reports / "samples") as folder:
+        for variant, result in results.items():
+            if result.samples:
+                write_text(folder / f"{variant}.txt", result.samples)
+    for tables in tasks:
+        _write_curves(study.reports / "curves", tables)
+    write_text(study.reports / "report.html", page(study, tasks))
+    confidence = study.comparison.confidence
+    sections = [f"## {t.name}\n\n{markdown(t.comparison, confidence)}" for t in tasks]
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
-    print(text)
+    print(f"{text}\n{study.reports}/report.html: all of it, with pictures")
+
+
+def _task_tables(
+    study: Study,
+    task: str,
+    results: Mapping[str, Result],
+    table: pd.DataFrame,
+    verdicts: pd.DataFrame,
+) -> TaskTables:
+    of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
+    remedy = study.remedy(f"prepare@{task}")
+    counts = read_json(study.prepared(task) / "facts.json", remedy)["counts"]
+    known = {v: study.generated(v).with_suffix(".csv") for v in of_task}
+    return TaskTables(
+        name=task,
+        results=of_task,
+        comparison=table[table["task"] == task],
+        verdicts=verdicts[verdicts["task"] == task],
+        curves=curves(of_task, counts["train"]),
+        breakdown=together(of_task),
+        novelty={
+            variant: read_table(path, novelty.COLUMNS, study.remedy("generate"))
+            for variant, path in known.items()
+            if path.is_file()
+        },
+        counts=counts,
+    )
+
+
+def _write_curves(folder: Path, tables: TaskTables) -> None:
+    """Write learning curves as a picture and a table; without seconds, which no two runs share."""
+    metric, _ = validation_metric(next(iter(tables.results.values())).records[0])
+    picture = figures.learning_curves(tables.curves, metric, tables.name)
+    write_text(folder / f"{tables.name}.svg", picture)
+    write_table(folder / f"{tables.name}.csv", tables.curves.drop(columns="seconds"))
 
 
 def rewrite_readme() -> None:
@@ -54,36 +100,9 @@ def check(study: Study) -> None:
         DataError: a result differs by more than seeds explain, or is missing.
     """
     path = study.reports / "comparison.csv"
-    try:
-        fresh = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({first_line(error)})") from None
+    fresh = read_table(path, comparison.COLUMNS, study.remedy("report"))
     table = differences(fresh, committed(path), study.comparison.confidence)
     print(table.to_string(index=False, float_format="{:.4g}".format))
     wrong = table[table["verdict"].isin([DIFFERS, MISSING])]
     if len(wrong):
         raise DataError(f"{len(wrong)} of {len(table)} results are not as committed")
-
-
-def _result(study: Study, variant: str) -> Result:
-    """Read what training and evaluation of a variant have left."""
-    trained = study.remedy(f"train@{variant}")
-    evaluated = study.remedy(f"evaluate@{variant}")
-    records = [read_record(f, trained) for f in seed_folders(study.model(variant), trained)]
-    folder = study.evaluation(variant)
-    scores = read_scores(folder, evaluated)
-    items = [read_items(folder / f"seed-{record.seed}", evaluated) for record in records]
-    runs = read_circumstances(study.circumstances(variant), trained).runs
-    return Result(records, scores, items, float((runs["ended"] - runs["started"]).mean()))
-
-
-def _copy_samples(study: Study) -> None:
-    """Put what each variant answered or wrote where readers look for results."""
-    with replaced_folder(study.reports / "samples") as folder:
-        for variant, options in study.variants.items():
-            if options.kind == "pairs":
-                source = study.evaluation(variant) / f"seed-{options.seeds[0]}" / "samples.txt"
-            else:
-                source = study.generated(variant)
-            if source.is_file():
-                write_text(folder / f"{variant}.txt", read_text(source))

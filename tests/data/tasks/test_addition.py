@@ -201,12 +201,14 @@ def test_bad_line_is_named_with_file_and_line(tmp_path, bad, fault):
     assert caught.value.exit_code == 1
 
 
-def test_question_that_stands_twice_is_named_with_both_lines(tmp_path):
+@pytest.mark.parametrize("again", [(75, 22), (22, 75)])
+def test_question_that_stands_twice_is_named_with_both_lines(tmp_path, again):
     lines = [line(*pair) for pair in SUMS]
     with pytest.raises(DataError) as caught:
-        from_file(tmp_path, [*lines, lines[2]])
+        from_file(tmp_path, [*lines, line(*again)])
     assert str(caught.value) == (
-        f"{tmp_path / 'addition.txt'}, line 13: 75+22 stands already in line 3; "
+        f"{tmp_path / 'addition.txt'}, line 13: {again[0]}+{again[1]} stands already in line 3 "
+        "as 75+22; "
         "it could come into both train and test"
     )
 

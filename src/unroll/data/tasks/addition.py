@@ -5,6 +5,7 @@ the Keras example before it: each operand has 1 to `max_digits` digits, as many 
 length, every digit uniform (so `007` is drawn too and read as 7).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from unroll.config import Count
 from unroll.config import Options as BaseOptions
 from unroll.data.files import read_text
 from unroll.data.pairs import BLANK, Pairs, encode_lines
+from unroll.data.properties import Property, of_values
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError, UserError
 from unroll.seeds import numpy_generator
@@ -53,6 +55,42 @@ def prepare(options: Options) -> Pairs:
         splits = dict(zip(counts, np.split(operands, bounds), strict=True))
         return _assemble({split: _lines(rows) for split, rows in splits.items()}, options)
     return _read(Path(options.source), options)
+
+
+def same(question: str) -> tuple[int, ...]:
+    """Return what two questions have in common that are one but for the order of operands."""
+    return tuple(sorted(_operands(question)))
+
+
+def properties(questions: Sequence[str]) -> list[Property]:
+    """Return what may make a sum hard: the lengths of its operands and its carries."""
+    lengths = ["+".join(map(str, map(len, question.split("+")))) for question in questions]
+    return [
+        of_values("operand lengths", lengths),
+        of_values("carries", [_carries(*_operands(question)) for question in questions]),
+    ]
+
+
+def mistake(expected: str, answered: str) -> str:
+    """Return by how much a wrong answer is off: `+10`, `-1`, or `no number`."""
+    if not (answered.isascii() and answered.isdigit()):
+        return "no number"
+    off = int(answered) - int(expected)
+    return f"{off:+,}" if off else "leading zeros"
+
+
+def _operands(question: str) -> tuple[int, int]:
+    first, second = question.split("+")
+    return int(first), int(second)
+
+
+def _carries(a: int, b: int) -> int:
+    """Return how many columns of a written addition pass something on to the next."""
+    count = carry = 0
+    while a or b:
+        carry = (a % 10 + b % 10 + carry) // 10
+        count, a, b = count + carry, a // 10, b // 10
+    return count
 
 
 def _draw(count: int, options: Options, taken: np.ndarray) -> np.ndarray:
@@ -140,7 +178,7 @@ def _read(path: Path, options: Options) -> Pairs:
     parsed = [_parse(line, f"{path}, line {n}", options) for n, line in enumerate(lines, 1)]
     if len(parsed) < 10:
         raise DataError(f"{path}: {len(parsed)} questions are too few to split; at least 10")
-    operands = np.array([[int(n) for n in q.split("+")] for q, _ in parsed])
+    operands = np.array([_operands(question) for question, _ in parsed])
     _check_different(operands, path)
     generated = _draw(options.valid, options, taken=np.unique(_keys(operands)))
     order = np.arange(len(parsed))
@@ -152,11 +190,12 @@ def _read(path: Path, options: Options) -> Pairs:
 
 
 def _check_different(operands: np.ndarray, path: Path) -> None:
-    first_lines: dict[tuple[int, int], int] = {}
-    for number, (a, b) in enumerate(operands.tolist(), 1):
-        if (first := first_lines.setdefault((a, b), number)) != number:
+    first_lines: dict[int, int] = {}
+    for number, ((a, b), key) in enumerate(zip(operands, _keys(operands), strict=True), 1):
+        if (first := first_lines.setdefault(int(key), number)) != number:
+            c, d = operands[first - 1]
             raise DataError(
-                f"{path}, line {number}: {a}+{b} stands already in line {first}; "
+                f"{path}, line {number}: {a}+{b} stands already in line {first} as {c}+{d}; "
                 "it could come into both train and test"
             )
 

@@ -1,0 +1,29 @@
+"""What may make a test item easy or hard: the classes into which results are broken down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Property:
+    """The class of each item: an index into the labels, which stand in their natural order."""
+
+    name: str
+    labels: tuple[str, ...]
+    codes: np.ndarray  # (I,)
+
+
+def of_values(name: str, values: Sequence[int] | Sequence[str]) -> Property:
+    """Return a property whose classes are the values that occur, sorted."""
+    labels, codes = np.unique(np.asarray(values), return_inverse=True)
+    return Property(name, tuple(map(str, labels.tolist())), codes)
+
+
+def of_bands(name: str, values: np.ndarray, starts: Sequence[int]) -> Property:
+    """Return a property whose classes are bands of whole numbers, each from its start on."""
+    codes = np.searchsorted(np.asarray(starts), values, side="right") - 1
+    ends = [start - 1 for start in starts[1:]]
+    labels = [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(starts, ends, strict=False)]
+    return Property(name, (*labels, f"{starts[-1]:,}–"), codes)

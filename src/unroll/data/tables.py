@@ -1,0 +1,28 @@
+"""Tables as CSV files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from unroll.data.files import write_text
+from unroll.errors import DataError, first_line
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, numbers with six significant digits."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+
+
+def read_table(path: Path, columns: list[str], remedy: str) -> pd.DataFrame:
+    """Return a table; an empty field is not a number.
+
+    Raises:
+        DataError: the file is missing or no table, or has other columns.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
+    if list(table.columns) != columns:
+        raise DataError(f"{path} has the columns {', '.join(map(str, table.columns))}; {remedy}")
+    return table

@@ -1,0 +1,31 @@
+"""How much of what a language model wrote stands in the text that it was trained on."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+LENGTHS = (2, 3, 4, 5)  # n, of n-grams: runs of n words
+COLUMNS = ["text", "n", "ngrams", "in_train"]
+
+
+def novelty(texts: Mapping[str, Sequence[Sequence[int]]], train: np.ndarray) -> pd.DataFrame:
+    """Return the share of each text's n-grams that stand in the ids of train (T,).
+
+    A text is several sequences of ids; no n-gram goes from one to the next. A share of 1 at n = 5
+    is copied text; the share of a text that nobody copied, such as the test split, says how much
+    is known anyway.
+    """
+    rows = []
+    for n in LENGTHS:
+        known = set(ngrams(train.tolist(), n))
+        for name, sequences in texts.items():
+            found = [gram for sequence in sequences for gram in ngrams(sequence, n)]
+            share = sum(gram in known for gram in found) / len(found) if found else np.nan
+            rows.append((name, n, len(found), share))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["text", "n"], kind="stable")
+
+
+def ngrams(ids: Sequence[int], n: int) -> list[tuple[int, ...]]:
+    """Return all runs of n ids."""
+    return list(zip(*(ids[i:] for i in range(n)), strict=False))

@@ -1,0 +1,86 @@
+"""Results as people write them: in tables, and in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unroll.evaluation.scores import show
+from unroll.reporting.comparison import dicts
+from unroll.reporting.results import is_perplexity, main_metric
+
+
+def markdown(table: pd.DataFrame, confidence: float) -> str:
+    """Return the comparison of one task as a Markdown table, the best variant first.
+
+    The test metric that decides comes with its interval and the verdict, the others with the
+    standard deviation of the seeds.
+    """
+    main = main_metric(table["metric"])
+    others = [m for m in dict.fromkeys(table["metric"]) if m != main]
+    interval = f"{title(main)} [{100 * confidence:g} % interval]"
+    titles = [interval, "± of seeds", "verdict", *map(title, others)]
+    lines = [f"| variant | parameters | seeds | {' | '.join(titles)} |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
+    for row in dicts(ranked(table)):
+        of_variant = table[table["variant"] == row["variant"]].set_index("metric")
+        cells = [show_interval(main, row), show_spread(main, row["std"]), in_words(row)]
+        cells += [show(m, of_variant.at[m, "mean"], of_variant.at[m, "std"]) for m in others]
+        first = f"| {row['variant']} | {row['parameters']:,} | {row['seeds']} |"
+        lines.append(f"{first} {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the metric that decides, the best variant first."""
+    main = main_metric(table["metric"])
+    return table[table["metric"] == main].sort_values("mean", ascending=is_perplexity(main))
+
+
+def title(metric: str) -> str:
+    """Return a metric's name in words."""
+    return metric.replace("_", " ")
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """Return a verdict with what it is about."""
+    if pd.isna(row["reference"]):
+        return ""
+    joint = "than" if row["verdict"] in ("better", "worse") else "against"
+    if joint == "than":
+        return f"{row['verdict']} than {row['reference']}"
+    return f"{row['verdict']} ({joint} {row['reference']})"
+
+
+def show_interval(metric: str, row: Mapping[str, Any]) -> str:
+    """Return a mean with its interval, as people write it."""
+    if pd.isna(row["low"]):
+        return f"{show(metric, row['mean'], np.nan)} [none: one seed]"
+    scale = 1 if is_perplexity(metric) else 100
+    bounds = f"[{scale * row['low']:.1f}, {scale * row['high']:.1f}]"
+    return f"{show(metric, row['mean'], np.nan)} {bounds}"
+
+
+def show_spread(metric: str, std: float) -> str:
+    """Return the standard deviation of the seeds, as people write it."""
+    return "" if pd.isna(std) else f"{std if is_perplexity(metric) else 100 * std:.1f}"
+
+
+def in_a_sentence(row: Mapping[str, Any]) -> str:
+    """Say what a row of verdicts says: how much better or worse, and how sure that is."""
+    variant, reference = row["variant"], row["reference"]
+    if row["seeds"] < 2:
+        return f"{variant} against {reference}: {row['verdict']}."
+    if row["verdict"] in ("better", "worse"):
+        return f"{variant} is {row['verdict']} than {reference}: {show_difference(row)}."
+    return f"Whether {variant} differs from {reference} {row['verdict']}: {show_difference(row)}."
+
+
+def show_difference(row: Mapping[str, Any]) -> str:
+    """Return a difference with its interval: points of percent, or percent of a perplexity."""
+    unit = "% of perplexity" if is_perplexity(row["metric"]) else "points"
+    if pd.isna(row["low"]):
+        return "" if pd.isna(row["difference"]) else f"{100 * row['difference']:+.1f} {unit}"
+    bounds = f"[{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+    return f"{100 * row['difference']:+.1f} {unit} {bounds}"
