@@ -233,9 +233,7 @@ def _mistakes(tables: TaskTables) -> list[Row]:
     return [
         (
             str(variant),
-            ", ".join(
-                f"{row['value']} ({row['mean']:.1%})" for row in dicts(rows)[:MISTAKES_SHOWN]
-            ),
+            ", ".join(f"{row['value']} ({row['mean']:.1%})" for row in dicts(rows.head(SHOWN))),
         )
         for variant, rows in table.groupby("variant", sort=False)
     ]
