@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 LENGTHS = (2, 3, 4, 5)  # n, of n-grams: runs of n words
+SAMPLES, TEST_SPLIT = "samples", "test split"  # names of texts
 COLUMNS = ["text", "n", "ngrams", "in_train"]
 
 

@@ -83,8 +83,8 @@ def _against(
     sign = -1 if is_perplexity(metric) else 1
     better = superiority(sign * ours.mean(axis=1), sign * theirs.mean(axis=1))
     bounds = np.array([found.mean, found.low, found.high])
-    if is_perplexity(metric):  # logarithms until here
-        bounds = np.expm1(bounds)
+    # Those of perplexities are logarithms until here; shares cannot differ by more than 1.
+    bounds = np.expm1(bounds) if is_perplexity(metric) else bounds.clip(-1, 1)
     named = dict(zip(("difference", "low", "high"), bounds.tolist(), strict=True))
     return {**row, **named, "superiority": better, "p_value": found.p_value}
 

@@ -33,7 +33,7 @@ def learning_curves(table: pd.DataFrame, metric: str, title: str = "") -> str:
         _curves(axes, table, metric, "epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title)
-        axes.legend()
+        _legend(axes)
     return svg.getvalue()
 
 
@@ -43,7 +43,7 @@ def curves_against(table: pd.DataFrame, metric: str, x: str, label: str) -> str:
         _curves(axes, table, metric, x)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel(label)
-        axes.legend(fontsize=8)
+        _legend(axes)
     return svg.getvalue()
 
 
@@ -61,7 +61,7 @@ def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("parameters")
         axes.margins(x=0.15)
-        axes.legend(fontsize=8)
+        _legend(axes)
     return svg.getvalue()
 
 
@@ -76,7 +76,7 @@ def by_class(table: pd.DataFrame, metric: str, label: str) -> str:
         slanted = max(map(len, values)) * len(values) > 40
         axes.set_xticks(range(len(values)), values, rotation=30 if slanted else 0)
         axes.set_xlabel(label)
-        axes.legend(fontsize=8)
+        _legend(axes)
     return svg.getvalue()
 
 
@@ -89,7 +89,7 @@ def calibration(table: pd.DataFrame) -> str:
         _measure(axes, "test_exact_match")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("probability that the model gives to its answer")
-        axes.legend(fontsize=8)
+        _legend(axes)
     return svg.getvalue()
 
 
@@ -97,8 +97,8 @@ def attention_map(weights: np.ndarray, question: str, answer: str, title: str) -
     """Draw the weights (T', T) that each symbol of an answer gives to those of its question."""
     with _drawing((2.6, 2.3)) as (axes, svg):
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(question)), list(question.replace(" ", "␣")), family="monospace")
-        axes.set_yticks(range(len(answer)), list(answer.replace(" ", "␣")), family="monospace")
+        axes.set_xticks(range(len(question)), list(question.replace(" ", "·")), family="monospace")
+        axes.set_yticks(range(len(answer)), list(answer.replace(" ", "·")), family="monospace")
         axes.set_title(title, fontsize=10, family="monospace")
         axes.grid(False)
     return svg.getvalue()
@@ -131,13 +131,19 @@ def _measure(axes: Any, metric: str) -> None:
     """Set up the axis of a metric: shares from 0 to 1, perplexities on a logarithmic scale."""
     if is_perplexity(metric):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:.0f}")
-        axes.yaxis.set_minor_formatter("{x:.0f}")
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.yaxis.set_minor_formatter("{x:.3g}")
     else:
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     split, _, name = metric.partition("_")
     axes.set_ylabel(f"{'validation' if split == 'valid' else split} {name.replace('_', ' ')}")
+
+
+def _legend(axes: Any) -> None:
+    """Name the variants below the picture, where they cover nothing."""
+    _, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
 
 
 def _style(i: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from unroll.config import Study
 from unroll.data.vocabulary import Vocabulary
 from unroll.evaluation.scores import show
+from unroll.generation.novelty import TEST_SPLIT
 from unroll.reporting import figures, words
 from unroll.reporting.breakdown import MISTAKE
 from unroll.reporting.comparison import dicts
@@ -93,6 +94,7 @@ def _task(tables: TaskTables) -> dict[str, Any]:
         "metric": words.title(main),
         "less_is_better": is_perplexity(main),
         "ranking": _ranking(tables, main),
+        "ahead": _ahead(tables, main),
         "sentences": [words.in_a_sentence(row) for row in dicts(decisive)],
         "verdicts": [_verdict(row) for row in dicts(decisive)],
         "curves": _learning(tables),
@@ -123,6 +125,11 @@ def _ranking(tables: TaskTables, main: str) -> list[Row]:
     ]
 
 
+def _ahead(tables: TaskTables, main: str) -> str:
+    best = dicts(words.ranked(tables.comparison))[0]
+    return f"{best['variant']} is ahead with {words.show_interval(main, best)}."
+
+
 def _verdict(row: Mapping[str, Any]) -> Row:
     def number(name: str, form: str) -> str:
         return "–" if pd.isna(row[name]) else format(row[name], form)
@@ -130,7 +137,7 @@ def _verdict(row: Mapping[str, Any]) -> Row:
     return (
         row["variant"],
         row["reference"],
-        words.show_difference(row) or "–",
+        words.show_difference(row),
         number("superiority", ".2f"),
         number("p_value", ".2g"),
         number("p_corrected", ".2g"),
@@ -187,7 +194,7 @@ def _costs(tables: TaskTables, main: str) -> list[Picture]:
 def _failures(tables: TaskTables, main: str) -> list[dict[str, Any]]:
     found = []
     for name, table in tables.breakdown.groupby("property", sort=False):
-        if name == MISTAKE:
+        if name == MISTAKE or table["value"].nunique() == 1:
             continue
         label = PROPERTIES.get(str(name), str(name))
         calibrated = name == "confidence"
@@ -276,11 +283,13 @@ def _maps(maps: Mapping[str, Any], vocabulary: Vocabulary) -> list[Picture]:
 
 
 def _novelty(tables: TaskTables) -> list[Row]:
-    return [
-        (variant, str(text), *(f"{share:.0%}" for share in rows["in_train"]))
-        for variant, table in tables.novelty.items()
-        for text, rows in table.groupby("text", sort=False)
-    ]
+    """Return the shares of each variant's samples, and once those of the test split."""
+    rows: dict[str, Row] = {}
+    for variant, table in tables.novelty.items():
+        for text, of_text in table.groupby("text", sort=False):
+            name = str(text) if text == TEST_SPLIT else f"{text} of {variant}"
+            rows[name] = (name, *(f"{share:.0%}" for share in of_text["in_train"]))
+    return sorted(rows.values(), key=lambda row: row[0] == TEST_SPLIT)
 
 
 def _provenance(variant: str, result: Result) -> Row:

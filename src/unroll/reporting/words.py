@@ -69,18 +69,24 @@ def show_spread(metric: str, std: float) -> str:
 
 def in_a_sentence(row: Mapping[str, Any]) -> str:
     """Say what a row of verdicts says: how much better or worse, and how sure that is."""
-    variant, reference = row["variant"], row["reference"]
+    variant, reference, verdict = row["variant"], row["reference"], row["verdict"]
     if row["seeds"] < 2:
-        return f"{variant} against {reference}: {row['verdict']}."
-    if row["verdict"] in ("better", "worse"):
-        return f"{variant} is {row['verdict']} than {reference}: {show_difference(row)}."
-    return f"Whether {variant} differs from {reference} {row['verdict']}: {show_difference(row)}."
+        return f"{variant} against {reference}: {verdict}."
+    if verdict in ("better", "worse"):
+        return f"{variant} is {verdict} than {reference}: {show_difference(row)}."
+    return f"Whether {variant} differs from {reference} {verdict}: {show_difference(row)}."
 
 
 def show_difference(row: Mapping[str, Any]) -> str:
     """Return a difference with its interval: points of percent, or percent of a perplexity."""
     unit = "% of perplexity" if is_perplexity(row["metric"]) else "points"
+    if pd.isna(row["difference"]):
+        return "–"
+    shown = f"{_signed(row['difference'])} {unit}"
     if pd.isna(row["low"]):
-        return "" if pd.isna(row["difference"]) else f"{100 * row['difference']:+.1f} {unit}"
-    bounds = f"[{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
-    return f"{100 * row['difference']:+.1f} {unit} {bounds}"
+        return shown
+    return f"{shown} [{_signed(row['low'])}, {_signed(row['high'])}]"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")

@@ -11,7 +11,7 @@ from unroll.data.files import write_text
 from unroll.data.tables import write_table
 from unroll.errors import UserError
 from unroll.evaluation.selection import best
-from unroll.generation.novelty import novelty
+from unroll.generation.novelty import SAMPLES, TEST_SPLIT, novelty
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import as_text, encode_prompt, skipped, write
 from unroll.models.build import Model
@@ -47,7 +47,7 @@ def _known(written: Mapping[str, list[list[int]]], corpus: Corpus) -> pd.DataFra
         for prompt, rows in written.items()
         for row in rows
     ]
-    texts = {"samples": samples, "test split": [corpus.tokens["test"].tolist()]}
+    texts = {SAMPLES: samples, TEST_SPLIT: [corpus.tokens["test"].tolist()]}
     return novelty(texts, corpus.tokens["train"])
 
 
