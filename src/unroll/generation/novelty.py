@@ -10,7 +10,7 @@ SAMPLES, TEST_SPLIT = "samples", "test split"  # names of texts
 COLUMNS = ["text", "n", "ngrams", "in_train"]
 
 
-def novelty(texts: Mapping[str, Sequence[Sequence[int]]], train: np.ndarray) -> pd.DataFrame:
+def novelty(texts: Mapping[str, Sequence[Sequence[int]]], train: Sequence[int]) -> pd.DataFrame:
     """Return the share of each text's n-grams that stand in the ids of train (T,).
 
     A text is several sequences of ids; no n-gram goes from one to the next. A share of 1 at n = 5
@@ -19,7 +19,7 @@ def novelty(texts: Mapping[str, Sequence[Sequence[int]]], train: np.ndarray) -> 
     """
     rows = []
     for n in LENGTHS:
-        known = set(ngrams(train.tolist(), n))
+        known = set(ngrams(train, n))
         for name, sequences in texts.items():
             found = [gram for sequence in sequences for gram in ngrams(sequence, n)]
             share = sum(gram in known for gram in found) / len(found) if found else np.nan

@@ -16,7 +16,7 @@ from unroll.data.vocabulary import Vocabulary
 from unroll.evaluation.scores import show
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.reporting import figures, words
-from unroll.reporting.breakdown import MISTAKE
+from unroll.reporting.breakdowns import MISTAKE
 from unroll.reporting.comparison import dicts
 from unroll.reporting.results import Result, is_perplexity, main_metric
 

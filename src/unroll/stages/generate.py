@@ -48,7 +48,7 @@ def _known(written: Mapping[str, list[list[int]]], corpus: Corpus) -> pd.DataFra
         for row in rows
     ]
     texts = {SAMPLES: samples, TEST_SPLIT: [corpus.tokens["test"].tolist()]}
-    return novelty(texts, corpus.tokens["train"])
+    return novelty(texts, corpus.tokens["train"].tolist())
 
 
 def continuations(record: Record, model: Model, prompt: str, options: Generate) -> list[str]:

@@ -12,7 +12,7 @@ from unroll.errors import DataError
 from unroll.evaluation.selection import validation_metric
 from unroll.generation import novelty
 from unroll.reporting import comparison, figures
-from unroll.reporting.breakdown import together
+from unroll.reporting.breakdowns import together
 from unroll.reporting.check import DIFFERS, MISSING, committed, differences
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.curves import curves

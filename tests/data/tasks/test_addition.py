@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unroll.data.tasks.addition import Options, prepare
+from unroll.data.tasks.addition import Options, mistake, prepare, properties
 from unroll.errors import DataError, UserError
 
 SPLITS = ("train", "valid", "test")
@@ -264,3 +264,33 @@ def test_validation_questions_are_none_of_the_file_of_the_book(book):
     valid = {tuple(sorted(pair)) for pair in operands(book, "valid")}
     assert len(valid) == 5_000
     assert not valid & in_file
+
+
+few_digits = st.integers(0, 99_999)
+
+
+@given(few_digits, few_digits)
+def test_carries_follow_from_the_digit_sums(a, b):
+    def digit_sum(number: int) -> int:
+        return sum(map(int, str(number)))
+
+    [_, carries] = properties([f"{a}+{b}"])
+    assert carries.name == "carries"
+    # Each carry turns a ten of a column into a one of the next (Legendre).
+    assert carries.labels == (str((digit_sum(a) + digit_sum(b) - digit_sum(a + b)) // 9),)
+
+
+def test_questions_are_classed_by_the_digits_of_both_operands():
+    [lengths, carries] = properties(["1+23", "99+1", "7+8"])
+    assert lengths.name == "operand lengths"
+    assert [lengths.labels[i] for i in lengths.codes] == ["1+2", "2+1", "1+1"]
+    assert [carries.labels[i] for i in carries.codes] == ["0", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("answered", "name"),
+    [("100", "+10"), ("89", "-1"), ("1,090", "no number"), ("", "no number"), ("090", None)],
+)
+def test_mistakes_are_named_by_how_far_they_are_off(answered, name):
+    assert mistake("90", answered) == (name or "leading zeros")
+    assert mistake("90", "2090") == "+2,000"

@@ -1,0 +1,116 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.toys import corpus, few_examples
+from unroll.data.properties import of_values
+from unroll.evaluation.breakdown import (
+    PAIRS_COLUMNS,
+    by_position,
+    first_difference,
+    of_corpus,
+    of_mistakes,
+    of_pairs,
+    positions,
+)
+
+RIGHT = np.array([1, 0, 1, 1])
+CONFIDENCE = np.array([0.95, 0.12, 1.0, 0.18])
+
+
+def rows(table: pd.DataFrame, name: str) -> list[tuple]:
+    chosen = table[table["property"] == name].drop(columns="property")
+    return list(chosen.itertuples(index=False, name=None))
+
+
+def test_answers_are_counted_by_class_and_by_confidence():
+    table = of_pairs([of_values("carries", [0, 2, 2, 0])], RIGHT, CONFIDENCE)
+    assert list(table.columns) == PAIRS_COLUMNS
+    assert rows(table, "carries") == [
+        ("0", 2, 1.0, pytest.approx(0.565)),
+        ("2", 2, 0.5, pytest.approx(0.56)),
+    ]
+    assert rows(table, "confidence") == [
+        ("0.1–0.2", 2, 0.5, pytest.approx(0.15)),
+        ("0.9–1.0", 2, 1.0, pytest.approx(0.975)),
+    ]
+
+
+def test_a_position_counts_the_answers_that_were_right_before_it():
+    wrong = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [0, 0, 1]], bool)
+    table = by_position(wrong, np.ones_like(wrong), CONFIDENCE)
+    assert [
+        (value, items, right) for value, items, right, _ in rows(table, "first wrong symbol")
+    ] == [
+        ("1", 4, 0.75),
+        ("2", 3, pytest.approx(2 / 3)),
+        ("3", 2, 0.5),
+    ]
+
+
+@few_examples
+@given(arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 5))))
+def test_the_shares_of_all_positions_multiply_to_the_exact_match(wrong):
+    table = by_position(wrong, np.ones_like(wrong), np.ones(len(wrong)))
+    assert table["right"].prod() == pytest.approx((~wrong.any(axis=1)).mean())
+
+
+def test_symbols_that_do_not_count_are_not_reached():
+    wrong = np.zeros((2, 3), bool)
+    counts = np.array([[1, 1, 0], [1, 0, 0]], bool)
+    assert by_position(wrong, counts, np.ones(2))["items"].tolist() == [2, 1]
+
+
+def test_mistakes_are_counted_by_their_names():
+    def name(expected: str, answered: str) -> str:
+        return f"{int(answered) - int(expected):+d}"
+
+    table = of_mistakes(name, ["5", "6", "7"], ["6", "5", "8"], np.array([0.2, 0.5, 0.4]))
+    assert rows(table, "mistake") == [
+        ("+1", 2, 0.0, pytest.approx(0.3)),
+        ("-1", 1, 0.0, pytest.approx(0.5)),
+    ]
+    assert of_mistakes(name, [], [], np.array([])).empty
+
+
+@pytest.mark.parametrize(
+    ("expected", "answered", "name"),
+    [
+        ("abc", "abd", "d instead of c"),
+        ("abc", "ab", "the end instead of c"),
+        ("ab", "abc", "c instead of the end"),
+    ],
+)
+def test_a_task_without_names_has_its_mistakes_named_by_the_first_difference(
+    expected, answered, name
+):
+    assert first_difference(expected, answered) == name
+
+
+def test_positions_begin_anew_after_the_end_of_a_sentence():
+    tokens = np.array([3, 4, 0, 0, 5, 6, 0])
+    assert positions(tokens, eos=0).tolist() == [1, 2, 3, 1, 1, 2, 3]
+
+
+def test_perplexity_is_broken_down_by_frequency_and_position():
+    train = [1] * 12 + [2] + [0]
+    data = corpus(train, valid=[1, 2, 0, 1, 0])
+    losses = np.log(np.array([2.0, 8.0, 4.0, 2.0, 16.0]))
+    table = of_corpus(losses, data)
+    assert rows(table, "times in train") == [
+        ("1–9", 3, pytest.approx(8.0)),
+        ("10–99", 2, pytest.approx(2.0)),
+    ]
+    assert rows(table, "position in sentence") == [
+        ("1", 2, pytest.approx(2.0)),
+        ("2", 2, pytest.approx(np.sqrt(8 * 16))),
+        ("3", 1, pytest.approx(4.0)),
+    ]
+    # The geometric mean over all classes is the perplexity.
+    for _, group in table.groupby("property"):
+        assert np.average(np.log(group["perplexity"]), weights=group["items"]) == pytest.approx(
+            losses.mean()
+        )

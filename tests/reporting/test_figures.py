@@ -1,0 +1,57 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from reporting.made import GOOD, POOR, Asked, corpus_result, pairs_result
+from unroll.reporting import figures
+from unroll.reporting.breakdowns import together
+from unroll.reporting.comparison import compare, dicts, judge
+from unroll.reporting.curves import curves
+
+RESULTS = {"good": GOOD, "poor": POOR}
+CURVES = curves(RESULTS, 10)
+BREAKDOWN = together(RESULTS)
+
+
+def rows_of(results: dict) -> list[dict]:
+    table = compare(Asked(), results, judge(Asked(), results))
+    return dicts(table[table["metric"] == table["metric"].iloc[0]])
+
+
+def classes(name: str) -> pd.DataFrame:
+    return BREAKDOWN[BREAKDOWN["property"] == name]
+
+
+PICTURES = {
+    "learning curves": lambda: figures.learning_curves(CURVES, "valid_exact_match", "sums"),
+    "seconds": lambda: figures.curves_against(CURVES, "valid_exact_match", "seconds", "seconds"),
+    "parameters": lambda: figures.against_parameters(rows_of(RESULTS), "test_exact_match"),
+    "class": lambda: figures.by_class(classes("answer length"), "test_exact_match", "symbols"),
+    "calibration": lambda: figures.calibration(classes("confidence")),
+}
+
+
+@pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES.keys())
+def test_a_picture_has_the_same_bytes_each_time_and_names_its_variants(draw):
+    svg = draw()
+    assert svg == draw()
+    assert "<!-- good -->" in svg
+    assert "<!-- poor -->" in svg
+
+
+def test_a_variant_with_one_seed_is_drawn_without_interval():
+    svg = figures.against_parameters(rows_of({"one": pairs_result([1, 0])}), "test_exact_match")
+    assert "<!-- one -->" in svg
+
+
+def test_perplexities_close_to_each_other_have_different_labels():
+    results = {"lm": corpus_result([3.5, 3.5], [3.6, 3.6])}
+    svg = figures.learning_curves(curves(results, 10), "valid_perplexity")
+    labels = [line for line in svg.splitlines() if line.strip().startswith("<!-- ")]
+    assert len(set(labels)) == len(labels) > 5
+
+
+def test_an_attention_map_shows_question_and_answer():
+    svg = figures.attention_map(np.array([[0.1, 0.9]]), "1 ", "3", "1 = 3")
+    assert "<!-- 1 = 3 -->" in svg
+    assert "<!-- · -->" in svg

@@ -1,0 +1,66 @@
+import pytest
+
+from reporting.made import GOOD, POOR, Asked
+from unroll.evaluation.scores import show
+from unroll.reporting.comparison import compare, judge
+from unroll.reporting.words import in_a_sentence, markdown, show_difference
+
+ROW = {
+    "variant": "peeky",
+    "reference": "wide",
+    "metric": "test_exact_match",
+    "seeds": 4,
+    "difference": 0.818,
+    "low": 0.75,
+    "high": 0.88,
+    "verdict": "better",
+}
+NAN = float("nan")
+
+
+def test_fractions_are_shown_as_percent_and_perplexity_is_not():
+    assert show("test_exact_match", 0.1234, 0.02) == "12.3 ± 2.0 %"
+    assert show("test_perplexity", 136.07, 0.44) == "136.1 ± 0.4"
+
+
+def test_one_seed_has_no_spread():
+    assert show("test_exact_match", 0.5, float("nan")) == "50.0 %"
+
+
+def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
+    study = Asked(good="poor")
+    results = {"poor": POOR, "good": GOOD}
+    found = compare(study, results, judge(study, results))
+    lines = markdown(found, 0.95).splitlines()
+    assert lines[0] == (
+        "| variant | parameters | seeds | test exact match [95 % interval] | ± of seeds | verdict "
+        "| valid exact match |"
+    )
+    assert lines[2].startswith("| good | 7 | 3 | 90.3 % [")
+    assert "| better than poor |" in lines[2]
+    assert lines[3].startswith("| poor | 7 | 3 | 20.0 % [")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "peeky is better than wide: +81.8 points [+75.0, +88.0]."),
+        (
+            {"verdict": "cannot be told at 4 seeds", "difference": -0.01, "low": -0.05},
+            "Whether peeky differs from wide cannot be told at 4 seeds: −1.0 points [−5.0, +88.0].",
+        ),
+        (
+            {"verdict": "cannot be told at one seed", "seeds": 1, "low": NAN, "high": NAN},
+            "peeky against wide: cannot be told at one seed.",
+        ),
+    ],
+)
+def test_a_verdict_in_a_sentence(changes, sentence):
+    assert in_a_sentence({**ROW, **changes}) == sentence
+
+
+def test_differences_of_perplexities_are_percent_of_them():
+    row = {**ROW, "metric": "test_perplexity", "difference": -0.25, "low": -0.27, "high": -0.23}
+    assert show_difference(row) == "−25.0 % of perplexity [−27.0, −23.0]"
+    assert show_difference({**row, "low": NAN, "high": NAN}) == "−25.0 % of perplexity"
+    assert show_difference({**row, "difference": NAN}) == "–"
