@@ -35,17 +35,18 @@ def committed(path: Path) -> pd.DataFrame:
 def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return both means of every variant and metric, and whether seeds explain the difference.
 
-    The test is Welch's for two means with different variances; its p-values are corrected for
-    their number (Holm). Where either has one seed there is no test, and only equal values agree.
+    The test is Welch's for two means with different variances; the p-values of means that are not
+    equal are corrected for their number (Holm). Where either has one seed there is no test.
     """
     both = fresh.merge(published, on=KEYS, how="outer", suffixes=("", "_published"))
-    p_values = [_p_value(row) for row in both.to_dict("records")]
-    both["p_value"] = holm(p_values)
+    same = np.isclose(both["mean"], both["mean_published"], rtol=1e-5, atol=0)
+    rows = zip(both.to_dict("records"), same, strict=True)
+    both["p_value"] = holm([np.nan if equal else _p_value(row) for row, equal in rows])
     both["verdict"] = np.select(
         [
             both["mean"].isna(),
             both["mean_published"].isna(),
-            np.isclose(both["mean"], both["mean_published"], rtol=1e-5, atol=0),
+            same,
             both["p_value"].isna(),
             both["p_value"] < 1 - confidence,
         ],
