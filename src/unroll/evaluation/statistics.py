@@ -6,12 +6,13 @@ the questions that could have been asked. An interval that leaves one of them ou
 narrow.
 
 The standard error comes from a bootstrap that draws seeds and items anew, each with
-replacement (two crossed factors: Owen, 2007, "The pigeonhole bootstrap"). Percentiles of
-such a bootstrap cannot make the interval: with four seeds nothing that it draws lies
-beyond the best and the worst of them, and a nominal 95 % covers the truth in at most 87.5 %.
-The interval is that of Student's t around the mean, with the degrees of freedom of seeds
-and items together (Satterthwaite, 1946). It assumes that the means of seeds are roughly
-normal; with few seeds it is wide, which is the truth about few seeds.
+replacement (two crossed factors: Owen, 2007, "The pigeonhole bootstrap"), freed of what it
+counts more than once. Percentiles of such a bootstrap cannot make the interval: with four
+seeds nothing that it draws lies beyond the best and the worst of them, and a nominal 95 %
+covers the truth in at most 87.5 %. The interval is that of Student's t around the mean, with
+the degrees of freedom of seeds and items together (Satterthwaite, 1946). It assumes that the
+means of seeds are roughly normal; with few seeds it is wide, which is the truth about few
+seeds.
 """
 
 from collections.abc import Sequence
@@ -63,8 +64,10 @@ def estimate(
 def bootstrap_error(outcomes: np.ndarray, resamples: int, random: np.random.Generator) -> float:
     """Return the standard error of the mean of outcomes (S, I), both factors drawn anew.
 
-    A bootstrap of S seeds shows only (S - 1) / S of their variance; their deviations from
-    the mean are widened beforehand to make up for it.
+    Two corrections make its square unbiased. A bootstrap of S seeds shows only (S - 1) / S of
+    their variance, so their deviations from the mean are widened beforehand. And what neither
+    seeds nor items explain enters with the seeds drawn, with the items drawn, and with both:
+    of these three times two are taken off (Owen, 2007).
     """
     S, I = outcomes.shape  # noqa: E741
     centred = outcomes - outcomes.mean()
@@ -73,10 +76,13 @@ def bootstrap_error(outcomes: np.ndarray, resamples: int, random: np.random.Gene
     means = []
     for first in range(0, resamples, BATCH):
         count = min(BATCH, resamples - first)
-        of_items = _draws(I, count, random)
-        of_seeds = _draws(S, count, random)
-        means.append(((widened @ of_items) * of_seeds).sum(axis=0))
-    return float(np.concatenate(means).std())
+        items = _draws(I, count, random)
+        seeds = _draws(S, count, random)
+        means.append(((widened @ items) * seeds).sum(axis=0))
+    drawn = S * I * np.concatenate(means).var()
+    _, of_items, left = mean_squares(outcomes)
+    surplus = left * (1 + (S - 1) * (I - 1) / (S * I)) if I > 1 else 0.0
+    return float(np.sqrt(max(drawn - surplus, of_items) / (S * I)))
 
 
 def _draws(size: int, count: int, random: np.random.Generator) -> np.ndarray:
@@ -87,23 +93,33 @@ def _draws(size: int, count: int, random: np.random.Generator) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=size * count).reshape(count, size).T / size
 
 
+def mean_squares(outcomes: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean squares of outcomes (S, I), S ≥ 2: of seeds, of items, of what is left.
+
+    Those of items and of what is left are 0 where there is one item.
+    """
+    S, I = outcomes.shape  # noqa: E741
+    by_seeds, by_items = outcomes.mean(axis=1), outcomes.mean(axis=0)
+    of_seeds = float(I * by_seeds.var(ddof=1))
+    if I == 1:
+        return of_seeds, 0.0, 0.0
+    rest = outcomes - by_seeds[:, None] - by_items + outcomes.mean()
+    of_items = float(S * by_items.var(ddof=1))
+    return of_seeds, of_items, float((rest**2).sum() / ((S - 1) * (I - 1)))
+
+
 def degrees_of_freedom(outcomes: np.ndarray) -> float:
     """Return the degrees of freedom of the error of the mean of outcomes (S, I), S ≥ 2.
 
-    After Satterthwaite, 1946, from the mean squares of seeds, items and what is left.
+    After Satterthwaite, 1946, from the mean squares; never fewer than those of the seeds alone.
     """
-    S, I = len(outcomes), outcomes.size // len(outcomes)  # noqa: E741
-    if I == 1:
-        return S - 1.0
-    of_seeds = float(I * outcomes.mean(axis=1).var(ddof=1))
-    of_items = float(S * outcomes.mean(axis=0).var(ddof=1))
-    rest = outcomes - outcomes.mean(axis=1, keepdims=True) - outcomes.mean(axis=0) + outcomes.mean()
-    left = float((rest**2).sum() / ((S - 1) * (I - 1)))
-    total = max(of_seeds + of_items - left, of_seeds, of_items)
-    if total == 0:
+    S, I = outcomes.shape  # noqa: E741
+    of_seeds, of_items, left = mean_squares(outcomes)
+    total = max(of_seeds + of_items - left, of_items)
+    if I == 1 or total == 0:
         return S - 1.0
     parts = of_seeds**2 / (S - 1) + of_items**2 / (I - 1) + left**2 / ((S - 1) * (I - 1))
-    return max(total**2 / parts, S - 1.0)
+    return max(float(total**2 / parts), S - 1.0)
 
 
 def superiority(variant: Sequence[float], reference: Sequence[float]) -> float:
