@@ -117,9 +117,9 @@ def degrees_of_freedom(outcomes: np.ndarray) -> float:
     of_seeds, of_items, left = mean_squares(outcomes)
     total = max(of_seeds + of_items - left, of_items)
     if I == 1 or total == 0:
-        return S - 1.0
+        return float(S - 1)
     parts = of_seeds**2 / (S - 1) + of_items**2 / (I - 1) + left**2 / ((S - 1) * (I - 1))
-    return max(float(total**2 / parts), S - 1.0)
+    return float(max(total**2 / parts, S - 1))
 
 
 def superiority(variant: Sequence[float], reference: Sequence[float]) -> float:
