@@ -30,8 +30,8 @@ def test_one_seed_has_no_spread():
 def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
     study = Asked(good="poor")
     results = {"poor": POOR, "good": GOOD}
-    found = compare(study, results, judge(study, results))
-    lines = markdown(found, 0.95).splitlines()
+    verdicts = judge(study, results)
+    lines = markdown(compare(study, results, verdicts), verdicts, 0.95).splitlines()
     assert lines[0] == (
         "| variant | parameters | seeds | test exact match [95 % interval] | ± of seeds | verdict "
         "| valid exact match |"
@@ -39,6 +39,9 @@ def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
     assert lines[2].startswith("| good | 7 | 3 | 90.3 % [")
     assert "| better than poor |" in lines[2]
     assert lines[3].startswith("| poor | 7 | 3 | 20.0 % [")
+    assert lines[4] == ""
+    assert lines[5].startswith("- good is better than poor: +70.3 points [")
+    assert len(lines) == 6
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _task(tables: TaskTables) -> dict[str, Any]:
         "less_is_better": is_perplexity(main),
         "ranking": _ranking(tables, main),
         "ahead": _ahead(tables, main),
-        "sentences": [words.in_a_sentence(row) for row in dicts(decisive)],
+        "sentences": words.sentences(tables.verdicts, main),
         "verdicts": [_verdict(row) for row in dicts(decisive)],
         "curves": _learning(tables),
         "why": _costs(tables, main),

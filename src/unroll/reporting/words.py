@@ -11,8 +11,8 @@ from unroll.reporting.comparison import dicts
 from unroll.reporting.results import is_perplexity, main_metric
 
 
-def markdown(table: pd.DataFrame, confidence: float) -> str:
-    """Return the comparison of one task as a Markdown table, the best variant first.
+def markdown(table: pd.DataFrame, verdicts: pd.DataFrame, confidence: float) -> str:
+    """Return the comparison of one task in Markdown: a table, the best variant first, and verdicts.
 
     The test metric that decides comes with its interval and the verdict, the others with the
     standard deviation of the seeds.
@@ -29,7 +29,13 @@ def markdown(table: pd.DataFrame, confidence: float) -> str:
         cells += [show(m, of_variant.at[m, "mean"], of_variant.at[m, "std"]) for m in others]
         first = f"| {row['variant']} | {row['parameters']:,} | {row['seeds']} |"
         lines.append(f"{first} {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    lines += ["", *(f"- {sentence}" for sentence in sentences(verdicts, main))]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def sentences(verdicts: pd.DataFrame, metric: str) -> list[str]:
+    """Return what the verdicts of one task say by this metric, each in a sentence."""
+    return [in_a_sentence(row) for row in dicts(verdicts[verdicts["metric"] == metric])]
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def report(study: Study) -> None:
         _write_curves(study.reports / "curves", tables)
     write_text(study.reports / "report.html", page(study, tasks))
     confidence = study.comparison.confidence
-    sections = [f"## {t.name}\n\n{markdown(t.comparison, confidence)}" for t in tasks]
+    sections = [f"## {t.name}\n\n{markdown(t.comparison, t.verdicts, confidence)}" for t in tasks]
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
     print(f"{text}\n{study.reports}/report.html: all of it, with pictures")
