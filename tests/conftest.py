@@ -118,6 +118,8 @@ variants:
   baseline: {task: addition}
   peeky: {task: addition, decoder: peeky}
   rnnlm: {task: grammar}
+comparison:
+  references: {peeky: baseline}
 generate:
   prompts: [you]
   length: 10
