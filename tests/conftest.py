@@ -1,12 +1,19 @@
 """What all tests share: a copy of the project in which a study can really run."""
 
+import contextlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +43,31 @@ class Checkout:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {**inherited, "PATH": path, **(more or {})}
 
+    @contextlib.contextmanager
+    def served(self, *command: str, health: str) -> Iterator[str]:
+        """Yield the address of a server once it is well; {port} in its command is a free one."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            subprocess.Popen(
+                [part.replace("{port}", str(port)) for part in command],
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                if not _well(address + health, process):
+                    output.seek(0)
+                    raise AssertionError(output.read())
+                yield address
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+
     def copy(self, target: Path) -> "Checkout":
         """Return a copy with all that has been run, as if the folder had been moved."""
         shutil.copytree(self.folder, target, symlinks=True)
@@ -46,6 +78,17 @@ class Checkout:
         text = (self.folder / name).read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
         (self.folder / name).write_text(text.replace(old, new))
+
+
+def _well(address: str, process: subprocess.Popen) -> bool:
+    """Wait for a server."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(address, timeout=5).ok:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def copy_project(target: Path) -> None:

@@ -2,11 +2,6 @@
 
 import contextlib
 import math
-import os
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,48 +10,22 @@ import requests
 pytestmark = pytest.mark.slow
 
 
-@contextlib.contextmanager
-def served(study, model: str) -> Iterator[str]:
-    """Yield the address of a server for a registered model, as the README starts it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", f"models:/{model}@champion"]
-    with subprocess.Popen(
-        [*command, "--env-manager", "local", "--port", str(port)],
-        cwd=study.folder,
-        env=study.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    ) as process:
-        try:
-            _wait(f"http://127.0.0.1:{port}/ping", process)
-            yield f"http://127.0.0.1:{port}/invocations"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-
-
-def _wait(address: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(requests.ConnectionError):
-            if requests.get(address, timeout=5).ok:
-                return
-        time.sleep(0.2)
-    raise AssertionError(process.stdout.read() if process.stdout else "")
+def served(study, model: str) -> contextlib.AbstractContextManager[str]:
+    """Return the address of a server for a registered model, as the README starts it."""
+    serve = ("mlflow", "models", "serve", "-m", f"models:/{model}@champion")
+    return study.served(*serve, "--env-manager", "local", "--port", "{port}", health="/ping")
 
 
 @pytest.fixture(scope="module")
 def addition(toy_study) -> Iterator[str]:
     with served(toy_study, "toy-addition") as address:
-        yield address
+        yield f"{address}/invocations"
 
 
 @pytest.fixture(scope="module")
 def grammar(toy_study) -> Iterator[str]:
     with served(toy_study, "toy-grammar") as address:
-        yield address
+        yield f"{address}/invocations"
 
 
 def ask(address: str, texts: list, **params) -> list[dict]:

@@ -1,18 +1,12 @@
 """The MLflow UI in a real browser: what someone sees who types `make ui`."""
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-import requests
 
 from tracking.states import all_runs, client_of
 
@@ -27,25 +21,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def ui(toy_study) -> Iterator[str]:
     """Yield the address of the UI, started as `make ui` starts it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with subprocess.Popen(
-        ["make", "ui", f"PORT={port}", f"IN_VENV=export PATH='{os.environ['PATH']}' &&", "READY="],
-        cwd=toy_study.folder,
-        env=toy_study.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{address}/health", timeout=5).ok:
-                    break
-            time.sleep(0.2)
+    in_venv = f"IN_VENV=export PATH='{os.environ['PATH']}' &&"
+    make = ("make", "ui", "PORT={port}", in_venv, "READY=")
+    with toy_study.served(*make, health="/health") as address:
         yield address
-        os.killpg(process.pid, signal.SIGTERM)
 
 
 @pytest.fixture
