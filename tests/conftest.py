@@ -14,8 +14,25 @@ from pathlib import Path
 
 import pytest
 import requests
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+
+
+# The first two make a study each, side by side.
+LONGEST = ["test_quick_study.py", "test_projection.py", "test_failures.py", "test_serving.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left with it at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def order(item: pytest.Item) -> int:
+        if item.path.name in LONGEST:
+            return LONGEST.index(item.path.name)
+        return len(LONGEST) + (item.path not in slow)
+
+    items.sort(key=order)
 
 
 class Checkout:
@@ -126,7 +143,10 @@ def make_checkout(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def quick_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout, in a path with spaces, in which the quick study has run."""
+    """Return a checkout, in a path with spaces, in which the quick study has run.
+
+    It is made anew in every process: the tests that use it stand in one file.
+    """
     checkout = make_checkout(tmp_path_factory.mktemp("a study") / "unroll copy")
     checkout.run("dvc", "repro", "pipeline/quick/dvc.yaml")
     return checkout
@@ -171,8 +191,25 @@ generate:
 
 @pytest.fixture(scope="session")
 def toy_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout in which the smallest study has run: `toy`, its lock file committed."""
-    checkout = make_checkout(tmp_path_factory.mktemp("toy") / "project")
+    """Return a checkout in which the smallest study has run: `toy`, its lock file committed.
+
+    All processes have the same one, which the first makes: look at it, run things in copies.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "toy study"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            folder = tmp_path_factory.mktemp("toy") / "project"
+            run_toy_study(folder)
+            made.write_text(str(folder))
+    return Checkout(Path(made.read_text()))
+
+
+def run_toy_study(folder: Path) -> None:
+    """Make a checkout and run the toy study there."""
+    checkout = make_checkout(folder)
     quick, toy = (checkout.folder / "pipeline" / name for name in ("quick", "toy"))
     toy.mkdir()
     stages = (quick / "dvc.yaml").read_text().partition("\nplots:")[0]
@@ -183,4 +220,3 @@ def toy_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.run("dvc", "repro", "pipeline/toy/dvc.yaml")
     checkout.run("git", "add", "--all")
     checkout.run("git", "commit", "--quiet", "--message", "toy results")
-    return checkout

@@ -17,14 +17,22 @@ def served(study, model: str) -> contextlib.AbstractContextManager[str]:
 
 
 @pytest.fixture(scope="module")
-def addition(toy_study) -> Iterator[str]:
-    with served(toy_study, "toy-addition") as address:
+def study(toy_study, tmp_path_factory):
+    """Return a copy that is tracked in its own place, where servers leave what they compile."""
+    copy = toy_study.copy(tmp_path_factory.mktemp("served") / "project")
+    copy.run("unroll", "--study", "toy", "track")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def addition(study) -> Iterator[str]:
+    with served(study, "toy-addition") as address:
         yield f"{address}/invocations"
 
 
 @pytest.fixture(scope="module")
-def grammar(toy_study) -> Iterator[str]:
-    with served(toy_study, "toy-grammar") as address:
+def grammar(study) -> Iterator[str]:
+    with served(study, "toy-grammar") as address:
         yield f"{address}/invocations"
 
 
@@ -35,11 +43,11 @@ def ask(address: str, texts: list, **params) -> list[dict]:
     return answer.json()["predictions"]
 
 
-def test_answers_are_those_of_unroll_ask(toy_study, addition):
+def test_answers_are_those_of_unroll_ask(study, addition):
     questions = ["7+5", "0+0", "9+9"]
     rows = ask(addition, questions)
     for question, row in zip(questions, rows, strict=True):
-        offline = toy_study.run("unroll", "--study", "toy", "ask", question).strip()
+        offline = study.run("unroll", "--study", "toy", "ask", question).strip()
         assert row["answer"] == offline
         assert row["log_probability"] < 0
 
@@ -50,9 +58,9 @@ def test_a_seed_repeats_an_answer_that_is_drawn(addition):
     assert one != other
 
 
-def test_continuations_are_those_of_unroll_complete(toy_study, grammar):
+def test_continuations_are_those_of_unroll_complete(study, grammar):
     command = ("unroll", "--study", "toy", "complete", "the teacher", "--length", "8")
-    offline = toy_study.run(*command, "--temperature", "0", "--skip", "<unk>").strip()
+    offline = study.run(*command, "--temperature", "0", "--skip", "<unk>").strip()
     [row] = ask(grammar, ["the teacher"], max_length=8, temperature=0.0)
     assert row["continuation"] == offline
     assert row["log_probability"] < 0

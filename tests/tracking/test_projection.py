@@ -269,18 +269,18 @@ def test_a_model_folder_names_its_run(toy_study):
     assert run.info.run_name == "peeky seed 1"
 
 
-def test_compare_prints_the_figures_of_dvc_metrics(toy_study):
-    printed = toy_study.run("unroll", "--study", "toy", "compare", "--csv")
+def test_compare_prints_the_figures_of_dvc_metrics(study):
+    printed = study.run("unroll", "--study", "toy", "compare", "--csv")
     table = pd.read_csv(io.StringIO(printed)).set_index("variant")
     files = {v: f"reports/toy/metrics/{v}.json" for v in ("baseline", "peeky", "rnnlm")}
-    shown = json.loads(toy_study.run("dvc", "metrics", "show", "--json", *files.values()))
+    shown = json.loads(study.run("dvc", "metrics", "show", "--json", *files.values()))
     for variant, file in files.items():
         for metric, value in shown[""]["data"][file]["data"].items():
             assert table.loc[variant, metric] == value
-    one = toy_study.run(
+    one = study.run(
         "unroll", "--study", "toy", "compare", "--variant", "peeky", "--metric", "test_exact_match"
     )
     assert one.splitlines()[0].split()[-1] == "test_exact_match"
     assert len(one.splitlines()) == 2
-    error = toy_study.run("unroll", "--study", "toy", "compare", "--task", "adition", fails=True)
+    error = study.run("unroll", "--study", "toy", "compare", "--task", "adition", fails=True)
     assert "did you mean addition" in error
