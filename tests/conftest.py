@@ -1,14 +1,38 @@
 """What all tests share: a copy of the project in which a study can really run."""
 
+import contextlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+
+
+# The first two make a study each, side by side.
+LONGEST = ["test_quick_study.py", "test_projection.py", "test_failures.py", "test_serving.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left with it at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def order(item: pytest.Item) -> int:
+        if item.path.name in LONGEST:
+            return LONGEST.index(item.path.name)
+        return len(LONGEST) + (item.path not in slow)
+
+    items.sort(key=order)
 
 
 class Checkout:
@@ -36,6 +60,31 @@ class Checkout:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {**inherited, "PATH": path, **(more or {})}
 
+    @contextlib.contextmanager
+    def served(self, *command: str, health: str) -> Iterator[str]:
+        """Yield the address of a server once it is well; {port} in its command is a free one."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            subprocess.Popen(
+                [part.replace("{port}", str(port)) for part in command],
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                if not _well(address + health, process):
+                    output.seek(0)
+                    raise AssertionError(output.read())
+                yield address
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+
     def copy(self, target: Path) -> "Checkout":
         """Return a copy with all that has been run, as if the folder had been moved."""
         shutil.copytree(self.folder, target, symlinks=True)
@@ -46,6 +95,17 @@ class Checkout:
         text = (self.folder / name).read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
         (self.folder / name).write_text(text.replace(old, new))
+
+
+def _well(address: str, process: subprocess.Popen) -> bool:
+    """Wait for a server."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(address, timeout=5).ok:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def copy_project(target: Path) -> None:
@@ -83,7 +143,10 @@ def make_checkout(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def quick_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout, in a path with spaces, in which the quick study has run."""
+    """Return a checkout, in a path with spaces, in which the quick study has run.
+
+    It is made anew in every process: the tests that use it stand in one file.
+    """
     checkout = make_checkout(tmp_path_factory.mktemp("a study") / "unroll copy")
     checkout.run("dvc", "repro", "pipeline/quick/dvc.yaml")
     return checkout
@@ -118,6 +181,8 @@ variants:
   baseline: {task: addition}
   peeky: {task: addition, decoder: peeky}
   rnnlm: {task: grammar}
+comparison:
+  references: {peeky: baseline}
 generate:
   prompts: [you]
   length: 10
@@ -126,8 +191,25 @@ generate:
 
 @pytest.fixture(scope="session")
 def toy_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout in which the smallest study has run: `toy`, its lock file committed."""
-    checkout = make_checkout(tmp_path_factory.mktemp("toy") / "project")
+    """Return a checkout in which the smallest study has run: `toy`, its lock file committed.
+
+    All processes have the same one, which the first makes: look at it, run things in copies.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "toy study"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            folder = tmp_path_factory.mktemp("toy") / "project"
+            run_toy_study(folder)
+            made.write_text(str(folder))
+    return Checkout(Path(made.read_text()))
+
+
+def run_toy_study(folder: Path) -> None:
+    """Make a checkout and run the toy study there."""
+    checkout = make_checkout(folder)
     quick, toy = (checkout.folder / "pipeline" / name for name in ("quick", "toy"))
     toy.mkdir()
     stages = (quick / "dvc.yaml").read_text().partition("\nplots:")[0]
@@ -138,4 +220,3 @@ def toy_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.run("dvc", "repro", "pipeline/toy/dvc.yaml")
     checkout.run("git", "add", "--all")
     checkout.run("git", "commit", "--quiet", "--message", "toy results")
-    return checkout

@@ -2,11 +2,6 @@
 
 import contextlib
 import math
-import os
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,48 +10,30 @@ import requests
 pytestmark = pytest.mark.slow
 
 
-@contextlib.contextmanager
-def served(study, model: str) -> Iterator[str]:
-    """Yield the address of a server for a registered model, as the README starts it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", f"models:/{model}@champion"]
-    with subprocess.Popen(
-        [*command, "--env-manager", "local", "--port", str(port)],
-        cwd=study.folder,
-        env=study.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    ) as process:
-        try:
-            _wait(f"http://127.0.0.1:{port}/ping", process)
-            yield f"http://127.0.0.1:{port}/invocations"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-
-
-def _wait(address: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(requests.ConnectionError):
-            if requests.get(address, timeout=5).ok:
-                return
-        time.sleep(0.2)
-    raise AssertionError(process.stdout.read() if process.stdout else "")
+def served(study, model: str) -> contextlib.AbstractContextManager[str]:
+    """Return the address of a server for a registered model, as the README starts it."""
+    serve = ("mlflow", "models", "serve", "-m", f"models:/{model}@champion")
+    return study.served(*serve, "--env-manager", "local", "--port", "{port}", health="/ping")
 
 
 @pytest.fixture(scope="module")
-def addition(toy_study) -> Iterator[str]:
-    with served(toy_study, "toy-addition") as address:
-        yield address
+def study(toy_study, tmp_path_factory):
+    """Return a copy that is tracked in its own place, where servers leave what they compile."""
+    copy = toy_study.copy(tmp_path_factory.mktemp("served") / "project")
+    copy.run("unroll", "--study", "toy", "track")
+    return copy
 
 
 @pytest.fixture(scope="module")
-def grammar(toy_study) -> Iterator[str]:
-    with served(toy_study, "toy-grammar") as address:
-        yield address
+def addition(study) -> Iterator[str]:
+    with served(study, "toy-addition") as address:
+        yield f"{address}/invocations"
+
+
+@pytest.fixture(scope="module")
+def grammar(study) -> Iterator[str]:
+    with served(study, "toy-grammar") as address:
+        yield f"{address}/invocations"
 
 
 def ask(address: str, texts: list, **params) -> list[dict]:
@@ -66,11 +43,11 @@ def ask(address: str, texts: list, **params) -> list[dict]:
     return answer.json()["predictions"]
 
 
-def test_answers_are_those_of_unroll_ask(toy_study, addition):
+def test_answers_are_those_of_unroll_ask(study, addition):
     questions = ["7+5", "0+0", "9+9"]
     rows = ask(addition, questions)
     for question, row in zip(questions, rows, strict=True):
-        offline = toy_study.run("unroll", "--study", "toy", "ask", question).strip()
+        offline = study.run("unroll", "--study", "toy", "ask", question).strip()
         assert row["answer"] == offline
         assert row["log_probability"] < 0
 
@@ -81,9 +58,9 @@ def test_a_seed_repeats_an_answer_that_is_drawn(addition):
     assert one != other
 
 
-def test_continuations_are_those_of_unroll_complete(toy_study, grammar):
+def test_continuations_are_those_of_unroll_complete(study, grammar):
     command = ("unroll", "--study", "toy", "complete", "the teacher", "--length", "8")
-    offline = toy_study.run(*command, "--temperature", "0", "--skip", "<unk>").strip()
+    offline = study.run(*command, "--temperature", "0", "--skip", "<unk>").strip()
     [row] = ask(grammar, ["the teacher"], max_length=8, temperature=0.0)
     assert row["continuation"] == offline
     assert row["log_probability"] < 0

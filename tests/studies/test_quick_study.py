@@ -18,7 +18,8 @@ CORPUS = ["rnnlm", "better-rnnlm"]
 def test_comparison_has_a_row_per_variant_and_metric(quick_study):
     table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
     assert list(table.columns) == [
-        "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std",
+        "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low",
+        "high", "reference", "verdict", "seconds",
     ]  # fmt: skip
     pairs = {f"{s}_{m}" for s in ("valid", "test") for m in ("exact_match", "character_accuracy")}
     corpus = {"valid_perplexity", "test_perplexity"}

@@ -1,18 +1,12 @@
 """The MLflow UI in a real browser: what someone sees who types `make ui`."""
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-import requests
 
 from tracking.states import all_runs, client_of
 
@@ -25,27 +19,17 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def ui(toy_study) -> Iterator[str]:
+def study(toy_study, tmp_path_factory):
+    return toy_study.copy(tmp_path_factory.mktemp("ui") / "project")
+
+
+@pytest.fixture(scope="module")
+def ui(study) -> Iterator[str]:
     """Yield the address of the UI, started as `make ui` starts it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with subprocess.Popen(
-        ["make", "ui", f"PORT={port}", f"IN_VENV=export PATH='{os.environ['PATH']}' &&", "READY="],
-        cwd=toy_study.folder,
-        env=toy_study.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{address}/health", timeout=5).ok:
-                    break
-            time.sleep(0.2)
+    in_venv = f"IN_VENV=export PATH='{os.environ['PATH']}' &&"
+    make = ("make", "ui", "PORT={port}", in_venv, "READY=")
+    with study.served(*make, health="/health") as address:
         yield address
-        os.killpg(process.pid, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -60,16 +44,16 @@ def page(ui) -> Iterator:
         browser.close()
 
 
-def test_the_experiment_page_shows_the_variants(toy_study, ui, page):
-    experiment = client_of(toy_study.folder).get_experiment_by_name("toy-addition")
+def test_the_experiment_page_shows_the_variants(study, ui, page):
+    experiment = client_of(study.folder).get_experiment_by_name("toy-addition")
     page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs")
     for variant in ("baseline", "peeky"):
         page.get_by_role("link", name=variant, exact=True).wait_for()
     page.get_by_text("The variants of the task").first.wait_for()
 
 
-def test_compared_variants_show_parameters_and_metrics_side_by_side(toy_study, ui, page):
-    client = client_of(toy_study.folder)
+def test_compared_variants_show_parameters_and_metrics_side_by_side(study, ui, page):
+    client = client_of(study.folder)
     experiment = client.get_experiment_by_name("toy-addition").experiment_id
     parents = [
         run.info.run_id
@@ -86,8 +70,8 @@ def test_compared_variants_show_parameters_and_metrics_side_by_side(toy_study, u
     assert f"{peeky:g}"[:5] in page.inner_text("body")
 
 
-def test_a_run_shows_its_description_and_its_curves(toy_study, ui, page):
-    client = client_of(toy_study.folder)
+def test_a_run_shows_its_description_and_its_curves(study, ui, page):
+    client = client_of(study.folder)
     [run] = [r for r in all_runs(client) if r.info.run_name == "peeky seed 1"]
     page.goto(f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
     page.get_by_text("on addition, seed 1").first.wait_for()
