@@ -39,3 +39,17 @@ def test_one_seed_has_no_test():
 def test_seeds_that_all_agree_allow_no_difference(mean, verdict):
     found = verdicts(table(v=(mean, 0.0, 4)), table(v=(0.5, 0.0, 4)))
     assert found == {"v": verdict}
+
+
+@pytest.mark.slow
+def test_the_command_compares_reports_with_the_last_commit(toy_study, tmp_path):
+    study = toy_study.copy(tmp_path / "project")
+    check = ("unroll", "--study", "toy", "report", "--check")
+    assert "equal" in study.run(*check)
+    path = study.folder / "reports/toy/comparison.csv"
+    table = pd.read_csv(path)
+    table[table["variant"] != "peeky"].to_csv(path, index=False)
+    told = study.run(*check, fails=True)
+    assert "missing here" in told
+    assert told.splitlines()[-1].startswith("error: 4 of ")
+    assert "Traceback" not in told

@@ -2,20 +2,15 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
+from browser import chromium, needs_chromium
 from tracking.states import all_runs, client_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +29,10 @@ def ui(study) -> Iterator[str]:
 
 @pytest.fixture
 def page(ui) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(60_000)
         yield page
-        browser.close()
 
 
 def test_the_experiment_page_shows_the_variants(study, ui, page):

@@ -54,20 +54,20 @@ def connect() -> MlflowClient:
 
 def experiment(client: MlflowClient, name: str, description: str) -> str:
     """Return the id of an experiment; it is created where it does not exist."""
+    # The kind says which of MLflow's pages are shown: those of training.
+    tags = {"mlflow.note.content": description, "mlflow.experimentKind": EXPERIMENT_KIND}
     found = client.get_experiment_by_name(name)
     if found is None:
         root = artifacts_root()
         location = None if root is None else (root / name).as_uri()
         # Where another process was faster, its experiment is as good.
         with contextlib.suppress(MlflowException):
-            client.create_experiment(name, artifact_location=location)
+            client.create_experiment(name, artifact_location=location, tags=tags)
         found = client.get_experiment_by_name(name)
         if found is None:
             raise MlflowException(f"the experiment {name} could not be created")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    # The kind says which of MLflow's pages are shown: those of training.
-    tags = {"mlflow.note.content": description, "mlflow.experimentKind": EXPERIMENT_KIND}
     for tag, value in tags.items():
         if tag not in found.tags:
             client.set_experiment_tag(found.experiment_id, tag, value)
