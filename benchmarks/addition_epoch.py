@@ -20,7 +20,8 @@ from unroll.circumstances import Recorder
 from unroll.data.files import digest
 from unroll.data.pairs import save_pairs
 from unroll.subject import Subject
-from unroll.training.machine import choose
+from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.machine import Machine, choose
 from unroll.training.run import Job
 from unroll.training.workers import run_all
 
@@ -40,10 +41,7 @@ def main(variant: str, precision: str, seeds: int, epochs: int) -> None:
         prepared = Path(folder) / "prepared"
         save_pairs(task.module.prepare(task.data), prepared)
         subject = Subject("root", variant, options, digest(prepared), "", machine.facts())
-        jobs = [
-            Job(subject, seed, machine, prepared, Path(folder) / str(seed), "")
-            for seed in range(seeds)
-        ]
+        jobs = [_job(subject, seed, machine, prepared, Path(folder)) for seed in range(seeds)]
         run_all(jobs, workers=seeds, listeners=[recorder])
     table = pd.DataFrame(asdict(row) for row in recorder.epochs).query("epoch > 1")
     train, valid = table["train_seconds"].median(), table["valid_seconds"].median()
@@ -51,6 +49,12 @@ def main(variant: str, precision: str, seeds: int, epochs: int) -> None:
         f"{variant}, {machine.precision}, {seeds} side by side: "
         f"{train:.2f} s training + {valid:.2f} s scoring = {train + valid:.2f} s an epoch"
     )
+
+
+def _job(subject: Subject, seed: int, machine: Machine, prepared: Path, folder: Path) -> Job:
+    key = subject.key(seed)
+    checkpoint = Checkpoint(checkpoint_path(folder, seed, key), key, config.Checkpointing().every)
+    return Job(subject, seed, machine, prepared, folder / str(seed), checkpoint, "")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from unroll import circumstances
 from unroll.circumstances import Recorder, Source, look_at_source, read_circumstances
 from unroll.data.files import new_folder, write_text
 from unroll.errors import DataError
-from unroll.training.loop import Epoch, Step
+from unroll.training.checkpoint import Checkpoint
+from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job
 from unroll.training.workers import Done, Started
 
@@ -76,7 +77,8 @@ def applied(diff: bytes, folder: Path, target: Path, *options: str) -> dict[str,
 
 def hear(recorder: Recorder, seed: int, *messages) -> None:
     options = pairs_options(seeds=[4, 7])
-    job = Job(subject(options), seed, CPU, Path("prepared"), Path("target"), REMEDY)
+    checkpoint = Checkpoint(Path("checkpoint"), "key", every=None)
+    job = Job(subject(options), seed, CPU, Path("prepared"), Path("target"), checkpoint, REMEDY)
     for message in messages:
         recorder(job, message)
 
@@ -84,9 +86,9 @@ def hear(recorder: Recorder, seed: int, *messages) -> None:
 @pytest.fixture
 def recorded(nowhere):
     recorder = Recorder("unroll train v")
-    hear(recorder, 7, Started(), Epoch(1, {"train_loss": 2.0}, 1.23456, 0.5))
-    hear(recorder, 4, Started(), Epoch(1, {"train_loss": 3.0}, 2.0, 0.25), Step(2, 1, 9, 2.5))
-    hear(recorder, 7, Epoch(2, {"train_loss": 1.0}, 1.5, 0.125), Done(123_456_789))
+    hear(recorder, 7, Started(), Epoch(1, {"train_loss": 2.0}, 11.0, 1.23456, 0.5))
+    hear(recorder, 4, Started(), Epoch(1, {"train_loss": 3.0}, 12.0, 2.0, 0.25), Step(2, 1, 9, 2.5))
+    hear(recorder, 7, Epoch(2, {"train_loss": 1.0}, 13.0, 1.5, 0.125), Done(123_456_789))
     hear(recorder, 4, Done(50_000_000))
     return recorder
 
@@ -112,11 +114,21 @@ def test_each_epoch_and_each_run_has_a_row_in_the_order_of_their_ends(recorded, 
     assert found.runs["peak_memory_mb"].to_dict() == {7: 123.5, 4: 50.0}
 
 
+def test_epochs_before_an_interruption_are_noted_with_their_own_times(nowhere, tmp_path):
+    recorder = Recorder("unroll train v")
+    before = (Epoch(1, {}, 100.0, 2.0, 0.5), Epoch(2, {}, 200.0, 3.0, 0.5))
+    hear(recorder, 7, Started(), Resumed(before, step=9), Epoch(3, {}, 900.0, 1.0, 1.0), Done(1))
+    recorder.write(tmp_path / "v")
+    found = read_circumstances(tmp_path / "v", REMEDY)
+    assert found.epochs["ended"].tolist() == [100.0, 200.0, 900.0]
+    assert found.seconds.to_dict() == {7: 8.0}
+
+
 def test_times_follow_the_clock(nowhere, tmp_path):
     recorder, before = Recorder("unroll train v"), time.time()
     hear(recorder, 7, Started())
     time.sleep(0.02)
-    hear(recorder, 7, Epoch(1, {}, 1.0, 1.0))
+    hear(recorder, 7, Epoch(1, {}, time.time(), 1.0, 1.0))
     time.sleep(0.02)
     hear(recorder, 7, Done(1))
     recorder.write(tmp_path / "v")
@@ -343,7 +355,7 @@ def test_a_huge_diff_is_cut_and_says_so(checkout, monkeypatch):
 def test_the_diff_is_read_as_it_was_noted(checkout, tmp_path_factory, change):
     change(checkout)
     recorder, folder = Recorder("unroll train v"), tmp_path_factory.mktemp("noted") / "v"
-    hear(recorder, 7, Started(), Epoch(1, {}, 1.0, 1.0), Done(1))
+    hear(recorder, 7, Started(), Epoch(1, {}, time.time(), 1.0, 1.0), Done(1))
     recorder.write(folder)
     assert read_circumstances(folder, REMEDY).diff == recorder.diff
 

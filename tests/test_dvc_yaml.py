@@ -20,10 +20,13 @@ WITHOUT_EFFECT = {
     "size": {"generation", "evaluation"},
     "train": {
         "circumstances.py",
+        "data/tables.py",
         "evaluation/scores.py",
         "stages",
         "tracking",
         "training/code.py",
+        "training/faults.py",
+        "training/orphan.py",
         "training/progress.py",
         "training/workers.py",
     },
@@ -128,7 +131,7 @@ def test_every_option_of_params_yaml_has_a_comment_somewhere():
             key = line.split(":")[0].strip()
             keys[key] = keys.get(key, False) or "#" in line
     sections = {"compute", "tasks", "variants", "generate", "comparison", "data", "defaults"}
-    sections |= {"references"}
+    sections |= {"references", "checkpoint"}
     names = {"addition", "ptb", *config_variants(lines)}
     self_evident = {"task", "epochs", "kind", "prompts"}
     assert {k for k, has in keys.items() if not has} <= sections | names | self_evident
@@ -142,6 +145,7 @@ def config_variants(lines: list[str]) -> set[str]:
 def test_every_option_stands_in_params_yaml():
     text = (ROOT / "params.yaml").read_text()
     variants = (config.PairsOptions, config.CorpusOptions)
-    for model in (config.Compute, *variants, config.Generate, config.Comparison):
+    sections = (config.Compute, config.Generate, config.Comparison, config.Checkpointing)
+    for model in (*variants, *sections):
         for key in model.model_fields:
             assert f"{key}:" in text, key

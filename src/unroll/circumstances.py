@@ -22,7 +22,7 @@ from pydantic import Field
 from unroll.config import Options
 from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
 from unroll.errors import DataError, first_line
-from unroll.training.loop import Epoch
+from unroll.training.loop import Epoch, Resumed
 from unroll.training.run import Job
 from unroll.training.workers import Done, Progress, Started
 
@@ -84,6 +84,12 @@ class Circumstances:
     source: Source
     diff: bytes
 
+    @property
+    def seconds(self) -> pd.Series:
+        """Seconds of training and validation by seed: those of its epochs, in whatever sessions."""
+        spent = self.epochs["train_seconds"] + self.epochs["valid_seconds"]
+        return spent.groupby(self.epochs["seed"]).sum()
+
 
 class Recorder:
     """A listener that notes the circumstances of a training."""
@@ -100,21 +106,27 @@ class Recorder:
         now = round(time.time(), 3)
         if isinstance(message, Started):
             self.started[job.seed] = now
+        elif isinstance(message, Resumed):
+            for epoch in message.epochs:
+                self._note(job.seed, epoch)
         elif isinstance(message, Epoch):
-            self.epochs.append(
-                EpochTiming(
-                    job.seed,
-                    message.epoch,
-                    now,
-                    round(message.train_seconds, 3),
-                    round(message.valid_seconds, 3),
-                    psutil.cpu_percent(),
-                    round(psutil.virtual_memory().used / MEGABYTE, 1),
-                )
-            )
+            self._note(job.seed, message)
         elif isinstance(message, Done):
             peak = round(message.peak_memory / MEGABYTE, 1)
             self.runs.append(RunTiming(job.seed, self.started[job.seed], now, peak))
+
+    def _note(self, seed: int, epoch: Epoch) -> None:
+        self.epochs.append(
+            EpochTiming(
+                seed,
+                epoch.epoch,
+                round(epoch.ended, 3),
+                round(epoch.train_seconds, 3),
+                round(epoch.valid_seconds, 3),
+                psutil.cpu_percent(),
+                round(psutil.virtual_memory().used / MEGABYTE, 1),
+            )
+        )
 
     def write(self, folder: Path) -> None:
         """Write all that was noted."""

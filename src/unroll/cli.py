@@ -3,14 +3,17 @@
 Heavy modules are imported inside the command that needs them, so that `--help` is quick.
 """
 
+import errno
 import functools
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import click
 
-from unroll.errors import UserError
+from unroll.errors import UserError, system_fault
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -19,12 +22,27 @@ class Group(click.Group):
     """A group that prints an error which the user can mend in one message, no traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a UserError ends it with the error's exit code."""
+        """Run the command; an error that the user can mend ends it with the error's exit code."""
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             return super().invoke(ctx)
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt as interrupt:
+            click.echo("interrupted; the same command goes on from here", err=True)
+            sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
+        except (OSError, MemoryError) as error:
+            fault = system_fault(error)
+            if fault is None or getattr(error, "errno", None) == errno.EPIPE:  # `… | head`
+                raise
+            click.echo(f"error: {fault}", err=True)
+            sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as at Ctrl-C, also when another program asks for it."""
+    raise KeyboardInterrupt(number)
 
 
 def pass_study(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,6 +8,7 @@ A *study* is a folder with `dvc.yaml` and `params.yaml`: the root of the project
     variants    named sets of options on one task
     generate    what the language models are asked to write
     comparison  which variant is compared with which
+    checkpoint  how often a training notes where it stands
 
 A variant's options are its task's `defaults` with its own entry laid over them.
 """
@@ -145,6 +146,12 @@ class Comparison(Options):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Checkpointing(Options):
+    """When a training writes down where it stands, to go on from there."""
+
+    every: Count | None = 500  # steps; and at the end of each epoch
+
+
 @dataclass(frozen=True)
 class Task:
     """An entry of `tasks`: its name, the module that builds its data, and its options."""
@@ -170,6 +177,7 @@ class Study:
     variants: Mapping[str, VariantOptions]
     generate: Generate | None
     comparison: Comparison
+    checkpoint: Checkpointing
 
     def reference(self, variant: str) -> str | None:
         """Return what a variant is compared with: as said, or its task's first variant.
@@ -240,6 +248,10 @@ class Study:
         """The folder of what differs at every training of a variant: seconds, commit."""
         return self.data / "circumstances" / variant
 
+    def checkpoints(self, variant: str) -> Path:
+        """The folder of the checkpoints of a variant that is being trained; not DVC's."""
+        return self.data / "checkpoints" / variant
+
     def evaluation(self, variant: str) -> Path:
         """The folder of a variant's scores, seed by seed, and sample answers."""
         return self.data / "evaluation" / variant
@@ -277,10 +289,11 @@ def load(study: str = ROOT_STUDY) -> Study:
     path = params_file(study)
     raw = _read(path)
     faults: list[str] = []
-    sections = ("compute", "tasks", "variants", "generate", "comparison")
+    sections = ("compute", "tasks", "variants", "generate", "comparison", "checkpoint")
     faults += _unknown(raw, sections)
     compute = _validate(Compute, raw.get("compute", {}), "compute", faults)
     comparison = _validate(Comparison, raw.get("comparison", {}), "comparison", faults)
+    checkpoint = _validate(Checkpointing, raw.get("checkpoint", {}), "checkpoint", faults)
     generate = raw.get("generate")
     if generate is not None:
         generate = _validate(Generate, generate, "generate", faults)
@@ -293,7 +306,7 @@ def load(study: str = ROOT_STUDY) -> Study:
     faults += _unfit_references(comparison.references if comparison else {}, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
-    return Study(study, compute, tasks, variants, generate, comparison)  # type: ignore[arg-type]
+    return Study(study, compute, tasks, variants, generate, comparison, checkpoint)  # type: ignore[arg-type]
 
 
 def generate(options: Mapping[str, Any]) -> Generate:

@@ -1,5 +1,7 @@
 """Errors that a user can cause and mend; the command line prints them without a traceback."""
 
+import errno
+
 
 class UserError(Exception):
     """Something in the command or in a params file is wrong.
@@ -20,3 +22,29 @@ def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or the name of its class."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+WAYS_OUT = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "make it writable and readable for this user",
+    errno.EPERM: "make it writable and readable for this user",
+    errno.EROFS: "work in a folder that can be written",
+    errno.EMFILE: "close some programs, or raise the limit (ulimit -n)",
+    errno.ENFILE: "close some programs, or raise the limit (ulimit -n)",
+    errno.EIO: "check the disk",
+}
+
+
+def system_fault(error: BaseException) -> str | None:
+    """Return what happened and what to do where the system is at fault, None where it is not."""
+    if isinstance(error, MemoryError):
+        return "not enough memory; close some programs, or lower compute.workers"
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    place = f": {error.filename}" if error.filename else ""
+    way_out = WAYS_OUT.get(error.errno, "see to it")
+    return (
+        f"{error.strerror or first_line(error)}{place}; {way_out}, and run the same command again "
+        "(files are written whole or not at all, and a training goes on from its checkpoint)"
+    )

@@ -21,6 +21,7 @@ from unroll.models.layers import set_generator
 from unroll.record import read_model
 from unroll.seeds import torch_generator
 from unroll.subject import Subject
+from unroll.training.checkpoint import Checkpoint, checkpoint_path
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.objectives import PairsObjective
 from unroll.training.run import Job, run
@@ -43,7 +44,10 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     options = pairs_options(seeds=[seed], **changes)
     remedy = "run: dvc repro prepare@toy"
     subject = Subject("toy", "tiny", options, digest(prepared), "cd" * 32, {"device": "cpu"})
-    return Job(subject, seed, CPU, prepared, target, remedy)
+    folder = target.parent.with_name(f"{target.parent.name} checkpoints")
+    path = checkpoint_path(folder, seed, subject.key(seed))
+    checkpoint = Checkpoint(path, subject.key(seed), every=3)
+    return Job(subject, seed, CPU, prepared, target, checkpoint, remedy)
 
 
 ENDLESS = {"epochs": 1_000_000}
@@ -110,10 +114,11 @@ def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prep
     assert not (tmp_path / "models").exists()
 
 
-def test_a_worker_that_dies_names_variant_and_seed(tmp_path, prepared):
+def test_what_the_system_refuses_is_told_with_variant_and_seed(tmp_path, prepared):
     (tmp_path / "file").write_text("in the way of a folder")
-    with pytest.raises(DataError, match=r"tiny, seed 5: the worker died \(exit code 1\)"):
-        run_all([job(5, prepared, tmp_path / "file" / "seed-5")], 1, [])
+    told = r"tiny, seed 5: Not a directory: .*file.*run the same command again"
+    with pytest.raises(DataError, match=told):
+        run_all([job(5, prepared, tmp_path / "file" / "models" / "seed-5")], 1, [])
 
 
 def test_a_killed_worker_names_the_signal(tmp_path, prepared):

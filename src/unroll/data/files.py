@@ -1,36 +1,62 @@
 """Files that are either whole or not there, and folders that know when they are damaged."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from unroll.errors import DataError
 
 MANIFEST = "manifest.json"
+TEMPORARY = ".unfinished"  # how the names of files end that are not whole yet
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, then rename it: never half a file."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sweep(path)
+    temporary = path.with_name(_temporary_name(path))
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def sweep(target: Path) -> None:
+    """Remove what processes that were killed have left of unfinished files of this name."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*{TEMPORARY}"):
+        process = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
+        ended = process.isdigit() and (
+            int(process) == os.getpid() or not psutil.pid_exists(int(process))
+        )
+        if ended:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _temporary_name(target: Path) -> str:
+    return f".{target.name}.{os.getpid()}{TEMPORARY}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -71,15 +97,20 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     Where the block raises, an earlier `target` stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    sweep(target)
+    folder = target.with_name(_temporary_name(target))
+    earlier = target.with_name(_temporary_name(target.with_name(f"{target.name}.earlier")))
     try:
-        folder.chmod(0o755)
+        folder.mkdir()
         yield folder
-        if target.exists():
-            shutil.rmtree(target)
+        if target.is_dir():
+            target.rename(earlier)
         folder.rename(target)
     finally:
+        if earlier.exists() and not target.exists():
+            earlier.rename(target)
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -300,7 +300,7 @@ def _provenance(variant: str, result: Result) -> Row:
         subject.key(),
         (source.commit or "no git")[:12] + (" + changes" if source.dirty else ""),
         subject.data_digest[:12],
-        f"{(runs['ended'] - runs['started']).sum():.0f}",
+        f"{result.circumstances.seconds.sum():.0f}",
         f"{runs['peak_memory_mb'].max():.0f}",
         source.command,
     )

@@ -42,9 +42,8 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, mean of the seeds."""
-        runs = self.circumstances.runs
-        return float((runs["ended"] - runs["started"]).mean())
+        """Seconds of training and validation, mean of the seeds."""
+        return float(self.circumstances.seconds.mean())
 
     def outcomes(self, metric: str, seeds: list[int]) -> np.ndarray:
         """Return the outcomes (S, I) of a metric; I is 1 where only the seeds' means are known.

@@ -1,25 +1,60 @@
 """Stage train: all seeds of a variant, side by side."""
 
+import contextlib
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from unroll.circumstances import Recorder
 from unroll.config import Study
 from unroll.data.files import MANIFEST, digest
-from unroll.errors import DataError
+from unroll.errors import DataError, UserError
 from unroll.record import seed_folder
 from unroll.stages.size import sized
 from unroll.subject import Subject
 from unroll.tracking.live import LiveTracking
+from unroll.training.checkpoint import Checkpoint, checkpoint_path
 from unroll.training.code import code_digest
 from unroll.training.machine import choose
+from unroll.training.orphan import end_with_dvc
 from unroll.training.progress import display
 from unroll.training.run import Job
 from unroll.training.workers import run_all, worker_count
 
 
 def train(study: Study, variant: str) -> None:
-    """Train a variant; write a run record per seed, and apart what differs each time."""
+    """Train a variant; write a run record per seed, and apart what differs each time.
+
+    Raises:
+        UserError: another process trains the same variant.
+    """
+    end_with_dvc()
     jobs = plan(study, variant)
+    folder = study.checkpoints(variant)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            try:
+                _train(study, variant, jobs)
+            finally:
+                _tidy(folder)
+    except Timeout:
+        raise UserError(
+            f"another process is training {variant} (it holds {folder / 'lock'}); wait for it"
+        ) from None
+
+
+def _tidy(folder: Path) -> None:
+    """Leave nothing where there is no checkpoint to keep."""
+    if not any(folder.glob("*.safetensors")):
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other variants have theirs
+            folder.parent.rmdir()
+
+
+def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     workers = worker_count(study.compute, len(jobs))
     machine = jobs[0].machine
     print(
@@ -27,6 +62,8 @@ def train(study: Study, variant: str) -> None:
         f"{machine.precision}",
         flush=True,
     )
+    for path in (path for job in jobs for path in job.checkpoint.others()):
+        print(f"not used: {path} (a checkpoint of other options, data or code)", flush=True)
     recorder, shown = Recorder(study.command("train", variant)), display(jobs)
     tracking = LiveTracking(study, jobs[0].subject, recorder)
     try:
@@ -40,6 +77,8 @@ def train(study: Study, variant: str) -> None:
         if other not in {job.target for job in jobs}:
             shutil.rmtree(other)
     recorder.write(study.circumstances(variant))
+    for job in jobs:  # only now: of a stage that is not whole DVC keeps nothing
+        job.checkpoint.remove()
     tracking.finish()
 
 
@@ -57,7 +96,14 @@ def plan(study: Study, variant: str) -> list[Job]:
     subject = Subject(
         study.name, variant, options, digest(prepared), code_digest(), machine.facts()
     )
+
+    def checkpoint(seed: int) -> Checkpoint:
+        key = subject.key(seed)
+        path = checkpoint_path(study.checkpoints(variant), seed, key)
+        return Checkpoint(path, key, study.checkpoint.every)
+
+    folder = study.model(variant)
     return [
-        Job(subject, seed, machine, prepared, seed_folder(study.model(variant), seed), remedy)
-        for seed in options.seeds
+        Job(subject, s, machine, prepared, seed_folder(folder, s), checkpoint(s), remedy)
+        for s in options.seeds
     ]

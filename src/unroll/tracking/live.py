@@ -1,5 +1,6 @@
 """Tracking while training runs, in a thread: MLflow never holds up training."""
 
+import functools
 import queue
 import sys
 import threading
@@ -12,7 +13,7 @@ from unroll.errors import first_line
 from unroll.subject import Subject
 from unroll.tracking.address import shown_uri
 from unroll.tracking.state import Point, epoch_points, opening
-from unroll.training.loop import Epoch
+from unroll.training.loop import Epoch, Resumed
 from unroll.training.run import Job
 from unroll.training.workers import Progress
 
@@ -41,10 +42,15 @@ class LiveTracking:
         self.thread.start()
 
     def __call__(self, job: Job, message: Progress) -> None:
-        """Send an epoch on its way."""
-        if isinstance(message, Epoch):
-            points = epoch_points(message.metrics, self.recorder.epochs[-1])
-            self.tasks.put(lambda: self._log(job.seed, points))
+        """Send an epoch on its way; all of them where a training goes on."""
+        if isinstance(message, Resumed):
+            epochs = message.epochs
+        else:
+            epochs = (message,) if isinstance(message, Epoch) else ()
+        timings = self.recorder.epochs[len(self.recorder.epochs) - len(epochs) :]
+        for epoch, timing in zip(epochs, timings, strict=True):
+            points = epoch_points(epoch.metrics, timing)
+            self.tasks.put(functools.partial(self._log, job.seed, points))
 
     def finish(self) -> None:
         """Complete the runs from what training has left on disk."""

@@ -167,7 +167,7 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     }
     run.started, run.ended = _milliseconds(times["started"]), _milliseconds(times["ended"])
     last: dict[str, float] = {
-        "training_seconds": round(times["ended"] - times["started"], 3),
+        "training_seconds": round(float(found.seconds.loc[record.seed]), 3),
         "worker_peak_memory_megabytes": times["peak_memory_mb"],
     }
     run.points += _at_the_end(run, last, record)

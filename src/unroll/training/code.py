@@ -24,6 +24,8 @@ TRAINING = (
     "record.py",
     "seeds.py",
     "subject.py",
+    "training/checkpoint.py",
+    "training/interruption.py",
     "training/loop.py",
     "training/machine.py",
     "training/objectives.py",

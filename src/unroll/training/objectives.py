@@ -4,7 +4,8 @@ An objective holds its data on the device of the model, yields one loss per step
 measures itself on the validation split, always in float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -35,8 +36,17 @@ class Objective(Protocol):
     def model(self) -> nn.Module:
         """What is trained."""
 
-    def losses(self) -> Iterator[Tensor]:
-        """Yield the loss of each step of an epoch, the model to be updated in between."""
+    def losses(self, start: int = 0) -> Iterator[Tensor]:
+        """Yield the loss of each step of an epoch, the model to be updated in between.
+
+        With `start`, the steps before it have been taken: their place is that of `restore`.
+        """
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what `restore` needs to go on in the middle of the epoch."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation split."""
@@ -56,13 +66,26 @@ class PairsObjective:
         self.batch_size = min(options.batch_size, len(pairs.sources["train"]))
         self.steps = len(pairs.sources["train"]) // self.batch_size
         self.order = torch_generator(seed, "order")
+        self.before_epoch = self.order.get_state()
 
-    def losses(self) -> Iterator[Tensor]:
+    def losses(self, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each whole batch, in a new order at every epoch."""
+        if start:
+            self.order.set_state(self.before_epoch)
+        self.before_epoch = self.order.get_state()
         count = len(self.sources["train"])
         shuffled = torch.randperm(count, generator=self.order).to(self.machine.device)
-        for batch in shuffled.split(self.batch_size)[: self.steps]:
+        for batch in shuffled.split(self.batch_size)[start : self.steps]:
             yield self._loss(self.sources["train"][batch], self.targets["train"][batch])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the generator of the order, as it is and as it was before the epoch."""
+        return {"order": self.order.get_state(), "before_epoch": self.before_epoch}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self.order.set_state(state["order"])
+        self.before_epoch = state["before_epoch"]
 
     def _loss(self, sources: Tensor, targets: Tensor) -> Tensor:
         inputs, expected = targets[:, :-1], targets[:, 1:]
@@ -119,16 +142,28 @@ class CorpusObjective:
         self.valid = torch.as_tensor(corpus.tokens["valid"]).to(machine.device)
         self.time_steps = options.time_steps
         self.steps = -(-length // options.time_steps)
+        self.carried: State | None = None  # after the last window that was read
 
-    def losses(self) -> Iterator[Tensor]:
+    def losses(self, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each window, from the first of the streams to the last."""
-        state: State | None = None
-        windows = (part.split(self.time_steps, dim=1) for part in (self.inputs, self.targets))
-        for inputs, targets in zip(*windows, strict=True):
+        if not start:
+            self.carried = None
+        parts = (part.split(self.time_steps, dim=1) for part in (self.inputs, self.targets))
+        for inputs, targets in islice(zip(*parts, strict=True), start, None):
             with self.machine.autocast():
-                loss, after = self.model.loss(inputs, targets, state)
-            state = tuple(part.detach() for part in after)
+                loss, after = self.model.loss(inputs, targets, self.carried)
+            self.carried = tuple(part.detach() for part in after)
             yield loss
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state that is carried on: h, or h and c."""
+        return {f"carried.{i}": part for i, part in enumerate(self.carried or ())}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        device = self.inputs.device
+        parts = [state[f"carried.{i}"].to(device) for i in range(len(state))]
+        self.carried = tuple(parts) or None
 
     def validate(self) -> dict[str, float]:
         """Return the exact perplexity of the validation split."""

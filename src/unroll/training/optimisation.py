@@ -1,10 +1,11 @@
 """Optimiser and learning-rate schedule."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unroll.config import VariantOptions
 
@@ -20,7 +21,7 @@ class Optimisation:
         self.optimizer = _optimizer(self.parameters, options)
         self.schedule = _schedule(self.optimizer, options, steps)
 
-    def step(self, loss: torch.Tensor) -> None:
+    def step(self, loss: Tensor) -> None:
         """Go one step down the gradient of `loss`; its global norm is at most `clip`."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -28,6 +29,25 @@ class Optimisation:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
         self.schedule.step()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what decides the next steps: moments and counts, and the place in the schedule."""
+        moments = self.optimizer.state_dict()["state"]
+        tensors = {f"{i}.{name}": t for i, of in moments.items() for name, t in of.items()}
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        return tensors, {"schedule": self.schedule.state_dict(), "rates": rates}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Take over what `state` returned."""
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            i, _, moment = name.partition(".")
+            moments.setdefault(int(i), {})[moment] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.schedule.load_state_dict(facts["schedule"])
+        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
+            group["lr"] = rate
 
 
 def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from unroll.training.loop import Epoch, Step
+from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job
 from unroll.training.workers import Progress as Message
 
@@ -37,7 +37,10 @@ class Bars:
         task = self.tasks[job.seed]
         if not self.progress.tasks[task].started:
             self.progress.start_task(task)
-        if isinstance(message, Step):
+        if isinstance(message, Resumed):
+            last = len(message.epochs)
+            self.progress.update(task, completed=last, status=f"goes on after epoch {last}")
+        elif isinstance(message, Step):
             done = message.epoch - 1 + message.step / message.steps
             status = f"epoch {message.epoch}/{job.subject.options.epochs}  loss {message.loss:.4f}"
             self.progress.update(task, completed=done, status=status)
@@ -58,6 +61,8 @@ class Lines:
 
     def __call__(self, job: Job, message: Message) -> None:
         """Print a message of a run."""
+        if isinstance(message, Resumed):
+            self._resume(job, message)
         if not isinstance(message, Epoch):
             return
         epochs = job.subject.options.epochs
@@ -68,6 +73,15 @@ class Lines:
         print(
             f"{job.subject.variant} seed {job.seed}  epoch {message.epoch}/{epochs}  "
             f"{_metrics(message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
+            flush=True,
+        )
+
+    def _resume(self, job: Job, message: Resumed) -> None:
+        epochs = message.epochs
+        self.seconds[job.seed] = sum(e.train_seconds + e.valid_seconds for e in epochs)
+        print(
+            f"{job.subject.variant} seed {job.seed}  goes on from its checkpoint: after epoch "
+            f"{len(epochs)}/{job.subject.options.epochs}, step {message.step} of the next",
             flush=True,
         )
 

@@ -1,6 +1,5 @@
 """One run: a variant with one seed, from prepared data to a run record."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,9 @@ from unroll.models.layers import set_generator
 from unroll.record import Record, write_record
 from unroll.seeds import torch_generator
 from unroll.subject import Subject
-from unroll.training.loop import Epoch, Step, train
+from unroll.training.checkpoint import Checkpoint
+from unroll.training.interruption import Interruption
+from unroll.training.loop import Report, train
 from unroll.training.machine import Machine
 from unroll.training.objectives import CorpusObjective, Objective, PairsObjective
 
@@ -28,24 +29,32 @@ class Job:
     machine: Machine
     prepared: Path
     target: Path
+    checkpoint: Checkpoint
     remedy: str  # what to do where the prepared data are missing or damaged
 
 
-def run(job: Job, report: Callable[[Step | Epoch], None]) -> None:
-    """Train the model of a job and write its record to `job.target`."""
+def run(job: Job, report: Report, interruption: Interruption | None = None) -> None:
+    """Train the model of a job, from its checkpoint if it has one; write its record.
+
+    Raises:
+        Interrupted: the run was asked to end; it has left a checkpoint.
+    """
     job.machine.prepare_process()
     options, seed, machine = job.subject.options, job.seed, job.machine
     data = load(options.kind, job.prepared, job.remedy)
     model = build(options, data.vocabulary)
     initialise(model, options.init, seed)
     model.to(machine.device)
-    set_generator(model, torch_generator(seed, "dropout", device=machine.device))
+    dropout = torch_generator(seed, "dropout", device=machine.device)
+    set_generator(model, dropout)
     objective: Objective
     if isinstance(options, PairsOptions):
         objective = PairsObjective(model, data, options, seed, machine)  # type: ignore[arg-type]
     else:
         assert isinstance(options, CorpusOptions)
         objective = CorpusObjective(model, data, options, machine)  # type: ignore[arg-type]
-    history = pd.DataFrame(train(objective, options, report))
+    generators = {"dropout": dropout}
+    rows = train(objective, options, report, job.checkpoint, generators, interruption)
+    history = pd.DataFrame(rows)
     record = Record(job.subject, seed, count_parameters(model), data.form, data.vocabulary, history)
     write_record(job.target, record, model)

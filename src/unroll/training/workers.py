@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,8 +20,13 @@ import torch
 
 from unroll.config import Compute
 from unroll.errors import DataError, UserError
-from unroll.training.loop import Epoch, Step
+from unroll.training.checkpoint import Checkpoint
+from unroll.training.faults import machine_fault
+from unroll.training.interruption import Interrupted, Interruption
+from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job, run
+
+GRACE = 3.0  # seconds in which a run that is asked to end may write its checkpoint
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -48,7 +54,7 @@ class Failed:
     message: str
 
 
-Progress = Started | Step | Epoch | Done
+Progress = Started | Resumed | Step | Epoch | Done
 Listener = Callable[[Job, Progress], None]
 
 
@@ -62,9 +68,11 @@ def worker_count(compute: Compute, runs: int) -> int:
 def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -> None:
     """Run all jobs, `workers` at a time, and pass what they report to the listeners.
 
+    Whatever ends it early, the runs that are under way are asked to write a checkpoint first; those
+    that do not within GRACE seconds are killed, and all at once where a second request comes.
+
     Raises:
         DataError: a run failed or its process died; the message names variant and seed.
-            The other runs are stopped first.
     """
     os.environ.update({k: v for k, v in KEEP_MEMORY.items() if k not in os.environ})
     waiting = list(jobs)
@@ -85,7 +93,19 @@ def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) ->
                     del running[ready]
                     process.join()
     finally:
-        for _, process in running.values():
+        _end([process for _, process in running.values()])
+
+
+def _end(processes: Sequence[SpawnProcess]) -> None:
+    """Ask processes to end; kill those that have not after GRACE seconds."""
+    try:
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for process in processes:
             process.kill()
             process.join()
 
@@ -103,12 +123,19 @@ def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Progres
         message: Progress | Failed = connection.recv()
     except EOFError:
         process.join()
-        raise DataError(
-            f"{job.subject.variant}, seed {job.seed}: the worker died ({_cause(process.exitcode)})"
-        ) from None
+        message = Failed(f"the worker died ({_cause(process.exitcode)})")
     if isinstance(message, Failed):
-        raise DataError(f"{job.subject.variant}, seed {job.seed}: {message.message}")
+        raise DataError(
+            f"{job.subject.variant}, seed {job.seed}: {message.message}{_kept(job.checkpoint)}"
+        )
     return message
+
+
+def _kept(checkpoint: Checkpoint) -> str:
+    """Say what is left of a run that failed."""
+    if not checkpoint.path.exists():
+        return ""
+    return f". Its last good checkpoint is kept: {checkpoint.path}"
 
 
 def _cause(exit_code: int | None) -> str:
@@ -121,15 +148,30 @@ def _cause(exit_code: int | None) -> str:
 
 def _work(job: Job, sender: Connection) -> None:
     """Run a job in a worker process and report to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends us
+    interruption = Interruption()
+    interruption.listen()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sender.send(Started())
+
+    def report(message: Progress | Failed) -> None:
+        try:
+            sender.send(message)
+        except OSError:  # the parent is gone
+            raise Interrupted from None
+
     try:
-        run(job, sender.send)
+        with interruption.anywhere():
+            report(Started())
+        run(job, report, interruption)
+        report(Done(peak_memory(job.machine.device)))
+    except Interrupted:
+        pass
     except UserError as error:
-        sender.send(Failed(str(error)))
-    else:
-        sender.send(Done(peak_memory(job.machine.device)))
+        report(Failed(str(error)))
+    except (RuntimeError, MemoryError, OSError) as error:
+        message = machine_fault(error)
+        if message is None:
+            raise
+        report(Failed(message))
 
 
 def peak_memory(device: str) -> int:
@@ -141,9 +183,12 @@ def peak_memory(device: str) -> int:
 
 
 def _end_with_parent() -> None:
+    """Leave a checkpoint when the parent is gone, however it went, and end in any case."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
     os._exit(1)
 
 

@@ -49,18 +49,26 @@ def operands(pairs, split):
 
 def test_known_seed_gives_known_questions():
     pairs = prepare(options(train=3, valid=2, test=1))
-    assert texts(pairs, "train") == [("4+324", "_328"), ("1+66", "_67"), ("3+1", "_4")]
-    assert texts(pairs, "valid") == [("6+5", "_11"), ("23+7", "_30")]
+    assert texts(pairs, "train") == [("3+1", "_4"), ("1+66", "_67"), ("6+5", "_11")]
+    assert texts(pairs, "valid") == [("4+324", "_328"), ("23+7", "_30")]
     assert texts(pairs, "test") == [("5+13", "_18")]
 
 
 def test_generated_pairs_have_fixed_ids_and_lengths():
     pairs = prepare(options(train=3, valid=2, test=1))
     assert pairs.vocabulary.symbols == tuple("0123456789+ _")
-    assert pairs.sources["train"][0].tolist() == [4, 10, 3, 2, 4, 11, 11]
-    assert pairs.targets["train"][0].tolist() == [12, 3, 2, 8, 11]
+    assert pairs.sources["train"][0].tolist() == [3, 10, 1, 11, 11, 11, 11]
+    assert pairs.targets["train"][0].tolist() == [12, 4, 11, 11, 11]
     assert pairs.form == {"source_length": 7, "target_length": 5, "start": "_"}
     assert pairs.facts == {"counts": {"train": 3, "valid": 2, "test": 1}, "source": "generated"}
+
+
+def test_short_questions_are_in_every_split_by_their_share():
+    """There are 55 sums of one digit each: drawn early, they would all come into train."""
+    pairs = prepare(options(train=900, valid=100, test=1_000))
+    short = {s: sum(len(q) == 3 for q, _ in texts(pairs, s)) for s in SPLITS}
+    assert sum(short.values()) == 55
+    assert 15 <= short["test"] <= 40
 
 
 def test_same_seed_gives_the_same_questions_and_another_others():

@@ -51,6 +51,8 @@ def prepare(options: Options) -> Pairs:
     if options.source == "generated":
         counts = {"train": options.train, "valid": options.valid, "test": options.test}
         operands = _draw(sum(counts.values()), options, taken=np.empty(0, np.int64))
+        # Short questions are few and soon all drawn: unshuffled, train would have them all.
+        numpy_generator(options.seed, "addition", "splits").shuffle(operands)
         bounds = np.cumsum([counts["train"], counts["valid"]])
         splits = dict(zip(counts, np.split(operands, bounds), strict=True))
         return _assemble({split: _lines(rows) for split, rows in splits.items()}, options)

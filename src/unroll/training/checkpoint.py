@@ -1,0 +1,103 @@
+"""Checkpoints: all that a training needs to go on, bit for bit, where it was ended.
+
+A file per run, outside DVC's outputs, written whole or not at all. Its name holds the key of the
+run, a digest of options, data, code and environment: a training with others does not find it.
+The file is in the format safetensors, with the numbers that are no tensors as JSON in its header.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from unroll.data.files import write_bytes
+from unroll.errors import DataError, first_line
+
+SCHEMA = "1"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a training: tensors by name, and what JSON can hold."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the snapshots of a run are kept, and after how many steps one is due."""
+
+    path: Path
+    key: str
+    every: int | None  # steps; None: at the end of each epoch only
+
+    def due(self, steps: int) -> bool:
+        """Say whether a snapshot is due after so many steps of an epoch."""
+        return self.every is not None and steps % self.every == 0
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Replace the snapshot; the one before stays until all of the new one is on the disk."""
+        facts = json.dumps(snapshot.facts)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in snapshot.tensors.items()}
+        header = {
+            "schema": SCHEMA,
+            "key": self.key,
+            "facts": facts,
+            "sha256": _digest(tensors, facts),
+        }
+        write_bytes(self.path, save(tensors, metadata=header))
+
+    def read(self) -> Snapshot | None:
+        """Return the snapshot, or None where there is none.
+
+        Raises:
+            DataError: the file is damaged, or is not a snapshot of this run.
+        """
+        if not self.path.exists():
+            return None
+        remedy = "delete it, and the training begins anew"
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                header = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise DataError(
+                f"the checkpoint {self.path} cannot be read ({first_line(error)}); {remedy}"
+            ) from None
+        if header.get("schema") != SCHEMA or header.get("key") != self.key:
+            raise DataError(f"the checkpoint {self.path} is not of this run; {remedy}")
+        facts = header.get("facts", "")
+        if header.get("sha256") != _digest(tensors, facts):
+            raise DataError(f"the checkpoint {self.path} is damaged; {remedy}")
+        return Snapshot(tensors, json.loads(facts))
+
+    def others(self) -> list[Path]:
+        """Return checkpoints of the same seed that are of other options, data or code."""
+        seed = self.path.name.partition(".")[0]
+        found = self.path.parent.glob(f"{seed}.*.safetensors")
+        return sorted(path for path in found if path != self.path)
+
+    def remove(self) -> None:
+        """Remove the snapshot: the run has left its record."""
+        self.path.unlink(missing_ok=True)
+
+
+def checkpoint_path(folder: Path, seed: int, key: str) -> Path:
+    """Return where the checkpoint of a run lies in the folder of its variant."""
+    return folder / f"seed-{seed}.{key}.safetensors"
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    total = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.contiguous().view(-1).numpy().tobytes())
+    return total.hexdigest()
