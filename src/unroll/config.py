@@ -30,6 +30,7 @@ from ruamel.yaml.error import YAMLError
 from unroll.errors import UserError
 
 ROOT_STUDY = "root"
+LARGEST_FILE = 1_000_000  # bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of studies, tasks and variants
 
 T = TypeVar("T")
@@ -37,7 +38,8 @@ M = TypeVar("M", bound="Options")
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Options(BaseModel):
@@ -61,7 +63,7 @@ class VariantOptions(Options):
     kind: ClassVar[str]  # of the task
 
     task: str
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     layers: Count = 1
@@ -134,7 +136,7 @@ class Generate(Options):
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     skip: list[str] = []
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class Comparison(Options):
@@ -143,7 +145,7 @@ class Comparison(Options):
     references: dict[str, str] = {}
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100)] = 10_000
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class Checkpointing(Options):
@@ -339,11 +341,15 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} does not exist. Run unroll in the project's root folder; a further study "
             "lies in pipeline/<study>/ and is chosen with --study <study>."
         )
+    if path.stat().st_size > LARGEST_FILE:
+        raise UserError(f"{path} has more than {LARGEST_FILE:,} bytes: no params file")
     try:
         raw = YAML(typ="safe").load(path)
     except YAMLError as error:
         detail = str(error).split("To suppress")[0].strip()
         raise UserError(f"{path} is not valid YAML: {detail}") from None
+    except RecursionError:
+        raise UserError(f"{path} cannot be read: it is nested too deeply") from None
     except ValueError as error:  # a date that does not exist, bytes that are not UTF-8
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(raw, dict):

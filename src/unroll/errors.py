@@ -18,7 +18,7 @@ class DataError(UserError):
     exit_code = 1
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its class."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
@@ -36,10 +36,18 @@ WAYS_OUT = {
 }
 
 
+MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # as PyTorch says it
+GPU = "CUDA error"
+
+
 def system_fault(error: BaseException) -> str | None:
-    """Return what happened and what to do where the system is at fault, None where it is not."""
-    if isinstance(error, MemoryError):
-        return "not enough memory; close some programs, or lower compute.workers"
+    """Return what happened and what to do where the machine is at fault, None where it is not."""
+    message = str(error)
+    of_torch = isinstance(error, RuntimeError)
+    if isinstance(error, MemoryError) or (of_torch and any(words in message for words in MEMORY)):
+        return "not enough memory; lower batch_size, hidden_size or compute.workers"
+    if of_torch and GPU in message:
+        return f"the GPU failed ({first_line(error)}); run it again, or with device: cpu"
     if not isinstance(error, OSError) or error.errno is None:
         return None
     place = f": {error.filename}" if error.filename else ""

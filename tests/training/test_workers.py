@@ -151,7 +151,7 @@ def tell(job, message):
     print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
 
 if __name__ == "__main__":
-    run_all([job(9, Path("prepared"), Path("seed-9"), **ENDLESS)], 1, [tell])
+    run_all([job(9, Path("prepared"), Path("models/seed-9"), **ENDLESS)], 1, [tell])
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from unroll.data.files import read_text
-from unroll.data.prepared import read_prepared, write_prepared
+from unroll.data.prepared import check_ids, read_prepared, write_prepared
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 
@@ -124,4 +124,9 @@ def load_corpus(folder: Path, remedy: str) -> Corpus:
         DataError: something is missing or damaged; `remedy` says how to make it anew.
     """
     tokens, vocabulary, facts = read_prepared(folder, "corpus", remedy)
+    check_ids(folder, tokens, dict.fromkeys(SPLITS, 1), len(vocabulary), remedy)
+    if EOS not in vocabulary.ids:
+        raise DataError(f"{folder}: the vocabulary has no {EOS}; {remedy}")
+    if len(tokens["train"]) < 2:
+        raise DataError(f"{folder}: one token is no text to learn from; {remedy}")
     return Corpus(vocabulary, tokens, facts)

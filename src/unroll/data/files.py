@@ -134,14 +134,20 @@ def check_folder(folder: Path, remedy: str) -> None:
     """
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder} is missing or incomplete; {remedy}")
-    for name, entry in read_json(folder / MANIFEST, remedy).items():
+    entries = read_json(folder / MANIFEST, remedy)
+    for name, entry in entries.items():
         path = folder / name
-        if not isinstance(entry, dict) or {"bytes", "sha256"} - set(entry):
+        plain = len(name) < 256 and ".." not in Path(name).parts and not Path(name).is_absolute()
+        if not plain or not isinstance(entry, dict) or {"bytes", "sha256"} - set(entry):
             raise DataError(f"{folder / MANIFEST} is no manifest; {remedy}")
         if not path.is_file():
             raise DataError(f"{path} is missing; {remedy}")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
             raise DataError(f"{path} is damaged (its SHA-256 is not that of {MANIFEST}); {remedy}")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in entries and path.name[0] != "." and name != MANIFEST:
+            raise DataError(f"{path} does not stand in {MANIFEST}; {remedy}")
 
 
 def digest(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from unroll.data.prepared import read_prepared, write_prepared
+from unroll.data.prepared import check_ids, read_prepared, write_prepared
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 
@@ -78,6 +78,28 @@ def load_pairs(folder: Path, remedy: str) -> Pairs:
         DataError: something is missing or damaged; `remedy` says how to make it anew.
     """
     arrays, vocabulary, facts = read_prepared(folder, "pairs", remedy)
+    sides = [f"{split}.{side}" for split in SPLITS for side in ("source", "target")]
+    check_ids(folder, arrays, dict.fromkeys(sides, 2), len(vocabulary), remedy)
+    _check_pairs(folder, arrays, vocabulary, remedy)
     sources = {split: arrays[f"{split}.source"] for split in SPLITS}
     targets = {split: arrays[f"{split}.target"] for split in SPLITS}
     return Pairs(vocabulary, sources, targets, facts)
+
+
+def _check_pairs(
+    folder: Path, arrays: dict[str, np.ndarray], vocabulary: Vocabulary, remedy: str
+) -> None:
+    sources, targets = ([arrays[f"{s}.{side}"] for s in SPLITS] for side in ("source", "target"))
+    fault = None
+    if any(len(s) != len(t) for s, t in zip(sources, targets, strict=True)):
+        fault = "a split has more sources than targets, or fewer"
+    elif any(len({ids.shape[1] for ids in side}) > 1 for side in (sources, targets)):
+        fault = "the splits have sequences of different lengths"
+    elif targets[0].shape[1] < 2:
+        fault = "the targets have no room for an answer"
+    elif len({int(start) for ids in targets for start in np.unique(ids[:, 0])}) > 1:
+        fault = "not all targets begin with one start symbol"
+    elif BLANK not in vocabulary.ids:
+        fault = "the vocabulary has no blank"
+    if fault:
+        raise DataError(f"{folder}: {fault}; {remedy}")

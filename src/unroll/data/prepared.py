@@ -45,6 +45,36 @@ def read_prepared(
     facts = read_json(folder / "facts.json", remedy)
     if facts.pop("kind", None) != kind:
         raise DataError(f"{folder} does not hold data of the kind {kind}; {remedy}")
-    arrays = read_arrays(folder / "arrays.safetensors", remedy)
-    symbols = read_json(folder / "vocabulary.json", remedy)["symbols"]
-    return {k: a.astype(np.int64) for k, a in arrays.items()}, Vocabulary(tuple(symbols)), facts
+    symbols = read_json(folder / "vocabulary.json", remedy).get("symbols")
+    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
+        raise DataError(f"{folder / 'vocabulary.json'} holds no list of symbols; {remedy}")
+    try:
+        vocabulary = Vocabulary(tuple(symbols))
+    except DataError as error:
+        raise DataError(f"{folder / 'vocabulary.json'}: {error}; {remedy}") from None
+    path = folder / "arrays.safetensors"
+    arrays = {name: a.astype(np.int64) for name, a in read_arrays(path, remedy).items()}
+    return arrays, vocabulary, facts
+
+
+def check_ids(
+    folder: Path,
+    arrays: Mapping[str, np.ndarray],
+    dimensions: Mapping[str, int],
+    symbols: int,
+    remedy: str,
+) -> None:
+    """Check that the arrays are those named in `dimensions`, and hold ids of so many symbols.
+
+    Raises:
+        DataError: one is missing, is too many, has another number of dimensions, or is empty.
+    """
+    path, found = folder / "arrays.safetensors", {name: ids.ndim for name, ids in arrays.items()}
+    if found != dict(dimensions):
+        raise DataError(
+            f"{path} holds {found or 'nothing'} (names and dimensions), expected "
+            f"{dict(dimensions)}; {remedy}"
+        )
+    for name, ids in arrays.items():
+        if not ids.size or ids.min() < 0 or ids.max() >= symbols:
+            raise DataError(f"{path}: {name} is empty or holds ids of no symbol; {remedy}")

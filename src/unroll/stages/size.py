@@ -36,7 +36,7 @@ def sized(study: Study, variant: str) -> VariantOptions:
     """Return a variant's options with the hidden size that stage size has found.
 
     Raises:
-        DataError: its file is missing or damaged.
+        DataError: its file is missing or damaged, or of an earlier hidden size.
     """
     options, path = study.variant(variant), study.size(variant)
     remedy = study.remedy(f"size@{options.task}")
@@ -45,4 +45,9 @@ def sized(study: Study, variant: str) -> VariantOptions:
         found = Size.model_validate(read_json(path, remedy))
     except ValidationError:
         raise DataError(f"{path} is damaged; {remedy}") from None
+    if options.match_parameters is None and found.hidden_size != options.hidden_size:
+        raise DataError(
+            f"{path} is of another hidden_size ({found.hidden_size}) than {study.params_file} "
+            f"({options.hidden_size}); {remedy}"
+        )
     return resize(options, found.hidden_size)

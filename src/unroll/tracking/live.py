@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PATIENCE = 20.0  # seconds that the end of a training waits for MLflow
-PATIENCE_AFTER_FAILURE = 2.0
+PATIENCE_AFTER_FAILURE = 1.0
 
 
 class LiveTracking:

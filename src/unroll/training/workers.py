@@ -19,9 +19,8 @@ from multiprocessing.context import SpawnProcess
 import torch
 
 from unroll.config import Compute
-from unroll.errors import DataError, UserError
+from unroll.errors import DataError, UserError, system_fault
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.faults import machine_fault
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job, run
@@ -168,7 +167,7 @@ def _work(job: Job, sender: Connection) -> None:
     except UserError as error:
         report(Failed(str(error)))
     except (RuntimeError, MemoryError, OSError) as error:
-        message = machine_fault(error)
+        message = system_fault(error)
         if message is None:
             raise
         report(Failed(message))
