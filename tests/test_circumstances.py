@@ -473,3 +473,15 @@ def test_an_earlier_folder_is_replaced(recorded, tmp_path):
     assert sorted(path.name for path in (tmp_path / "v").iterdir()) == sorted(
         [*FILES, "manifest.json"]
     )
+
+
+def test_secrets_are_not_in_the_diff(checkout):
+    write_text(checkout / "src" / "code.py", 'URI = "https://me:hush-1@host/a?x=b@c"\n')
+    for name in (".env", "deep/.env.local", "server.key", "aws_credentials.json", "my-secrets.txt"):
+        write_text(checkout / name, "hush-2\n")
+    write_text(checkout / "kept.txt", "http://host:8080/a@b plain\n")
+    source, diff = look_at_source("unroll train v")
+    assert source.dirty
+    assert b"hush" not in diff
+    assert b"https://***@host/a?x=b@c" in diff
+    assert b"http://host:8080/a@b plain" in diff

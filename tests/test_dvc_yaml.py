@@ -25,7 +25,6 @@ WITHOUT_EFFECT = {
         "stages",
         "tracking",
         "training/code.py",
-        "training/orphan.py",
         "training/progress.py",
         "training/workers.py",
     },

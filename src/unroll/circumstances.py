@@ -9,6 +9,7 @@ A cached output of the train stage like the models, so that it comes back with t
 """
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import asdict, dataclass, fields
@@ -39,6 +40,21 @@ DIFF = (
     "--src-prefix=a/",
     "--dst-prefix=b/",
 )
+
+
+# What is kept of the working copy can be read by all who read the runs: files that hold secrets by
+# their names are left out, and passwords in addresses.
+SECRETS = (
+    ".env*",
+    "*.pem",
+    "*.key",
+    "id_rsa*",
+    "id_ed25519*",
+    "*credentials*",
+    "*secret*",
+    ".netrc",
+)
+MASKED = re.compile(rb"(?<=://)[^/\s@]+:[^/\s@]+@")
 
 
 class Source(Options):
@@ -169,13 +185,15 @@ def look_at_source(command: str) -> tuple[Source, bytes]:
     """
     stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
     commit = _git("rev-parse", "HEAD").decode().strip() or None
-    code = (":(exclude)reports", ":(exclude,glob)**/dvc.lock")
+    left_out = ("dvc.lock", *SECRETS)
+    code = (":(exclude)reports", *(f":(exclude,glob)**/{name}" for name in left_out))
     diff = b""
     if commit is not None:
         diff = _git("diff", *DIFF, "--relative", "HEAD", "--", ".", *code)
         new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code)
         for name in filter(None, new.decode(errors="surrogateescape").split("\0")):
             diff += _git("diff", *DIFF, "--no-index", "--", os.devnull, name)
+    diff = MASKED.sub(b"***@", diff)
     if len(diff) > LARGEST_DIFF:
         diff = diff[:LARGEST_DIFF] + f"\n[cut: {len(diff):,} bytes in all]\n".encode()
     source = Source(

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from unroll.errors import UserError, system_fault
+from unroll.orphan import end_with_dvc
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -24,6 +25,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend ends it with the error's exit code."""
         signal.signal(signal.SIGTERM, _interrupt)
+        end_with_dvc()
         try:
             return super().invoke(ctx)
         except UserError as error:

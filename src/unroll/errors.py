@@ -1,6 +1,7 @@
 """Errors that a user can cause and mend; the command line prints them without a traceback."""
 
 import errno
+import re
 
 
 class UserError(Exception):
@@ -19,8 +20,11 @@ class DataError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class."""
-    lines = str(error).strip().splitlines()
+    """Return the first line of an error's message, or the name of its class.
+
+    Without the user names and passwords of the addresses in it.
+    """
+    lines = re.sub(r"(?<=://)[^/\s@]+@", "***@", str(error)).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 

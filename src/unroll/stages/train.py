@@ -18,7 +18,6 @@ from unroll.tracking.live import LiveTracking
 from unroll.training.checkpoint import Checkpoint, checkpoint_path
 from unroll.training.code import code_digest
 from unroll.training.machine import choose
-from unroll.training.orphan import end_with_dvc
 from unroll.training.progress import display
 from unroll.training.run import Job
 from unroll.training.workers import run_all, worker_count
@@ -30,7 +29,6 @@ def train(study: Study, variant: str) -> None:
     Raises:
         UserError: another process trains the same variant.
     """
-    end_with_dvc()
     jobs = plan(study, variant)
     folder = study.checkpoints(variant)
     folder.mkdir(parents=True, exist_ok=True)
