@@ -21,7 +21,8 @@ def snapshot(value: float = 1.5) -> Snapshot:
         "weight": torch.full((2, 3), value),
         "count": torch.tensor(7.0),
         "state": torch.arange(5, dtype=torch.uint8),
-        "half": torch.full((2,), value, dtype=torch.float64),
+        "double": torch.full((2,), value, dtype=torch.float64),
+        "half": torch.full((2, 1), value, dtype=torch.bfloat16),
     }
     return Snapshot(tensors, {"history": [{"loss": 0.1 + 0.2}], "step": 4})
 

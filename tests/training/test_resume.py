@@ -7,7 +7,16 @@ from itertools import count
 import pytest
 import torch
 
-from models.toys import CPU, corpus, corpus_options, language_model, pairs, pairs_options, seq2seq
+from models.toys import (
+    BF16,
+    CPU,
+    corpus,
+    corpus_options,
+    language_model,
+    pairs,
+    pairs_options,
+    seq2seq,
+)
 from training.test_loop import WORDS
 from unroll.errors import DataError
 from unroll.models.layers import set_generator
@@ -46,13 +55,13 @@ def pairs_run(**changes) -> Callable:
     return make
 
 
-def corpus_run(**changes) -> Callable:
+def corpus_run(machine=CPU, **changes) -> Callable:
     def make():
         model, options = language_model(**changes), corpus_options(**changes)
         dropout = torch_generator(0, "dropout")
         set_generator(model, dropout)
         data = corpus(WORDS, valid=WORDS[1:21])
-        return CorpusObjective(model, data, options, CPU), options, dropout
+        return CorpusObjective(model, data, options, machine), options, dropout
 
     return make
 
@@ -83,6 +92,7 @@ RUNS = {
         optimizer="adamw", schedule="one_cycle", variational_dropout=True, **CHANGES
     ),
     "corpus, gru": corpus_run(cell="gru", **CHANGES),
+    "corpus, bf16": corpus_run(BF16, optimizer="adam", **CHANGES),
 }
 
 
