@@ -100,5 +100,5 @@ def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())  # NumPy has no bf16
+        total.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
