@@ -20,6 +20,7 @@ WITHOUT_EFFECT = {
     "size": {"generation", "evaluation"},
     "train": {
         "circumstances.py",
+        "data/tables.py",
         "evaluation/scores.py",
         "stages",
         "tracking",

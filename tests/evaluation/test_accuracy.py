@@ -1,3 +1,5 @@
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -93,10 +95,14 @@ def test_sample_lines_show_question_expected_answer_and_verdict():
     options = pairs_options()
     record = Record(subject(options), 0, 1, data.form, DIGITS, None)
     model = chain({"_": "7", "7": " ", " ": " "})
-    found = evaluate_model(record, model, Pairs(DIGITS, data.sources, data.targets, {}), "cpu")
+    given = Pairs(DIGITS, data.sources, data.targets, {})
+    found = evaluate_model(record, model, given, ModuleType("a task"), "cpu")
     questions = ["".join(DIGITS.decode(row)).rstrip() for row in data.sources["test"].tolist()]
     expected = [f"Q {questions[0]}", "T 7", "☑ 7", "---", f"Q {questions[1]}", "T 8888", "☒ 7"]
     assert found.samples.splitlines()[:7] == expected
     assert found.samples.count("---\n") == SAMPLES
     assert found.scores["test_exact_match"] == pytest.approx(1 / (SAMPLES + 5))
     assert START not in data.targets["test"][:, 1:]
+    mistakes = found.breakdown[found.breakdown["property"] == "mistake"]
+    assert mistakes["value"].tolist() == ["7 instead of 8"]  # the task has no names of its own
+    assert mistakes["items"].tolist() == [SAMPLES + 4]
