@@ -56,6 +56,14 @@ def test_with_many_seeds_that_agree_the_error_is_that_of_the_items():
     assert degrees_of_freedom(outcomes) == pytest.approx(399, rel=0.01)
 
 
+@pytest.mark.parametrize("outcomes", [np.ones((4, 50)), np.full((2, 1), 0.3)])
+def test_without_any_spread_there_is_no_interval(outcomes):
+    """That all seeds agree to the digit is chance where there are few: it is no certainty."""
+    found = estimate(outcomes, 0.95, 400, generator())
+    assert found.mean == pytest.approx(outcomes[0, 0])
+    assert np.isnan([found.low, found.high, found.p_value]).all()
+
+
 def coverage(S: int, items: int, of_seeds: float, of_items: float) -> float:
     """Return how often a nominal 95 % covers the truth: a share of right answers of 0.5.
 
@@ -82,6 +90,12 @@ def coverage(S: int, items: int, of_seeds: float, of_items: float) -> float:
 )
 def test_a_nominal_95_percent_covers_the_truth_in_93_to_97(S, items, of_seeds, of_items):
     assert 0.93 <= coverage(S, items, of_seeds, of_items) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_seeds", [0.02, 0.05, 0.15])
+def test_with_two_seeds_the_interval_covers_the_truth_at_least_as_often(of_seeds):
+    assert coverage(2, items=300, of_seeds=of_seeds, of_items=0.15) >= 0.93
 
 
 @pytest.mark.slow

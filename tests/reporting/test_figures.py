@@ -26,7 +26,9 @@ PICTURES = {
     "learning curves": lambda: figures.learning_curves(CURVES, "valid_exact_match", "sums"),
     "seconds": lambda: figures.curves_against(CURVES, "valid_exact_match", "seconds", "seconds"),
     "parameters": lambda: figures.against_parameters(rows_of(RESULTS), "test_exact_match"),
-    "class": lambda: figures.by_class(classes("answer length"), "test_exact_match", "symbols"),
+    "class": lambda: figures.by_class(
+        classes("answer length"), "test_exact_match", ["1", "2"], "symbols", "right"
+    ),
     "calibration": lambda: figures.calibration(classes("confidence")),
 }
 
@@ -55,3 +57,8 @@ def test_an_attention_map_shows_question_and_answer():
     svg = figures.attention_map(np.array([[0.1, 0.9]]), "1 ", "3", "1 = 3")
     assert "<!-- 1 = 3 -->" in svg
     assert "<!-- · -->" in svg
+
+
+def test_no_two_of_many_variants_are_drawn_alike():
+    drawn = {tuple(figures._style(i).items()) for i in range(40)}
+    assert len(drawn) == 40

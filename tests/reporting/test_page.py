@@ -58,7 +58,7 @@ def rendered(tasks: dict[str, dict], **references: str) -> Page:
     for name, results in tasks.items():
         verdicts = judge(study, results)
         metric, _ = validation_metric(next(iter(results.values())).records[0])
-        texts = {"samples": [[1, 2, 3]], "test split": [[3, 2, 1]]}
+        texts = {"samples": [((), [1, 2, 3])], "test split": [((), [3, 2, 1])]}
         known = {v: novelty(texts, [1, 2, 3]) for v in results if metric == "valid_perplexity"}
         made.append(
             TaskTables(
@@ -109,9 +109,9 @@ def test_the_page_can_be_read_without_seeing_it(both):
 
 def test_the_answer_comes_first(both):
     opening, _, rest = both.text.partition("Why: how sure is it")
-    assert "good is ahead with 90.3 % [" in opening
+    assert "Highest mean: good, 90.3 % [" in opening
     assert "good is better than poor: +70.3 points [" in opening
-    assert "best is ahead with 5.1 [" in opening
+    assert "Lowest mean: best, 5.1 [" in opening
     assert "It assumes that the means of seeds are roughly normal" in rest
 
 
@@ -136,9 +136,13 @@ def test_one_seed_has_no_interval_and_says_so():
     assert "one against two: cannot be told at one seed." in text
 
 
+def test_a_single_variant_is_not_called_the_best():
+    assert "mean: one" not in rendered({"sums": {"one": POOR}}).text
+
+
 def test_a_study_of_language_models_alone():
     text = rendered({"text": MODELS}, best="lm").text
-    assert "best is ahead" in text
+    assert "Lowest mean: best" in text
     assert "mistakes" not in text
 
 

@@ -20,7 +20,6 @@ CORPUS_COLUMNS = ["property", "value", "items", "perplexity"]
 FREQUENCIES = (0, 1, 10, 100, 1_000, 10_000)  # times that a word stands in train
 POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # of a word in its sentence, from 1
 BINS = 10  # of confidence
-MISTAKES = 20  # the most frequent ones are kept
 
 
 def of_pairs(
@@ -71,7 +70,7 @@ def of_mistakes(
     named = np.array(names, dtype=object)
     rows = [
         ("mistake", mistake, count, 0.0, float(confidence[named == mistake].mean()))
-        for mistake, count in Counter(names).most_common(MISTAKES)
+        for mistake, count in Counter(names).most_common()
     ]
     return pd.DataFrame(rows, columns=PAIRS_COLUMNS)
 

@@ -74,23 +74,20 @@ def _evaluate_pairs(
         found = accuracy(model, sources, targets, pairs.blank, option)
         scores[f"{split}_exact_match"] = found.exact_match
         scores[f"{split}_character_accuracy"] = found.character_accuracy
-    items: dict[str, np.ndarray] = {  # of the last split, the test
-        "right": found.right.cpu().numpy().astype(np.uint8),
-        "confidence": found.confidence.cpu().numpy().astype(np.float32),
-        "answers": found.answers.cpu().numpy().astype(np.int32),
-    }
+    # From here on of the last split, the test.
     answers = Answers(
         texts(pairs.sources["test"], pairs.vocabulary),
         texts(pairs.targets["test"][:, 1:], pairs.vocabulary),
-        [answer_as_text(row, pairs.vocabulary, option) for row in items["answers"].tolist()],
-        items["right"].astype(bool),
+        [answer_as_text(row, pairs.vocabulary, option) for row in found.answers.tolist()],
+        found.right.cpu().numpy(),
     )
+    confidence = found.confidence.cpu().numpy()
     wrong = (found.answers != targets[:, 1:]).cpu().numpy()
     counts = padding.scored(targets[:, 1:], pairs.blank, option).cpu().numpy()
     return Evaluation(
         scores,
-        items,
-        _breakdown(answers, items["confidence"], wrong, counts, task),
+        {"right": answers.right.astype(np.uint8)},
+        _breakdown(answers, confidence, wrong, counts, task),
         answers.sample_lines(),
         _attention(model, sources, targets, found),
     )

@@ -10,12 +10,16 @@ from unroll.evaluation.statistics import log_ratio
 
 NAME = "items.safetensors"
 
+# On the Penn Treebank the error of a perplexity grows with the length of a run up to about 80.
+LONGEST_RUN = 80
+FEWEST_RUNS = 30
+
 
 def write_items(folder: Path, items: dict[str, np.ndarray]) -> None:
     """Write the items of a seed's evaluation.
 
-    Of pairs: `right` (I,), 0 or 1, `confidence` (I,) and `answers` (I, T). Of a corpus:
-    `losses` (I,) and `counts` (I,), the cross entropy in nats and the tokens of each sentence.
+    Of pairs: `right` (I,), 0 or 1. Of a corpus: `losses` (I,) and `counts` (I,), the cross
+    entropy in nats and the tokens of each sentence.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_arrays(folder / NAME, items)
@@ -37,11 +41,19 @@ def outcomes(seeds: list[dict[str, np.ndarray]]) -> np.ndarray:
     """Return outcomes (S, I), higher is better for pairs, lower for a corpus.
 
     Their mean is the share of right answers, or the mean cross entropy of a token: the
-    logarithm of the perplexity.
+    logarithm of the perplexity. An item of a corpus is a run of sentences: those of one article
+    are alike, and counted one by one they would make the text seem longer than it is.
     """
     if "right" in seeds[0]:
         return np.stack([items["right"] for items in seeds]).astype(float)
-    return log_ratio(np.stack([items["losses"] for items in seeds]), seeds[0]["counts"])
+    losses, counts = np.stack([items["losses"] for items in seeds]), seeds[0]["counts"]
+    starts = np.arange(0, len(counts), run_length(len(counts)))
+    return log_ratio(np.add.reduceat(losses, starts, axis=1), np.add.reduceat(counts, starts))
+
+
+def run_length(sentences: int) -> int:
+    """Return how many sentences in a row are one item: LONGEST_RUN, fewer of a short text."""
+    return min(LONGEST_RUN, max(1, sentences // FEWEST_RUNS))
 
 
 def sentences(losses: np.ndarray, tokens: np.ndarray, eos: int) -> dict[str, np.ndarray]:

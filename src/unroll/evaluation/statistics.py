@@ -22,11 +22,12 @@ import numpy as np
 from scipy import stats
 
 BATCH = 500  # resamples drawn at once
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and items; but for the mean not a number where there is one seed."""
+    """A mean over seeds and items; no error and no interval where there is no spread to see."""
 
     mean: float
     std: float  # of the means of the seeds, as of a sample
@@ -38,8 +39,6 @@ class Estimate:
     @property
     def p_value(self) -> float:
         """The probability of a mean as far from zero where the truth is zero (two-sided)."""
-        if not self.error > 0:
-            return float("nan") if np.isnan(self.error) else float(self.mean == 0)
         return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
 
@@ -55,10 +54,12 @@ def estimate(
     mean, nan = float(seeds.mean()), float("nan")
     if len(seeds) == 1:
         return Estimate(mean, nan, nan, nan, nan, nan)
-    error = bootstrap_error(outcomes, resamples, random)
+    std, error = float(seeds.std(ddof=1)), bootstrap_error(outcomes, resamples, random)
+    if error <= ROUNDING * max(1.0, abs(mean)):  # no spread: that is chance, not certainty
+        return Estimate(mean, std, nan, nan, nan, nan)
     freedom = degrees_of_freedom(outcomes)
-    reach = error * float(stats.t.ppf(0.5 + confidence / 2, freedom)) if error > 0 else 0.0
-    return Estimate(mean, float(seeds.std(ddof=1)), error, freedom, mean - reach, mean + reach)
+    reach = error * float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    return Estimate(mean, std, error, freedom, mean - reach, mean + reach)
 
 
 def bootstrap_error(outcomes: np.ndarray, resamples: int, random: np.random.Generator) -> float:
@@ -111,12 +112,13 @@ def mean_squares(outcomes: np.ndarray) -> tuple[float, float, float]:
 def degrees_of_freedom(outcomes: np.ndarray) -> float:
     """Return the degrees of freedom of the error of the mean of outcomes (S, I), S ≥ 2.
 
-    After Satterthwaite, 1946, from the mean squares; never fewer than those of the seeds alone.
+    After Satterthwaite, 1946, from the mean squares; never fewer than those of the seeds alone, and
+    not more where there are two: a variance of one degree of freedom is often far too small.
     """
     S, I = outcomes.shape  # noqa: E741
     of_seeds, of_items, left = mean_squares(outcomes)
     total = max(of_seeds + of_items - left, of_items)
-    if I == 1 or total == 0:
+    if I == 1 or S == 2 or total == 0:
         return float(S - 1)
     parts = of_seeds**2 / (S - 1) + of_items**2 / (I - 1) + left**2 / ((S - 1) * (I - 1))
     return float(max(total**2 / parts, S - 1))

@@ -11,6 +11,7 @@ from unroll.reporting.results import Result
 
 COLUMNS = ["variant", "property", "value", "items", "mean", "std", "confidence"]
 MISTAKE = "mistake"
+MISTAKES = 20  # the most frequent ones are kept
 
 
 def together(results: Mapping[str, Result]) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def _mistakes(group: pd.DataFrame, result: Result) -> list[dict[str, Any]]:
         {"value": str(value), **_class(rows), "mean": rows["items"].sum() / wrong, "std": np.nan}
         for value, rows in group.groupby("value", sort=False)
     ]
-    return sorted(rows, key=lambda row: -row["items"])
+    return sorted(rows, key=lambda row: -row["items"])[:MISTAKES]
 
 
 def numbers(label: str) -> tuple[float, ...]:

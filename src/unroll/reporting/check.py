@@ -12,9 +12,11 @@ from scipy import stats
 
 from unroll.errors import DataError
 from unroll.evaluation.statistics import holm
+from unroll.reporting.comparison import COLUMNS
 
 DIFFERS = "differs by more than seeds explain"
 MISSING = "missing here"
+UNTESTED = "no test: one seed"
 KEYS = ["task", "variant", "metric"]
 
 
@@ -22,14 +24,18 @@ def committed(path: Path) -> pd.DataFrame:
     """Return a table of results as the last commit holds it.
 
     Raises:
-        DataError: there is no such file in the last commit.
+        DataError: there is no such file in the last commit, or it has other columns.
     """
-    done = subprocess.run(
-        ["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise DataError(f"git has no committed {path} to compare with")
-    return pd.read_csv(io.StringIO(done.stdout))
+    try:
+        shown = subprocess.run(
+            ["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise DataError(f"git has no committed {path} to compare with") from None
+    table = pd.read_csv(io.StringIO(shown))
+    if list(table.columns) != COLUMNS:
+        raise DataError(f"the committed {path} has other columns; commit a fresh one")
+    return table
 
 
 def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -50,7 +56,7 @@ def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float)
             both["p_value"].isna(),
             both["p_value"] < 1 - confidence,
         ],
-        [MISSING, "new", "equal", "no test: one seed", DIFFERS],
+        [MISSING, "new", "equal", UNTESTED, DIFFERS],
         "within what seeds explain",
     )
     return both[[*KEYS, "mean", "mean_published", "p_value", "verdict"]]

@@ -106,7 +106,7 @@ def _estimate(study: Study, values: np.ndarray, *names: object) -> Estimate:
 
 def _bounds(metric: str, found: Estimate) -> dict[str, float]:
     if is_perplexity(metric):
-        return {"low": float(np.exp(found.low)), "high": float(np.exp(found.high))}
+        return {"low": max(float(np.exp(found.low)), 1.0), "high": float(np.exp(found.high))}
     return {"low": max(found.low, 0.0), "high": min(found.high, 1.0)}
 
 

@@ -65,14 +65,16 @@ def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
     return svg.getvalue()
 
 
-def by_class(table: pd.DataFrame, metric: str, label: str) -> str:
-    """Draw the test metric of variants by the classes of one property."""
-    values = table["value"].drop_duplicates().tolist()
+def by_class(
+    table: pd.DataFrame, metric: str, values: Sequence[str], label: str, measure: str
+) -> str:
+    """Draw a measure of variants, on the scale of a metric, by the classes of one property."""
     with _drawing(SMALL) as (axes, svg):
         for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
             places = [values.index(value) for value in rows["value"]]
             axes.plot(places, rows["mean"], ms=5, label=str(variant), **_style(i))
         _measure(axes, metric)
+        axes.set_ylabel(measure)
         slanted = max(map(len, values)) * len(values) > 40
         axes.set_xticks(range(len(values)), values, rotation=30 if slanted else 0)
         axes.set_xlabel(label)
@@ -147,4 +149,6 @@ def _legend(axes: Any) -> None:
 
 
 def _style(i: int) -> dict[str, str]:
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+    """Return how a variant is drawn; where the colours begin anew, with another marker."""
+    turn, colour = divmod(i, len(COLOURS))
+    return {"color": COLOURS[colour], "marker": MARKERS[(i + turn) % len(MARKERS)]}

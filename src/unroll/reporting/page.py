@@ -11,16 +11,20 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from unroll.config import Study
-from unroll.data.vocabulary import Vocabulary
+from unroll.config import PairsOptions, Study
 from unroll.evaluation.scores import show
+from unroll.generation.answering import answer_as_text
 from unroll.generation.novelty import TEST_SPLIT
+from unroll.record import Record
 from unroll.reporting import figures, words
-from unroll.reporting.breakdowns import MISTAKE
+from unroll.reporting.breakdowns import MISTAKE, numbers
 from unroll.reporting.comparison import dicts
 from unroll.reporting.results import Result, is_perplexity, main_metric
 
 SHOWN = 6  # of the most frequent mistakes
+
+# What is measured where it is not the metric that decides.
+MEASURES = {"first wrong symbol": "right at this symbol"}
 
 Row = tuple[str, ...]  # of a table, as it is shown
 
@@ -127,7 +131,8 @@ def _ranking(tables: TaskTables, main: str) -> list[Row]:
 
 def _ahead(tables: TaskTables, main: str) -> str:
     best = dicts(words.ranked(tables.comparison))[0]
-    return f"{best['variant']} is ahead with {words.show_interval(main, best)}."
+    side = "Lowest" if is_perplexity(main) else "Highest"
+    return f"{side} mean: {best['variant']}, {words.show_interval(main, best)}."
 
 
 def _verdict(row: Mapping[str, Any]) -> Row:
@@ -197,13 +202,18 @@ def _failures(tables: TaskTables, main: str) -> list[dict[str, Any]]:
         if name == MISTAKE or table["value"].nunique() == 1:
             continue
         label = PROPERTIES.get(str(name), str(name))
+        values = sorted(table["value"].unique(), key=numbers)
+        measure = MEASURES.get(str(name), words.title(main))
         calibrated = name == "confidence"
-        svg = figures.calibration(table) if calibrated else figures.by_class(table, main, label)
-        values = table["value"].drop_duplicates().tolist()
+        svg = (
+            figures.calibration(table)
+            if calibrated
+            else figures.by_class(table, main, values, label, measure)
+        )
         found.append(
             {
                 "name": "calibration" if calibrated else name,
-                "picture": Picture(svg, _spoken(table, main, str(name))),
+                "picture": Picture(svg, _spoken(table, main, measure, str(name))),
                 "values": values,
                 "rows": _cells(table, main, values),
             }
@@ -224,7 +234,7 @@ def _mean(metric: str, value: float) -> str:
     return show(metric, value, math.nan)
 
 
-def _spoken(table: pd.DataFrame, main: str, name: str) -> str:
+def _spoken(table: pd.DataFrame, main: str, measure: str, name: str) -> str:
     """Return a picture of classes in words: each variant at its first and its last class."""
     ends = []
     for variant, rows in table.groupby("variant", sort=False):
@@ -232,7 +242,7 @@ def _spoken(table: pd.DataFrame, main: str, name: str) -> str:
             f"{rows['value'].iloc[i]}: {_mean(main, rows['mean'].iloc[i])}" for i in (0, -1)
         )
         ends.append(f"{variant} from {first} to {last}")
-    return f"{words.title(main)} by {name}. " + "; ".join(ends) + "."
+    return f"{measure} by {name}. " + "; ".join(ends) + "."
 
 
 def _mistakes(tables: TaskTables) -> list[Row]:
@@ -254,27 +264,32 @@ def _attention(tables: TaskTables) -> dict[str, list[Picture]]:
             continue
         scores = result.scores[result.scores["metric"] == "valid_exact_match"]["value"].tolist()
         best = scores.index(max(scores))
-        vocabulary = result.records[best].vocabulary
-        seed = result.seeds[best]
-        found[f"{variant}, seed {seed}"] = _maps(result.attention[best], vocabulary)
+        found[f"{variant}, seed {result.seeds[best]}"] = _maps(
+            result.attention[best], result.records[best]
+        )
     return found
 
 
-def _maps(maps: Mapping[str, Any], vocabulary: Vocabulary) -> list[Picture]:
-    pictures = []
+def _maps(maps: Mapping[str, Any], record: Record) -> list[Picture]:
+    assert isinstance(record.options, PairsOptions)
+    option, vocabulary, pictures = record.options.padding, record.vocabulary, []
     for i in range(len(maps["right"])):
         question = "".join(vocabulary.decode(maps["sources"][i].tolist()))
-        answer = "".join(vocabulary.decode(maps["answers"][i].tolist()))
+        ids = maps["answers"][i].tolist()
+        # With masked padding, what comes after the blank that ends an answer was never trained.
+        end = len(answer_as_text(ids, vocabulary, option)) + 1 if option == "masked" else len(ids)
+        answer = "".join(vocabulary.decode(ids))[:end]
+        shown = maps["weights"][i][:end]
         mark = "right" if maps["right"][i] else "wrong"
         spoken = f"{question.strip()} = {answer.strip()}"
         peaks = ", ".join(
             f"{a} at {question[weights.argmax()]!r} ({weights.max():.0%})"
-            for a, weights in zip(answer, maps["weights"][i], strict=True)
+            for a, weights in zip(answer, shown, strict=True)
             if a != " "
         )
         pictures.append(
             Picture(
-                figures.attention_map(maps["weights"][i], question, answer, spoken),
+                figures.attention_map(shown, question, answer, spoken),
                 f"Attention map of {spoken} ({mark}). It looks most, symbol by symbol: {peaks}.",
                 mark,
             )
@@ -288,7 +303,10 @@ def _novelty(tables: TaskTables) -> list[Row]:
     for variant, table in tables.novelty.items():
         for text, of_text in table.groupby("text", sort=False):
             name = str(text) if text == TEST_SPLIT else f"{text} of {variant}"
-            rows[name] = (name, *(f"{share:.0%}" for share in of_text["in_train"]))
+            rows[name] = (
+                name,
+                *("–" if math.isnan(s) else f"{s:.0%}" for s in of_text["in_train"]),
+            )
     return sorted(rows.values(), key=lambda row: row[0] == TEST_SPLIT)
 
 

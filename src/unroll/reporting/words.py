@@ -62,7 +62,8 @@ def in_words(row: Mapping[str, Any]) -> str:
 def show_interval(metric: str, row: Mapping[str, Any]) -> str:
     """Return a mean with its interval, as people write it."""
     if pd.isna(row["low"]):
-        return f"{show(metric, row['mean'], np.nan)} [none: one seed]"
+        reason = "one seed" if row["seeds"] == 1 else "no spread"
+        return f"{show(metric, row['mean'], np.nan)} [none: {reason}]"
     scale = 1 if is_perplexity(metric) else 100
     bounds = f"[{scale * row['low']:.1f}, {scale * row['high']:.1f}]"
     return f"{show(metric, row['mean'], np.nan)} {bounds}"

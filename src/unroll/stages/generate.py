@@ -11,7 +11,7 @@ from unroll.data.files import write_text
 from unroll.data.tables import write_table
 from unroll.errors import UserError
 from unroll.evaluation.selection import best
-from unroll.generation.novelty import SAMPLES, TEST_SPLIT, novelty
+from unroll.generation.novelty import SAMPLES, TEST_SPLIT, Written, novelty
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import as_text, encode_prompt, skipped, write
 from unroll.models.build import Model
@@ -33,22 +33,25 @@ def generate(study: Study) -> None:
             for row in rows
         )
         corpus = load_corpus(study.prepared(options.task), study.remedy(f"prepare@{options.task}"))
-        known = _known(written, corpus)
+        known = _known(written, corpus, study.generate.skip)
         path = study.generated(variant)
         write_text(path, text)
         write_table(path.with_suffix(".csv"), known)
         print(f"{path}:\n{text}\nHow much of it stands in train:\n{known.to_string(index=False)}\n")
 
 
-def _known(written: Mapping[str, list[list[int]]], corpus: Corpus) -> pd.DataFrame:
+def _known(written: Mapping[str, list[list[int]]], corpus: Corpus, skip: list[str]) -> pd.DataFrame:
     """Return how much of the samples, and of the test split, stands in train."""
-    samples = [
-        encode_prompt(prompt, corpus.vocabulary) + row
+    samples: list[Written] = [
+        (encode_prompt(prompt, corpus.vocabulary), row)
         for prompt, rows in written.items()
         for row in rows
     ]
-    texts = {SAMPLES: samples, TEST_SPLIT: [corpus.tokens["test"].tolist()]}
-    return novelty(texts, corpus.tokens["train"].tolist())
+    texts: dict[str, list[Written]] = {
+        SAMPLES: samples,
+        TEST_SPLIT: [((), corpus.tokens["test"].tolist())],
+    }
+    return novelty(texts, corpus.tokens["train"].tolist(), skipped(skip, corpus.vocabulary))
 
 
 def continuations(record: Record, model: Model, prompt: str, options: Generate) -> list[str]:

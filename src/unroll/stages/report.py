@@ -13,7 +13,7 @@ from unroll.evaluation.selection import validation_metric
 from unroll.generation import novelty
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
-from unroll.reporting.check import DIFFERS, MISSING, committed, differences
+from unroll.reporting.check import DIFFERS, MISSING, UNTESTED, committed, differences
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.curves import curves
 from unroll.reporting.page import TaskTables, page
@@ -103,6 +103,8 @@ def check(study: Study) -> None:
     fresh = read_table(path, comparison.COLUMNS, study.remedy("report"))
     table = differences(fresh, committed(path), study.comparison.confidence)
     print(table.to_string(index=False, float_format="{:.4g}".format))
+    if untested := int((table["verdict"] == UNTESTED).sum()):
+        print(f"{untested} results have one seed and differ: nothing can be said of them")
     wrong = table[table["verdict"].isin([DIFFERS, MISSING])]
     if len(wrong):
         raise DataError(f"{len(wrong)} of {len(table)} results are not as committed")
