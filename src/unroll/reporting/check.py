@@ -10,26 +10,32 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 from unroll.evaluation.statistics import holm
 
 DIFFERS = "differs by more than seeds explain"
 MISSING = "missing here"
 KEYS = ["task", "variant", "metric"]
+COMPARED = ["mean", "std", "seeds"]
 
 
 def committed(path: Path) -> pd.DataFrame:
     """Return a table of results as the last commit holds it.
 
     Raises:
-        DataError: there is no such file in the last commit.
+        DataError: there is no such file in the last commit, or it is no such table.
     """
-    done = subprocess.run(
-        ["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True, text=True
-    )
+    done = subprocess.run(["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True)
     if done.returncode:
         raise DataError(f"git has no committed {path} to compare with")
-    return pd.read_csv(io.StringIO(done.stdout))
+    try:
+        table = pd.read_csv(io.BytesIO(done.stdout))
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"the committed {path} cannot be read ({first_line(error)})") from None
+    missing = [name for name in (*KEYS, *COMPARED) if name not in table]
+    if missing:
+        raise DataError(f"the committed {path} has no column {', '.join(missing)}")
+    return table
 
 
 def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -57,8 +63,8 @@ def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float)
 
 
 def _p_value(row: Mapping[Any, Any]) -> float:
-    here = [row[name] for name in ("mean", "std", "seeds")]
-    there = [row[f"{name}_published"] for name in ("mean", "std", "seeds")]
+    here = [row[name] for name in COMPARED]
+    there = [row[f"{name}_published"] for name in COMPARED]
     if np.isnan([*here, *there]).any() or min(here[2], there[2]) < 2:
         return float("nan")
     if here[1] == there[1] == 0:
