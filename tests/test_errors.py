@@ -1,8 +1,10 @@
 import errno
 
 import pytest
+import torch
+from safetensors.numpy import save_file
 
-from unroll.errors import first_line, system_fault
+from unroll.errors import WAYS_OUT, first_line, system_fault
 
 
 def test_the_first_line_of_a_message_without_passwords():
@@ -21,6 +23,8 @@ def test_the_first_line_of_a_message_without_passwords():
         (OSError(errno.ELOOP, "Too many links", "x"), "Too many links: x; see to it"),
         (MemoryError(), "not enough memory; lower batch_size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "not enough memory"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), "not enough memory"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to"), "not enough memory"),
         (RuntimeError("CUDA error: an illegal access\nmore"), "the GPU failed (CUDA error: an ill"),
     ],
 )
@@ -28,6 +32,36 @@ def test_what_the_machine_refuses_is_explained(error, told):
     assert told in system_fault(error)
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError("no number")])
+@pytest.mark.parametrize("number", WAYS_OUT, ids=errno.errorcode.get)
+def test_each_refusal_with_a_way_out_is_told_with_it(number):
+    told = system_fault(OSError(number, "refused", "data/x"))
+    assert told.startswith(f"refused: data/x; {WAYS_OUT[number]}, and run the same command again")
+
+
+def test_what_safetensors_is_refused_is_told_like_any_other_refusal(tmp_path):
+    with pytest.raises(Exception, match="os error 2") as caught:
+        save_file({}, tmp_path / "nowhere" / "x.safetensors")
+    assert not isinstance(caught.value, OSError)
+    assert system_fault(caught.value).startswith("No such file or directory; ")
+
+
+def test_memory_that_pytorch_is_refused_is_explained():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert "lower batch_size" in system_fault(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        RuntimeError("x"),
+        OSError("no number"),
+        ValueError("out of memory"),
+        ValueError("CUDA error"),
+        ValueError("(os error 28)"),
+    ],
+    ids=repr,
+)
 def test_a_fault_of_the_program_is_not_explained_away(error):
     assert system_fault(error) is None

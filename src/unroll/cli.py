@@ -34,7 +34,7 @@ class Group(click.Group):
         except KeyboardInterrupt as interrupt:
             click.echo("interrupted; the same command goes on from here", err=True)
             sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
-        except (OSError, MemoryError, RuntimeError) as error:
+        except Exception as error:
             fault = system_fault(error)
             if fault is None or getattr(error, "errno", None) == errno.EPIPE:  # `… | head`
                 raise

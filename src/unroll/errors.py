@@ -1,6 +1,7 @@
 """Errors that a user can cause and mend; the command line prints them without a traceback."""
 
 import errno
+import os
 import re
 
 
@@ -42,6 +43,7 @@ WAYS_OUT = {
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # as PyTorch says it
 GPU = "CUDA error"
+OF_RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system told it
 
 
 def system_fault(error: BaseException) -> str | None:
@@ -52,6 +54,8 @@ def system_fault(error: BaseException) -> str | None:
         return "not enough memory; lower batch_size, hidden_size or compute.workers"
     if of_torch and GPU in message:
         return f"the GPU failed ({first_line(error)}); run it again, or with device: cpu"
+    if type(error).__name__ == "SafetensorError" and (number := OF_RUST.search(message)):
+        error = OSError(int(number[1]), os.strerror(int(number[1])))
     if not isinstance(error, OSError) or error.errno is None:
         return None
     place = f": {error.filename}" if error.filename else ""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 from unroll.evaluation.statistics import holm
 from unroll.reporting.comparison import COLUMNS
 
@@ -24,15 +24,17 @@ def committed(path: Path) -> pd.DataFrame:
     """Return a table of results as the last commit holds it.
 
     Raises:
-        DataError: there is no such file in the last commit, or it has other columns.
+        DataError: there is no such file in the last commit, or it is no such table.
     """
     try:
-        shown = subprocess.run(
-            ["git", "show", f"HEAD:./{path.as_posix()}"], capture_output=True, text=True, check=True
-        ).stdout
+        command = ["git", "show", f"HEAD:./{path.as_posix()}"]
+        shown = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         raise DataError(f"git has no committed {path} to compare with") from None
-    table = pd.read_csv(io.StringIO(shown))
+    try:
+        table = pd.read_csv(io.BytesIO(shown))
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"the committed {path} cannot be read ({first_line(error)})") from None
     if list(table.columns) != COLUMNS:
         raise DataError(f"the committed {path} has other columns; commit a fresh one")
     return table
@@ -63,8 +65,8 @@ def differences(fresh: pd.DataFrame, published: pd.DataFrame, confidence: float)
 
 
 def _p_value(row: Mapping[Any, Any]) -> float:
-    here = [row[name] for name in ("mean", "std", "seeds")]
-    there = [row[f"{name}_published"] for name in ("mean", "std", "seeds")]
+    here = [row[name] for name in COMPARED]
+    there = [row[f"{name}_published"] for name in COMPARED]
     if np.isnan([*here, *there]).any() or min(here[2], there[2]) < 2:
         return float("nan")
     if here[1] == there[1] == 0:

@@ -166,7 +166,7 @@ def _work(job: Job, sender: Connection) -> None:
         pass
     except UserError as error:
         report(Failed(str(error)))
-    except (RuntimeError, MemoryError, OSError) as error:
+    except Exception as error:
         message = system_fault(error)
         if message is None:
             raise

@@ -1,0 +1,404 @@
+"""No file that the project reads can bring code with it.
+
+Each file of a study is replaced in turn by one that makes a folder when it is loaded in the wrong
+way: as a pickle, as a PyTorch archive, as YAML with objects. What reads the file must refuse it, or
+take it for a text, and never make that folder.
+"""
+
+import ast
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow.pyfunc
+import pytest
+import torch
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from unroll import cli, config
+from unroll.data import ptb
+from unroll.data.corpus import read_texts
+from unroll.data.files import MANIFEST, new_folder
+from unroll.data.loading import load
+from unroll.errors import DataError, UserError
+from unroll.evaluation.items import read_items
+from unroll.evaluation.scores import read_scores
+from unroll.record import read_model
+from unroll.reporting import figures
+from unroll.reporting.results import read_result
+from unroll.stages.size import sized
+from unroll.stages.train import plan
+from unroll.tracking.lineage import origin
+from unroll.tracking.state import desired
+from unroll.training.interruption import Interrupted
+from unroll.training.run import run
+
+SOURCE = Path(cli.__file__).parent
+
+
+class Hostile:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def torch_archive(trap: Path) -> bytes:
+    archive = io.BytesIO()
+    torch.save(Hostile(trap), archive)
+    return archive.getvalue()
+
+
+FORMS: dict[str, Callable[[Path], bytes]] = {
+    "pickle": lambda trap: pickle.dumps(Hostile(trap)),
+    "pickle in ASCII": lambda trap: pickle.dumps(Hostile(trap), protocol=0),
+    "PyTorch archive": torch_archive,
+    "YAML": lambda trap: f"!!python/object/apply:os.mkdir ['{trap}']\n".encode(),
+}
+
+
+@pytest.fixture
+def trap(tmp_path) -> Path:
+    """Return the folder that nobody may make."""
+    return tmp_path / "executed"
+
+
+@pytest.mark.parametrize(
+    ("form", "loads"),
+    [
+        ("pickle", pickle.load),
+        ("pickle in ASCII", pickle.load),
+        ("PyTorch archive", lambda file: torch.load(file, weights_only=False)),
+        ("YAML", lambda file: YAML(typ="unsafe").load(file)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_the_trap_works(trap, form, loads):
+    loads(io.BytesIO(FORMS[form](trap)))
+    assert trap.is_dir()
+
+
+def invoke(*arguments: str) -> None:
+    """Run a command of the toy study in this process; raise what it tells of an error."""
+    done = CliRunner().invoke(cli.main, ["--study", "toy", *arguments])
+    if done.exit_code:
+        told = isinstance(done.exception, SystemExit) and "error: " in done.output
+        raise UserError(done.output) if told else done.exception
+
+
+def command(*arguments: str) -> Callable[[], None]:
+    return lambda: invoke(*arguments)
+
+
+def train_on(variant: str) -> None:
+    """Go on with the training of the first seed, in this process."""
+    run(plan(config.load("toy"), variant)[0], lambda message: None)
+
+
+Readers = list[Callable[[], object]]
+
+
+def readers() -> dict[str, Readers]:
+    """Return what reads the files under each path."""
+    study = config.load("toy")
+    evaluate = [command("evaluate", variant) for variant in study.variants]
+    results: Readers = [lambda v=v: read_result(study, v) for v in study.variants]
+    states: Readers = [lambda v=v: desired(study, v) for v in study.variants]
+    report, written = command("report"), [command("report", "--check"), command("generate")]
+    found: dict[str, Readers] = {
+        "pipeline/toy/params.yaml": [lambda: config.load("toy"), report],
+        "pipeline/toy/dvc.lock": [lambda v=v: origin(study, v) for v in study.variants],
+        "pipeline/toy/dvc.yaml": [],  # DVC's; see below
+        "data/toy/generated": [*results, *states, report],
+        "data/toy/tracked.csv": [],  # for people, and for DVC
+        "reports/toy": written,
+        "reports/toy/comparison.md": [command("report", "--readme")],
+        "README.md": [command("report", "--readme")],
+        "mlflow.db": [command("compare"), command("track")],
+    }
+    for name, task in study.tasks.items():
+        folder = study.prepared(name)
+        found[f"{folder}"] = [
+            lambda task=task, folder=folder: load(task.kind, folder, ""),
+            command("size", name),
+            *evaluate,
+            command("generate"),
+            *[lambda v=v: train_on(v) for v, o in study.variants.items() if o.task == name],
+        ]
+        found[f"{folder}/facts.json"] = [*found[f"{folder}"], report]
+        found[f"{study.data}/sizes/{name}"] = [
+            lambda v=v: sized(study, v) for v, o in study.variants.items() if o.task == name
+        ]
+    for variant, options in study.variants.items():
+        ask = ("ask", "1+1") if options.kind == "pairs" else ("complete", "you")
+        both: Readers = [
+            lambda v=variant: read_result(study, v),
+            lambda v=variant: desired(study, v),
+        ]
+        found[f"{study.checkpoints(variant)}"] = [lambda v=variant: train_on(v)]
+        found[f"{study.circumstances(variant)}"] = both
+        found[f"{study.model(variant)}"] = [
+            *both,
+            *[lambda f=f: read_model(f, "") for f in study.model(variant).iterdir()],
+            command("evaluate", variant),
+            command("generate"),
+            command(*ask),
+            command(*ask, "--variant", variant),
+        ]
+        evaluation = study.evaluation(variant)
+        found[f"{evaluation}"] = [
+            *both,
+            lambda f=evaluation: read_scores(f, ""),
+            *[lambda f=f: read_items(f, "") for f in evaluation.glob("seed-*")],
+        ]
+    return found
+
+
+def of(path: Path, found: dict[str, Readers]) -> Readers:
+    """Return the readers of a file: those of the longest path above it."""
+    names = [name for name in found if path == Path(name) or Path(name) in path.parents]
+    assert names, f"nothing here reads {path}: is it a new output?"
+    return found[max(names, key=len)]
+
+
+@pytest.fixture(scope="module")
+def study(toy_study, tmp_path_factory) -> Iterator[Path]:
+    """Return a copy of the toy study, with a checkpoint, in which this process works."""
+    folder = toy_study.copy(tmp_path_factory.mktemp("hostile") / "project").folder
+    source, target = folder / "reports" / "toy", folder / "reports"
+    for name in ("comparison.md", "comparison.csv"):  # of the root study: the README shows them
+        shutil.copy(source / name, target / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("DVC_ROOT", raising=False)
+        for name in ("learning_curves", "curves_against", "against_parameters", "by_class"):
+            patch.setattr(figures, name, lambda *_, **__: "<svg/>")  # they read no file
+        for variant in config.load("toy").variants:
+            leave_a_checkpoint(variant)
+        yield folder
+
+
+def leave_a_checkpoint(variant: str) -> None:
+    [job, *_] = plan(config.load("toy"), variant)
+
+    def stop(message: object) -> None:
+        if job.checkpoint.path.exists():
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(job, stop)
+
+
+def files() -> list[Path]:
+    """Return every file of the study that the project reads."""
+    roots = ("data/toy", "reports/toy", "pipeline/toy")
+    found = [path for root in roots for path in Path(root).rglob("*") if path.is_file()]
+    return sorted([*found, Path("README.md"), Path("mlflow.db")])
+
+
+def seal(folder: Path) -> None:
+    """Write the manifest of a folder anew, so that it fits."""
+    with new_folder(folder) as new:
+        ignored = shutil.ignore_patterns(MANIFEST)
+        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=ignored)
+
+
+def refusals(reading: Readers, trap: Path, place: str) -> int:
+    """Call the readers; return how many of them refuse what they read."""
+    count = 0
+    for reader in reading:
+        try:
+            reader()
+        except UserError:
+            count += 1
+        except Exception as error:
+            raise AssertionError(f"{place} is not refused in words: {error!r}") from error
+        finally:
+            assert not trap.exists(), f"{place} was executed"
+    return count
+
+
+def must_be_refused(path: Path) -> bool:
+    """Say whether a reader must refuse a file even where its seal is right.
+
+    The others are texts, which take anything in UTF-8, and results that the project never reads.
+    """
+    if path.parts[0] == "data":
+        return path.suffix in (".safetensors", ".json", ".csv") and path.name != "tracked.csv"
+    return path.name in ("params.yaml", "comparison.csv", "mlflow.db")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_no_file_of_a_study_is_executed(study, trap, form):
+    """Each file also with a manifest that fits, so that the reader of its format sees it."""
+    hostile, found, refused, names = FORMS[form](trap), readers(), 0, files()
+    for path in names:
+        reading = of(path, found)
+        sealed = next((f for f in path.parents if (f / MANIFEST).is_file()), None)
+        kept, manifest = path.read_bytes(), sealed and (sealed / MANIFEST).read_bytes()
+        path.write_bytes(hostile)
+        count = refusals(reading, trap, f"{form} as {path}")
+        assert count or not sealed, path
+        if sealed and path.name != MANIFEST:
+            seal(sealed)
+            count = refusals(reading, trap, f"{form} as {path}, sealed")
+        refused += bool(count)
+        assert count or not must_be_refused(path), path
+        path.write_bytes(kept)
+        if sealed:
+            (sealed / MANIFEST).write_bytes(manifest)
+    assert refusals([command("evaluate", "baseline"), command("report")], trap, "all") == 0
+    print(f"{form}: {len(names)} files, {refused} of them refused by at least one reader")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_no_committed_result_is_executed(study, trap, form):
+    """Fresh results are compared with those of the last commit, whatever it holds."""
+    path = Path("reports/toy/comparison.csv")
+    kept = path.read_bytes()
+    path.write_bytes(FORMS[form](trap))
+    commit = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet")
+    subprocess.run([*commit, "--message", "hostile", "--", path], check=True)
+    path.write_bytes(kept)
+    assert refusals([command("report", "--check")], trap, f"{form} in the last commit") == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_text_that_the_user_brings_is_executed(tmp_path, monkeypatch, trap, form):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ptb, "_sources", lambda folder: [("here", lambda: ptb._local(ptb.FOLDER))])
+    for folder in (ptb.FOLDER, Path("params.yaml").parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        for split in ptb.SPLITS:
+            (folder / ptb.file_name(split)).write_bytes(FORMS[form](trap))
+    Path("params.yaml").write_bytes(FORMS[form](trap))
+    for reader in (ptb.texts, config.load):
+        with pytest.raises(UserError):
+            reader()
+    if form.startswith("P") or form == "pickle":
+        with pytest.raises(DataError, match="not UTF-8"):
+            read_texts(Path())
+    else:  # a text like any other
+        read_texts(Path())
+    assert not trap.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_no_file_of_a_registered_model_is_executed_but_its_code(study, trap, form, tmp_path):
+    """serving.py is code, and MLflow runs it; MLmodel says so, and is read as safe YAML."""
+    [whole, *_] = sorted(path.parent for path in Path("mlruns").rglob("MLmodel"))
+    names = [f.relative_to(whole) for f in whole.rglob("*") if f.is_file() and f.suffix != ".py"]
+    names = [name for name in names if "__pycache__" not in name.parts]
+    refused = 0
+    for name in names:
+        for sealed in (False, True):
+            model = tmp_path / f"{name.name} {sealed}"
+            shutil.copytree(whole, model)
+            (model / name).write_bytes(FORMS[form](trap))
+            of_record = name.parts[0] == "artifacts"
+            if sealed and (not of_record or name.name == MANIFEST):
+                continue
+            if sealed:
+                seal((model / name).parent)
+            try:
+                mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
+            except Exception as error:  # of MLflow's own files whatever it says
+                refused += 1
+                assert isinstance(error, UserError) or not of_record
+            else:
+                assert not of_record and name.name != "MLmodel", name
+            assert not trap.exists(), name
+    mlflow.pyfunc.load_model(str(whole), suppress_warnings=True)
+    print(f"{form}: {len(names)} files of a model, refused {refused} times")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["pickle in ASCII", "YAML"])
+@pytest.mark.parametrize(
+    "name", ["pipeline/toy/dvc.yaml", "pipeline/toy/dvc.lock", "pipeline/toy/params.yaml"]
+)
+def test_dvc_executes_none_of_its_files(study, trap, form, name):
+    path = Path(name)
+    kept = path.read_bytes()
+    path.write_bytes(FORMS[form](trap))
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "pipeline/toy/dvc.yaml"],
+        capture_output=True,
+        text=True,
+    )
+    path.write_bytes(kept)
+    assert not trap.exists()
+    assert done.returncode, done.stdout
+
+
+MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
+FUNCTIONS = {"eval", "exec", "compile", "__import__"}
+METHODS = {"extractall", "extract", "unpack_archive", "read_pickle", "unsafe_load", "full_load"}
+OF_MODULES = {("torch", "load"), ("np", "load"), ("numpy", "load"), ("yaml", "load")}
+
+
+def dangers(tree: ast.AST) -> Iterator[str]:
+    """Yield what executes or unpacks what it reads."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (n.name for n in names if n.name.split(".")[0] in MODULES)
+            case ast.ImportFrom(module=str(module), names=names):
+                found = {(module, n.name) for n in names} & OF_MODULES
+                yield from (f"{module}.{name}" for module, name in found)
+                if module.split(".")[0] in MODULES:
+                    yield module
+            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+                yield name
+            case ast.Attribute(attr=name) if name in METHODS:
+                yield name
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                if (module, name) in OF_MODULES:
+                    yield f"{module}.{name}"
+            case ast.keyword(arg="allow_pickle" | "trust_remote_code" as name):
+                yield name
+            case ast.Call(func=ast.Name(id="YAML"), args=args, keywords=keywords):
+                kinds = [*args, *(word.value for word in keywords if word.arg == "typ")]
+                if any(not isinstance(k, ast.Constant) or k.value != "safe" for k in kinds):
+                    yield "YAML"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: p.stem)
+def test_nothing_in_the_source_executes_what_it_reads(path):
+    assert list(dangers(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from cloudpickle import loads",
+        "import yaml",
+        "torch.load(path)",
+        "from torch import load",
+        "np.load(path)",
+        "pd.read_pickle(path)",
+        "table = reader(path, allow_pickle=True)",
+        "eval(text)",
+        "exec(text)",
+        "archive.extractall(folder)",
+        "shutil.unpack_archive(path)",
+        "YAML(typ='unsafe').load(path)",
+        "YAML(typ=kind).load(path)",
+    ],
+)
+def test_what_is_dangerous_is_found(code):
+    assert list(dangers(ast.parse(code)))
