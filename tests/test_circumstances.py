@@ -420,6 +420,11 @@ def test_a_folder_that_never_had_a_file_is_refused(recorded, tmp_path, name):
         ("runs.csv", b""),
         ("runs.csv", b"run,started\n1,2\n"),
         ("runs.csv", b"\xff\xfe\n1,2\n"),
+        ("runs.csv", b"seed,started,ended,peak_memory_mb\n0,1,2,much\n"),
+        ("runs.csv", b"seed,started,ended,peak_memory_mb\n0,1,2,\n"),
+        ("runs.csv", b"seed,started,ended,peak_memory_mb\n0.5,1,2,3\n"),
+        ("runs.csv", b"seed,started,ended,peak_memory_mb\n0,1,2,3\n0,1,2,3\n"),
+        ("runs.csv", b"seed,started,ended,peak_memory_mb\n0,1,2,3,4\n"),
     ],
 )
 def test_a_file_of_another_form_is_refused(recorded, tmp_path, name, content):

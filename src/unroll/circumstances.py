@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import psutil
 from pydantic import Field
@@ -175,6 +176,13 @@ def _read_rows(path: Path, row: type[EpochTiming] | type[RunTiming]) -> pd.DataF
     table = pd.read_csv(path)
     if list(table.columns) != [field.name for field in fields(row)]:
         raise ValueError(f"{path.name} has the columns {', '.join(map(str, table.columns))}")
+    whole = [name for name in ("seed", "epoch") if name in table]
+    finite = all(kind.kind in "iuf" for kind in table.dtypes) and np.isfinite(table).all(axis=None)
+    if not finite or any(table[name].dtype.kind == "f" for name in whole):
+        raise ValueError(f"{path.name} holds more than numbers")
+    # pandas takes fields beyond the columns for names of the rows.
+    if not isinstance(table.index, pd.RangeIndex) or table.duplicated(whole).any():
+        raise ValueError(f"{path.name} does not hold one row for each {' and '.join(whole)}")
     return table
 
 

@@ -147,9 +147,11 @@ def test_a_damaged_file_is_refused(tmp_path):
         ("seed,metric,value,more\n0,a,1,2\n", r"has the columns seed, metric, value, more; "),
         ("metric,seed,value\na,0,1\n", r"has the columns metric, seed, value; "),
         ("", r"scores\.csv cannot be read \("),
+        ("seed,metric,value\n0,a,1\n0,a,2\n", r"scores\.csv holds no scores"),
+        ("seed,metric,value\n0,a,good\n", r"the column value holds more than numbers"),
         ("seed,metric,value\n0,a,1\n0,a,1,2,3\n", r"scores\.csv cannot be read \("),
     ],
-    ids=["one missing", "one more", "other order", "empty", "ragged"],
+    ids=["one missing", "one more", "other order", "empty", "twice", "a word", "ragged"],
 )
 def test_a_file_with_other_columns_is_refused(tmp_path, text, message):
     with new_folder(tmp_path / "v") as new:

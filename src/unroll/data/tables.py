@@ -1,5 +1,6 @@
 """Tables as CSV files."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +14,14 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
 
 
-def read_table(path: Path, columns: list[str], remedy: str) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: list[str], remedy: str, numbers: Collection[str] = ()
+) -> pd.DataFrame:
     """Return a table; an empty field is not a number.
 
     Raises:
-        DataError: the file is missing or no table, or has other columns.
+        DataError: the file is missing or no table, has other columns, or a column of `numbers`
+            holds something else.
     """
     try:
         table = pd.read_csv(path)
@@ -25,4 +29,9 @@ def read_table(path: Path, columns: list[str], remedy: str) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     if list(table.columns) != columns:
         raise DataError(f"{path} has the columns {', '.join(map(str, table.columns))}; {remedy}")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes them for names of the rows
+        raise DataError(f"{path} has rows of more fields than it has columns; {remedy}")
+    for column in numbers:
+        if table[column].dtype.kind not in "iuf":
+            raise DataError(f"{path}: the column {column} holds more than numbers; {remedy}")
     return table

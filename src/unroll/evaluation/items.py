@@ -34,7 +34,26 @@ def read_items(folder: Path, remedy: str) -> dict[str, np.ndarray]:
     items = read_arrays(folder / NAME, remedy)
     if not {"right"} <= items.keys() and not {"losses", "counts"} <= items.keys():
         raise DataError(f"{folder / NAME} holds {', '.join(items)}; {remedy}")
+    if fault := _fault(items):
+        raise DataError(f"{folder / NAME}: {fault}; {remedy}")
     return items
+
+
+def _fault(items: dict[str, np.ndarray]) -> str | None:
+    """Say what keeps items from being counted."""
+    if len({array.shape[:1] for array in items.values()}) > 1:
+        return "the arrays are of different numbers of items"
+    if "right" in items:
+        right = items["right"]
+        if right.ndim != 1 or not right.size or not np.isin(right, (0, 1)).all():
+            return "right does not hold 0 or 1 of each item"
+        return None
+    losses, counts = items["losses"], items["counts"]
+    if losses.ndim != 1 or not losses.size or losses.dtype.kind != "f":
+        return "losses does not hold a number of each sentence"
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or not (counts > 0).all():
+        return "counts does not hold the number of tokens of each sentence"
+    return None if np.isfinite(losses).all() else "a loss is not a finite number"
 
 
 def outcomes(seeds: list[dict[str, np.ndarray]]) -> np.ndarray:

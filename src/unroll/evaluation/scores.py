@@ -7,6 +7,7 @@ import pandas as pd
 
 from unroll.data.files import check_folder, write_text
 from unroll.data.tables import read_table
+from unroll.errors import DataError
 
 COLUMNS = ["seed", "metric", "value"]
 
@@ -22,10 +23,16 @@ def read_scores(folder: Path, remedy: str) -> pd.DataFrame:
     """Return the scores of a variant's seeds.
 
     Raises:
-        DataError: the folder is missing or damaged, or the file has other columns.
+        DataError: the folder is missing or damaged, or the file holds no scores.
     """
     check_folder(folder, remedy)
-    return read_table(folder / "scores.csv", COLUMNS, remedy)
+    path = folder / "scores.csv"
+    scores = read_table(path, COLUMNS, remedy, numbers=("value",))
+    seeds = scores["seed"].dtype.kind == "i" and bool((scores["seed"] >= 0).all())
+    named = all(isinstance(metric, str) for metric in scores["metric"])
+    if not seeds or not named or scores.duplicated(["seed", "metric"]).any():
+        raise DataError(f"{path} holds no scores: one value for each seed and metric; {remedy}")
+    return scores.astype({"value": float})
 
 
 def summary(scores: pd.DataFrame) -> dict[str, tuple[float, float]]:

@@ -18,6 +18,7 @@ DIFFERS = "differs by more than seeds explain"
 MISSING = "missing here"
 UNTESTED = "no test: one seed"
 KEYS = ["task", "variant", "metric"]
+COMPARED = ["mean", "std", "seeds"]
 
 
 def committed(path: Path) -> pd.DataFrame:

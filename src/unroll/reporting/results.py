@@ -82,7 +82,7 @@ def read_result(study: Study, variant: str) -> Result:
     pairs = study.variants[variant].kind == "pairs"
     columns = breakdown.PAIRS_COLUMNS if pairs else breakdown.CORPUS_COLUMNS
     tables = [
-        read_table(path / "breakdown.csv", columns, evaluated).assign(seed=seed)
+        read_table(path / "breakdown.csv", columns, evaluated, columns[2:]).assign(seed=seed)
         for seed, path in folders.items()
     ]
     maps = [path / "attention.safetensors" for path in folders.values()]

@@ -63,6 +63,7 @@ def _task_tables(
     of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
     remedy = study.remedy(f"prepare@{task}")
     counts = read_json(study.prepared(task) / "facts.json", remedy)["counts"]
+    generated = study.remedy("generate")
     known = {v: study.generated(v).with_suffix(".csv") for v in of_task}
     return TaskTables(
         name=task,
@@ -72,7 +73,7 @@ def _task_tables(
         curves=curves(of_task, counts["train"]),
         breakdown=together(of_task),
         novelty={
-            variant: read_table(path, novelty.COLUMNS, study.remedy("generate"))
+            variant: read_table(path, novelty.COLUMNS, generated, novelty.COLUMNS[1:])
             for variant, path in known.items()
             if path.is_file()
         },
