@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, ValidationError
@@ -33,6 +34,7 @@ from unroll.subject import Subject
 SCHEMA = 1
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Symbol = Annotated[str, Field(min_length=1)]
 
 
 class PairsForm(Options):
@@ -75,7 +77,7 @@ class FactsDocument(Options):
 class VocabularyDocument(Options):
     """vocabulary.json."""
 
-    symbols: Annotated[list[str], Field(min_length=1)]
+    symbols: Annotated[list[Symbol], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ def _read_history(path: Path, remedy: str) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     numeric = all(pd.api.types.is_numeric_dtype(history[column]) for column in history)
     epochs = list(range(1, len(history) + 1))
-    if not numeric or history.isna().any(axis=None) or list(history.get("epoch", [])) != epochs:
+    finite = numeric and np.isfinite(history).all(axis=None)
+    if not finite or list(history.get("epoch", [])) != epochs:
         raise DataError(f"{path} is no history: a row per epoch, all of them numbers; {remedy}")
     return history
 
@@ -211,14 +214,22 @@ def read_model(folder: Path, remedy: str) -> tuple[Record, Model]:
         DataError: as `read_record`, or the weights do not fit the options.
     """
     record = read_record(folder, remedy)
-    model = build(record.options, record.vocabulary)
     try:
         weights = load_file(folder / "weights.safetensors")
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise DataError(f"{folder}: the weights cannot be read ({error}); {remedy}") from None
+    misfit = f"{folder}: the weights do not fit the options of run.json; {remedy}"
+    # Looked at first, so that a damaged size does not ask for all the memory there is.
+    options, sizes = record.options, {size for w in weights.values() for size in w.shape}
+    if options.layers > len(weights) or not {options.embedding_size, options.hidden_size} <= sizes:
+        raise DataError(misfit)
+    model = build(options, record.vocabulary)
     parameters = dict(model.named_parameters())
-    if {k: w.shape for k, w in weights.items()} != {k: p.shape for k, p in parameters.items()}:
-        raise DataError(f"{folder}: the weights do not fit the options of run.json; {remedy}")
+    found = {name: (w.shape, w.dtype) for name, w in weights.items()}
+    if found != {name: (p.shape, p.dtype) for name, p in parameters.items()}:
+        raise DataError(misfit)
+    if not all(w.isfinite().all() for w in weights.values()):
+        raise DataError(f"{folder}: a weight is not a finite number; {remedy}")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])

@@ -303,6 +303,16 @@ def check_record(found: tuple[Record, Model], folder: Path) -> None:
         assert score <= 0
 
 
+@pytest.mark.parametrize("key", ["layers", "embedding_size", "hidden_size"])
+def test_an_enormous_size_in_a_run_record_is_refused_at_once(records, key):
+    for folder in records:
+        run = json.loads((folder / "run.json").read_text())
+        run["options"][key] = 10**9
+        (folder / "run.json").write_text(json.dumps(run))
+        rekey(folder)
+        attempt("enormous sizes", key, lambda f=folder: read_model(f, REMEDY), pytest.fail)
+
+
 def test_run_records(records):
     damaged("run records", records, lambda f: read_model(f, REMEDY), check_record, mend=rekey)
 

@@ -3,10 +3,8 @@
 import os
 import random
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
@@ -36,13 +34,11 @@ class Tally:
     tried: int = 0
     accepted: int = 0
     slowest: float = 0.0
-    known: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        known = "".join(f"; known fault, {n:,} times: {what}" for what, n in self.known.items())
         return (
             f"{self.kind:14} {self.tried:7,} tried, {self.accepted:7,} accepted, "
-            f"slowest {self.slowest:.2f} s{known}"
+            f"slowest {self.slowest:.2f} s"
         )
 
 
@@ -69,33 +65,7 @@ def attempt(kind: str, shown: Any, read: Callable[[], T], check: Callable[[T], N
         assert str(error).strip(), f"{kind}: a refusal without a word: {shown!r}"
         assert error.exit_code == (1 if isinstance(error, DataError) else 2)
     except Exception as error:
-        if (known := known_fault(error)) is None:
-            raise AssertionError(f"{kind}, input {tally.tried}: {shown!r}") from error
-        tally.known[known] += 1
+        raise AssertionError(f"{kind}, input {tally.tried}: {shown!r}") from error
     seconds = time.process_time() - start
     tally.slowest = max(tally.slowest, seconds)
     assert seconds < SECONDS, f"{kind}, input {tally.tried} took {seconds:.1f} s: {shown!r}"
-
-
-# Faults of files that must not change while a training runs: they are counted, and said at the
-# end. Each is known by the class of its error and the function that it comes out of.
-KNOWN: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
-    ((ValueError, RecursionError), "read_json"),  # thousands of digits or brackets
-    ((AttributeError, TypeError), "read_arrays"),  # numbers that NumPy does not have
-    (OSError, "check_folder"),  # a name of more bytes than a file system takes
-    (AssertionError, "check_stored"),  # ids that are no whole numbers
-    (AssertionError, "check_symbols"),  # symbols of no characters
-    (UnicodeEncodeError, "check_text"),  # halves of symbols
-    ((OSError, MemoryError, RuntimeError), "read_model"),  # no weights; enormous sizes
-    (AssertionError, "check_weights"),  # not in float32, or not finite
-    (AssertionError, "check_history"),  # a number that is not finite
-    (TypeError, "_digest"),  # of tensors that NumPy does not have
-    (RuntimeError, "choose"),  # the ends of temperature and top_p
-]
-
-
-def known_fault(error: Exception) -> str | None:
-    """Return the place of a known fault, None of any other."""
-    places = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-    found = (place for kind, place in KNOWN if isinstance(error, kind) and place in places)
-    return next(found, None)

@@ -137,7 +137,8 @@ def check_folder(folder: Path, remedy: str) -> None:
     entries = read_json(folder / MANIFEST, remedy)
     for name, entry in entries.items():
         path = folder / name
-        plain = len(name) < 256 and ".." not in Path(name).parts and not Path(name).is_absolute()
+        short = len(name.encode(errors="replace")) < 256
+        plain = short and ".." not in Path(name).parts and not Path(name).is_absolute()
         if not plain or not isinstance(entry, dict) or {"bytes", "sha256"} - set(entry):
             raise DataError(f"{folder / MANIFEST} is no manifest; {remedy}")
         if not path.is_file():
@@ -163,10 +164,13 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()  # halves of symbols cannot be written
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON; {remedy}") from None
+    except (ValueError, RecursionError):  # also numbers of thousands of digits, or brackets
+        raise DataError(f"{path} holds JSON that cannot be kept; {remedy}") from None
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected a JSON object; {remedy}")
     return value
@@ -187,3 +191,5 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
+    except (AttributeError, TypeError):  # of safetensors, where NumPy has no such numbers
+        raise DataError(f"{path} holds numbers that NumPy does not have; {remedy}") from None

@@ -53,8 +53,10 @@ def read_prepared(
     except DataError as error:
         raise DataError(f"{folder / 'vocabulary.json'}: {error}; {remedy}") from None
     path = folder / "arrays.safetensors"
-    arrays = {name: a.astype(np.int64) for name, a in read_arrays(path, remedy).items()}
-    return arrays, vocabulary, facts
+    arrays = read_arrays(path, remedy)
+    if not all(array.dtype.kind in "iu" for array in arrays.values()):
+        raise DataError(f"{path} holds numbers that are no ids; {remedy}")
+    return {name: array.astype(np.int64) for name, array in arrays.items()}, vocabulary, facts
 
 
 def check_ids(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Temperatures beyond these are 0 or infinite in float32; within them nothing is different.
+COLDEST, HOTTEST = 1e-30, 1e30
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -33,9 +36,10 @@ def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator | None
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
     logits = _keep_top_k(logits, sampling.top_k)
-    # So that no temperature is too low to divide by.
+    # So that what is divided by a low temperature is 0 or less.
     logits = logits - logits.amax(dim=1, keepdim=True)
-    probabilities = _keep_top_p((logits / sampling.temperature).softmax(dim=1), sampling.top_p)
+    temperature = min(max(sampling.temperature, COLDEST), HOTTEST)
+    probabilities = _keep_top_p((logits / temperature).softmax(dim=1), sampling.top_p)
     return probabilities.multinomial(1, generator=generator)[:, 0]
 
 
@@ -51,4 +55,5 @@ def _keep_top_p(probabilities: Tensor, p: float) -> Tensor:
         return probabilities
     descending, order = probabilities.sort(dim=1, descending=True)
     before = descending.cumsum(dim=1) - descending
-    return probabilities.scatter(1, order, descending.masked_fill(before >= p, 0.0))
+    beyond = (before >= p) & (before > 0)  # the first is kept, however small p is
+    return probabilities.scatter(1, order, descending.masked_fill(beyond, 0.0))
