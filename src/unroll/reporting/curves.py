@@ -30,3 +30,8 @@ def curves(results: Mapping[str, Result], examples: int) -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def measured(table: pd.DataFrame) -> str:
+    """Return the metric that learning curves hold."""
+    return next(str(name) for name in table.columns if str(name).startswith("valid_"))

@@ -70,9 +70,9 @@ def by_class(
 ) -> str:
     """Draw a measure of variants, on the scale of a metric, by the classes of one property."""
     with _drawing(SMALL) as (axes, svg):
-        for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+        for variant, rows, style in _variants(table):
             places = [values.index(value) for value in rows["value"]]
-            axes.plot(places, rows["mean"], ms=5, label=str(variant), **_style(i))
+            axes.plot(places, rows["mean"], ms=5, label=variant, **style)
         _measure(axes, metric)
         axes.set_ylabel(measure)
         slanted = max(map(len, values)) * len(values) > 40
@@ -86,8 +86,8 @@ def calibration(table: pd.DataFrame) -> str:
     """Draw the share of right answers by the confidence that models have in them."""
     with _drawing(SMALL) as (axes, svg):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
-        for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
-            axes.plot(rows["confidence"], rows["mean"], ms=5, label=str(variant), **_style(i))
+        for variant, rows, style in _variants(table):
+            axes.plot(rows["confidence"], rows["mean"], ms=5, label=variant, **style)
         _measure(axes, "test_exact_match")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("probability that the model gives to its answer")
@@ -121,9 +121,8 @@ def _drawing(size: tuple[float, float]) -> Iterator[tuple[Any, io.StringIO]]:
 
 
 def _curves(axes: Any, table: pd.DataFrame, metric: str, x: str) -> None:
-    for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
-        style = _style(i)
-        axes.plot(rows[x], rows[metric], ms=4, label=str(variant), **style)
+    for variant, rows, style in _variants(table):
+        axes.plot(rows[x], rows[metric], ms=4, label=variant, **style)
         axes.fill_between(rows[x], rows["min"], rows["max"], color=style["color"], alpha=0.15)
     _measure(axes, metric)
     axes.set_xlabel(x)
@@ -146,6 +145,12 @@ def _legend(axes: Any) -> None:
     """Name the variants below the picture, where they cover nothing."""
     _, labels = axes.get_legend_handles_labels()
     axes.figure.legend(loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
+
+
+def _variants(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
+    """Yield each variant with its rows and how it is drawn: alike in all pictures of a task."""
+    for i, (variant, rows) in enumerate(table.groupby("variant", sort=False)):
+        yield str(variant), rows, _style(i)
 
 
 def _style(i: int) -> dict[str, str]:

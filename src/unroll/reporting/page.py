@@ -19,6 +19,7 @@ from unroll.record import Record
 from unroll.reporting import figures, words
 from unroll.reporting.breakdowns import MISTAKE, numbers
 from unroll.reporting.comparison import dicts
+from unroll.reporting.curves import measured
 from unroll.reporting.results import Result, is_perplexity, main_metric
 
 SHOWN = 6  # of the most frequent mistakes
@@ -150,12 +151,8 @@ def _verdict(row: Mapping[str, Any]) -> Row:
     )
 
 
-def _validation(tables: TaskTables) -> str:
-    return next(str(name) for name in tables.curves.columns if str(name).startswith("valid_"))
-
-
 def _learning(tables: TaskTables) -> Picture:
-    metric = _validation(tables)
+    metric = measured(tables.curves)
     last = tables.curves.groupby("variant", sort=False)[metric].last()
     ends = ", ".join(f"{v} {_mean(metric, value)}" for v, value in last.items())
     return Picture(
@@ -167,7 +164,7 @@ def _learning(tables: TaskTables) -> Picture:
 
 
 def _costs(tables: TaskTables, main: str) -> list[Picture]:
-    metric, name = _validation(tables), words.title(main)
+    metric, name = measured(tables.curves), words.title(main)
     pairs = not is_perplexity(main)
     unit = "questions" if pairs else "words"
     rows = dicts(tables.comparison[tables.comparison["metric"] == main])

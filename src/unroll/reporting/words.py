@@ -53,10 +53,9 @@ def in_words(row: Mapping[str, Any]) -> str:
     """Return a verdict with what it is about."""
     if pd.isna(row["reference"]):
         return ""
-    joint = "than" if row["verdict"] in ("better", "worse") else "against"
-    if joint == "than":
+    if row["verdict"] in ("better", "worse"):
         return f"{row['verdict']} than {row['reference']}"
-    return f"{row['verdict']} ({joint} {row['reference']})"
+    return f"{row['verdict']} (against {row['reference']})"
 
 
 def show_interval(metric: str, row: Mapping[str, Any]) -> str:

@@ -9,13 +9,12 @@ from unroll.config import Study
 from unroll.data.files import read_json, replaced_folder, write_text
 from unroll.data.tables import read_table, write_table
 from unroll.errors import DataError
-from unroll.evaluation.selection import validation_metric
 from unroll.generation import novelty
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.check import DIFFERS, MISSING, UNTESTED, committed, differences
 from unroll.reporting.comparison import compare, judge
-from unroll.reporting.curves import curves
+from unroll.reporting.curves import curves, measured
 from unroll.reporting.page import TaskTables, page
 from unroll.reporting.readme import rewrite
 from unroll.reporting.results import Result, read_result
@@ -83,8 +82,7 @@ def _task_tables(
 
 def _write_curves(folder: Path, tables: TaskTables) -> None:
     """Write learning curves as a picture and a table; without seconds, which no two runs share."""
-    metric, _ = validation_metric(next(iter(tables.results.values())).records[0])
-    picture = figures.learning_curves(tables.curves, metric, tables.name)
+    picture = figures.learning_curves(tables.curves, measured(tables.curves), tables.name)
     write_text(folder / f"{tables.name}.svg", picture)
     write_table(folder / f"{tables.name}.csv", tables.curves.drop(columns="seconds"))
 
