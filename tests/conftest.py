@@ -117,8 +117,10 @@ def copy_project(target: Path) -> None:
         text=True,
     )
     if listed.returncode:  # no git here
-        ignored = shutil.ignore_patterns(".venv", "data", "mlruns", "mlflow.db*", "tmp", "cache")
-        shutil.copytree(ROOT, target, ignore=ignored)
+        made = shutil.ignore_patterns(".venv", "data", "mlruns", "mlflow.db*", "tmp", "cache")
+        shutil.copytree(
+            ROOT, target, ignore=lambda f, names: made(f, names) if Path(f) == ROOT else set()
+        )
         return
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():

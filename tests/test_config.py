@@ -173,7 +173,7 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
             "  threads: 1\n  workers: atuo\n",
             [
                 "compute.workers: input should be 'auto', or input should be a valid integer, "
-                "not 'atuo'"
+                "not 'atuo' (did you mean auto?)"
             ],
             id="value of several types is named once",
         ),
@@ -401,6 +401,18 @@ def test_all_faults_are_named_at_once(folder):
     assert "  tasks.prose.defaults.epochs: " in str(caught.value)
 
 
+def doubled(entry):
+    """Return a file of forty lines, each of which holds the one before twice."""
+    lines = (f"a{i}: &a{i} {entry.format(i - 1, i - 1)}\n" for i in range(1, 40))
+    return ("a0: &a0 {x: 1}\n" + "".join(lines)).encode()
+
+
+def test_options_may_be_named_once_and_used_again(folder):
+    text = changed("  peeky:\n    task: sums\n", "  peeky:\n    <<: *plain\n")
+    text = text.replace("  plain:\n", "  plain: &plain\n")
+    assert load(folder, text).variants == load(folder).variants
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -410,8 +422,23 @@ def test_all_faults_are_named_at_once(folder):
         (b"compute: 2024-13-45\n", r"params\.yaml cannot be read: month must be in 1\.\.12"),
         (b"", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
         (b"- 1\n", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
+        (doubled("[*a{}, *a{}]"), r"params\.yaml has more than 100,000 values"),
+        (doubled("{{<<: [*a{}, *a{}]}}"), r"params\.yaml has more than 100,000 values"),
+        (b"compute: &a [*a]\n", r"params\.yaml has more than 100,000 values"),
+        (b"#" * 200_001, r"params\.yaml has more than 200,000 bytes"),
     ],
-    ids=["unclosed", "key twice", "not UTF-8", "no such date", "empty", "a list"],
+    ids=[
+        "unclosed",
+        "key twice",
+        "not UTF-8",
+        "no such date",
+        "empty",
+        "a list",
+        "aliases of aliases",
+        "merged aliases of aliases",
+        "an alias in itself",
+        "large",
+    ],
 )
 def test_file_that_is_no_params_file_is_refused(folder, content, message):
     (folder / "params.yaml").write_bytes(content)

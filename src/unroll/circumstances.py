@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +22,10 @@ import pandas as pd
 import psutil
 from pydantic import Field
 
-from unroll.config import Options
+from unroll.config import Options, Study
 from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
 from unroll.errors import DataError, first_line
+from unroll.record import Record
 from unroll.training.loop import Epoch, Resumed
 from unroll.training.run import Job
 from unroll.training.workers import Done, Progress, Started
@@ -153,6 +155,22 @@ class Recorder:
                 write_text(new / name, table.to_csv(index=False, lineterminator="\n"))
             write_json(new / "source.json", self.source.model_dump())
             (new / "uncommitted.diff").write_bytes(self.diff)
+
+
+def circumstances_of(study: Study, variant: str, records: Iterable[Record]) -> Circumstances:
+    """Read the circumstances in which these records of a variant were made.
+
+    Raises:
+        DataError: a file is missing or damaged, or is of another training.
+    """
+    folder, remedy = study.circumstances(variant), study.remedy(f"train@{variant}")
+    found = read_circumstances(folder, remedy)
+    seeds = {record.seed: len(record.history) for record in records}
+    trained = {(seed, epoch) for seed, last in seeds.items() for epoch in range(1, last + 1)}
+    noted = set(zip(found.epochs["seed"], found.epochs["epoch"], strict=True))
+    if noted != trained or set(found.runs.index) != set(seeds):
+        raise DataError(f"{folder} is not of the training that left the models; {remedy}")
+    return found
 
 
 def read_circumstances(folder: Path, remedy: str) -> Circumstances:

@@ -17,20 +17,23 @@ import difflib
 import importlib
 import pkgutil
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from unroll.errors import UserError
 
 ROOT_STUDY = "root"
-LARGEST_FILE = 1_000_000  # bytes
+LARGEST_FILE = 200_000  # bytes
+MOST_VALUES = 100_000  # in a params file whose aliases are written out
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of studies, tasks and variants
 
 T = TypeVar("T")
@@ -344,6 +347,9 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path} has more than {LARGEST_FILE:,} bytes: no params file")
     try:
+        root = YAML(typ="safe").compose(path)
+        if root is not None and _values(root, {}) > MOST_VALUES:
+            raise UserError(f"{path} has more than {MOST_VALUES:,} values: no params file")
         raw = YAML(typ="safe").load(path)
     except YAMLError as error:
         detail = str(error).split("To suppress")[0].strip()
@@ -355,6 +361,23 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold the sections compute, tasks, variants and generate")
     return raw
+
+
+def _values(node: Node, known: dict[int, float]) -> float:
+    """Return how many values a node holds, those of an alias at each place where it stands.
+
+    A few lines of aliases of aliases are more than any memory holds, and one that holds itself
+    has no end. `known` are the values of the nodes that were counted already.
+    """
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # where it is met within itself
+        inner: list[Node] = []
+        if isinstance(node, SequenceNode):
+            inner = node.value
+        elif isinstance(node, MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_values(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _entries(raw: Mapping[str, Any], name: str, faults: list[str]) -> list[tuple[str, Any]]:
@@ -381,7 +404,7 @@ def _task(name: str, entry: Any, faults: list[str]) -> Task | None:
     if kind not in known:
         faults.append(
             f"{place}.data.kind: expected one of {', '.join(known)}, "
-            f"not {kind!r}{_nearest(str(kind), known)}"
+            f"not {reprlib.repr(kind)}{_nearest(kind, known)}"
         )
         return None
     module = importlib.import_module(f"unroll.data.tasks.{kind}")
@@ -401,9 +424,8 @@ def _variant(
         faults.append(f"{place}: expected options with their values, task among them")
         return None
     if not isinstance(entry["task"], str) or entry["task"] not in tasks:
-        faults.append(
-            f"{place}.task: there is no task {entry['task']!r}{_nearest(entry['task'], tasks)}"
-        )
+        named = reprlib.repr(entry["task"])
+        faults.append(f"{place}.task: there is no task {named}{_nearest(entry['task'], tasks)}")
         return None
     task = tasks[entry["task"]]
     if task is None:  # the fault is named already
@@ -500,16 +522,15 @@ def _explain(place: str, fault: Mapping[str, Any], model: type[Options]) -> str:
     message = fault["msg"][0].lower() + fault["msg"][1:]
     given = fault.get("input")
     hint = _nearest(given, _choices(model, key)) if isinstance(given, str) else ""
-    return f"{place}: {message}, not {given!r}{hint}"
+    return f"{place}: {message}, not {reprlib.repr(given)}{hint}"
 
 
 def _choices(model: type[Options], key: str) -> list[str]:
+    """Return the words that an option takes, also where it takes other things."""
     field = model.model_fields.get(key)
-    return (
-        [a for a in getattr(field.annotation, "__args__", ()) if isinstance(a, str)]
-        if field
-        else []
-    )
+    types = get_args(field.annotation) if field else ()
+    found = [choice for type_ in types for choice in (type_, *get_args(type_))]
+    return [choice for choice in found if isinstance(choice, str)]
 
 
 def _unknown(entry: Mapping[Any, Any], known: tuple[str, ...]) -> list[str]:

@@ -35,13 +35,14 @@ SCHEMA = 1
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Symbol = Annotated[str, Field(min_length=1)]
+Length = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class PairsForm(Options):
     """What a model of pairs must know of its data."""
 
-    source_length: Count
-    target_length: Annotated[int, Field(ge=2)]
+    source_length: Length
+    target_length: Annotated[Length, Field(ge=2)]
     start: str
 
 

@@ -59,6 +59,23 @@ def read_prepared(
     return {name: array.astype(np.int64) for name, array in arrays.items()}, vocabulary, facts
 
 
+def read_counts(folder: Path, remedy: str) -> dict[str, int]:
+    """Return how many items each split of prepared data has, as its facts say.
+
+    Raises:
+        DataError: the file is missing, or does not say so.
+    """
+    path = folder / "facts.json"
+    counts = read_json(path, remedy).get("counts")
+    if (
+        not isinstance(counts, dict)
+        or "train" not in counts
+        or not all(type(count) is int and count > 0 for count in counts.values())
+    ):
+        raise DataError(f"{path} does not say how many items each split has; {remedy}")
+    return counts
+
+
 def check_ids(
     folder: Path,
     arrays: Mapping[str, np.ndarray],

@@ -21,6 +21,10 @@ FREQUENCIES = (0, 1, 10, 100, 1_000, 10_000)  # times that a word stands in trai
 POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # of a word in its sentence, from 1
 BINS = 10  # of confidence
 
+# Properties of answers, beside those of the questions.
+FIRST_WRONG = "first wrong symbol"
+MISTAKE = "mistake"
+
 
 def of_pairs(
     properties: Iterable[Property], right: np.ndarray, confidence: np.ndarray
@@ -54,7 +58,7 @@ def by_position(wrong: np.ndarray, counts: np.ndarray, confidence: np.ndarray) -
             break
         right = float(1 - wrong[reached, step].mean())
         sure = float(confidence[reached].mean())
-        rows.append(("first wrong symbol", str(step + 1), int(reached.sum()), right, sure))
+        rows.append((FIRST_WRONG, str(step + 1), int(reached.sum()), right, sure))
         before = reached & ~wrong[:, step]
     return pd.DataFrame(rows, columns=PAIRS_COLUMNS)
 
@@ -69,7 +73,7 @@ def of_mistakes(
     names = [name(right, given) for right, given in zip(expected, answered, strict=True)]
     named = np.array(names, dtype=object)
     rows = [
-        ("mistake", mistake, count, 0.0, float(confidence[named == mistake].mean()))
+        (MISTAKE, mistake, count, 0.0, float(confidence[named == mistake].mean()))
         for mistake, count in Counter(names).most_common()
     ]
     return pd.DataFrame(rows, columns=PAIRS_COLUMNS)

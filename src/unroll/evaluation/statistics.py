@@ -146,7 +146,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def log_ratio(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return outcomes (S, I) whose mean is the mean loss of a token, from sums (S, I) of losses.
 
-    Items are sentences of `counts` (I,) tokens, so the mean is a ratio; each item is given
+    Items are texts of `counts` (I,) tokens, so the mean is a ratio; each item is given
     its linear part in it (Cochran, 1977, "Sampling Techniques", chapter 6).
     """
     ratio = losses.sum(axis=1, keepdims=True) / counts.sum()

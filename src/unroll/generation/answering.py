@@ -92,7 +92,5 @@ def answer_texts(
 
 def answer_as_text(ids: Sequence[int], vocabulary: Vocabulary, padding_option: str) -> str:
     """Return an answer without what comes after its end."""
-    text = "".join(vocabulary.decode(ids))
-    if padding_option == "masked":
-        return text.split(BLANK)[0]  # what comes after the end was never trained
-    return text.rstrip(BLANK)
+    kept = padding.answered(torch.tensor([ids]), vocabulary.ids[BLANK], padding_option).sum()
+    return "".join(vocabulary.decode(ids[: int(kept)])).rstrip(BLANK)

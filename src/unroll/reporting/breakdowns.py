@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unroll.evaluation.breakdown import MISTAKE
 from unroll.reporting.results import Result
 
 COLUMNS = ["variant", "property", "value", "items", "mean", "std", "confidence"]
-MISTAKE = "mistake"
 MISTAKES = 20  # the most frequent ones are kept
 
 

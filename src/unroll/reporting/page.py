@@ -12,12 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from unroll.config import PairsOptions, Study
+from unroll.evaluation.breakdown import FIRST_WRONG, MISTAKE
 from unroll.evaluation.scores import show
 from unroll.generation.answering import answer_as_text
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.record import Record
 from unroll.reporting import figures, words
-from unroll.reporting.breakdowns import MISTAKE, numbers
+from unroll.reporting.breakdowns import numbers
 from unroll.reporting.comparison import dicts
 from unroll.reporting.curves import measured
 from unroll.reporting.results import Result, is_perplexity, main_metric
@@ -25,7 +26,7 @@ from unroll.reporting.results import Result, is_perplexity, main_metric
 SHOWN = 6  # of the most frequent mistakes
 
 # What is measured where it is not the metric that decides.
-MEASURES = {"first wrong symbol": "right at this symbol"}
+MEASURES = {FIRST_WRONG: "right at this symbol"}
 
 Row = tuple[str, ...]  # of a table, as it is shown
 
@@ -34,7 +35,7 @@ PROPERTIES = {
     "answer length": "symbols of the expected answer",
     "operand lengths": "digits of both operands",
     "carries": "carries in the sum",
-    "first wrong symbol": "symbol of the answer, where all before it are right",
+    FIRST_WRONG: "symbol of the answer, where all before it are right",
     "confidence": "",
     "times in train": "times that the word stands in train",
     "position in sentence": "position of the word in its sentence",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from unroll.circumstances import Circumstances, read_circumstances
+from unroll.circumstances import Circumstances, circumstances_of
 from unroll.config import Study
 from unroll.data.files import read_arrays, read_text
 from unroll.data.tables import read_table
@@ -93,7 +93,7 @@ def read_result(study: Study, variant: str) -> Result:
         [read_items(path, evaluated) for path in folders.values()],
         pd.concat(tables, ignore_index=True),
         [read_arrays(path, evaluated) for path in maps if path.is_file()],
-        read_circumstances(study.circumstances(variant), trained),
+        circumstances_of(study, variant, records),
         _text(samples),
     )
 

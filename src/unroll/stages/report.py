@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from unroll.config import Study
-from unroll.data.files import read_json, replaced_folder, write_text
+from unroll.data.files import replaced_folder, write_text
+from unroll.data.prepared import read_counts
 from unroll.data.tables import read_table, write_table
 from unroll.errors import DataError
 from unroll.generation import novelty
@@ -61,7 +62,7 @@ def _task_tables(
 ) -> TaskTables:
     of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
     remedy = study.remedy(f"prepare@{task}")
-    counts = read_json(study.prepared(task) / "facts.json", remedy)["counts"]
+    counts = read_counts(study.prepared(task), remedy)
     generated = study.remedy("generate")
     known = {v: study.generated(v).with_suffix(".csv") for v in of_task}
     return TaskTables(

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from unroll.config import Study
-from unroll.data.files import read_json
+from unroll.data.prepared import read_counts
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def dvc_digest(folder: Path) -> str:
 
 
 def _data(study: Study, task: str, digest: str) -> Data:
-    facts = read_json(study.prepared(task) / "facts.json", study.remedy(f"prepare@{task}"))
+    counts = read_counts(study.prepared(task), study.remedy(f"prepare@{task}"))
     columns = {"pairs": ("question", "answer"), "corpus": ("token",)}[study.tasks[task].kind]
-    return Data(task, digest, study.prepared(task).as_posix(), columns, facts["counts"])
+    return Data(task, digest, study.prepared(task).as_posix(), columns, counts)
 
 
 def _read_lock(path: Path) -> dict[str, Any]:

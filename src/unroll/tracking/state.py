@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from unroll.circumstances import Circumstances, EpochTiming, Source, read_circumstances
+from unroll.circumstances import Circumstances, EpochTiming, Source, circumstances_of
 from unroll.config import ROOT_STUDY, Study
 from unroll.data.files import MANIFEST, read_text
 from unroll.evaluation.scores import read_scores, summary
@@ -135,7 +135,7 @@ def desired(study: Study, variant: str) -> VariantState:
     folders = seed_folders(study.model(variant), remedy)
     records = {record.seed: record for record in (read_record(f, remedy) for f in folders)}
     first = next(iter(records.values()))
-    found = read_circumstances(study.circumstances(variant), remedy)
+    found = circumstances_of(study, variant, records.values())
     state = opening(first.subject, found.source)
     scores = _scores(study, variant)
     for folder, (seed, record) in zip(folders, records.items(), strict=True):
