@@ -68,7 +68,7 @@ def test_every_changed_byte_is_noticed(checkpoint):
 def test_a_file_that_was_cut_is_noticed(checkpoint, length):
     checkpoint.write(snapshot())
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:length])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="it cannot be read"):
         checkpoint.read()
 
 

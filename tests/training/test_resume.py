@@ -21,7 +21,7 @@ from training.test_loop import WORDS
 from unroll.errors import DataError
 from unroll.models.layers import set_generator
 from unroll.seeds import torch_generator
-from unroll.training.checkpoint import Checkpoint
+from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Epoch, Resumed, train
 from unroll.training.objectives import CorpusObjective, PairsObjective
@@ -192,3 +192,35 @@ def test_a_request_within_a_block_that_allows_it_ends_the_block():
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
+
+
+def without(snapshot: Snapshot, name: str) -> Snapshot:
+    tensors = {n: t for n, t in snapshot.tensors.items() if n != name}
+    return Snapshot(tensors, {n: f for n, f in snapshot.facts.items() if n != name})
+
+
+def misshapen(snapshot: Snapshot, name: str) -> Snapshot:
+    tensor = snapshot.tensors[name]
+    return Snapshot(
+        {**snapshot.tensors, name: tensor[None].repeat(2, *[1] * tensor.ndim)}, snapshot.facts
+    )
+
+
+@pytest.mark.parametrize("make", [pairs_run(dropout=0.5), corpus_run(optimizer="adam")])
+def test_a_checkpoint_that_lacks_something_or_does_not_fit_is_refused_by_name(tmp_path, make):
+    run = Run(make, tmp_path / "c", every=1)
+    with pytest.raises(Interrupted):
+        run(After(3))
+    whole = run.checkpoint.read()
+    assert whole.facts["step"] == 3
+    parts = [n for n in whole.tensors if n.startswith(("model.", "optimiser."))]
+    wrong = [without(whole, n) for n in (*whole.tensors, *whole.facts) if "carried" not in n]
+    wrong += [misshapen(whole, n) for n in parts if whole.tensors[n].ndim]
+    wrong += [
+        Snapshot(whole.tensors, {**whole.facts, "step": step}) for step in (-1, 0, 10**9, None, "3")
+    ]
+    assert len(wrong) > 20
+    for snapshot in wrong:
+        run.checkpoint.write(snapshot)
+        with pytest.raises(DataError, match=r"cannot be used \(.+\); delete it, and the training"):
+            run()

@@ -63,21 +63,25 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
-        remedy = "delete it, and the training begins anew"
         try:
             with safe_open(self.path, framework="pt") as file:
                 header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
-            raise DataError(
-                f"the checkpoint {self.path} cannot be read ({first_line(error)}); {remedy}"
-            ) from None
+            raise self.unfit(f"it cannot be read: {first_line(error)}") from None
         if header.get("schema") != SCHEMA or header.get("key") != self.key:
-            raise DataError(f"the checkpoint {self.path} is not of this run; {remedy}")
+            raise self.unfit("it is not of this run")
         facts = header.get("facts", "")
         if header.get("sha256") != _digest(tensors, facts):
-            raise DataError(f"the checkpoint {self.path} is damaged; {remedy}")
+            raise self.unfit("it is damaged")
         return Snapshot(tensors, json.loads(facts))
+
+    def unfit(self, why: str) -> DataError:
+        """Return the error to raise where the snapshot is not one to go on from."""
+        return DataError(
+            f"the checkpoint {self.path} cannot be used ({why}); delete it, and the training "
+            "begins anew"
+        )
 
     def others(self) -> list[Path]:
         """Return checkpoints of the same seed that are of other options, data or code."""

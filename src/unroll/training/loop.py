@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unroll.config import VariantOptions
-from unroll.errors import DataError
+from unroll.errors import DataError, first_line
 from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.objectives import Objective
@@ -100,10 +100,16 @@ class Training:
         return Snapshot(tensors, facts)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Bring the training to where the snapshot was taken."""
+        """Bring the training to where the snapshot was taken.
+
+        Raises:
+            LookupError, TypeError, ValueError, RuntimeError: it is not of such a training.
+        """
         facts, tensors = snapshot.facts, snapshot.tensors
         with torch.no_grad():
             for name, parameter in self.objective.model.named_parameters():
+                if tensors[f"model.{name}"].shape != parameter.shape:
+                    raise ValueError(f"{name} is of another shape")
                 parameter.copy_(tensors[f"model.{name}"])
         self.objective.restore(_part(tensors, "objective."))
         for name, generator in self.generators.items():
@@ -113,6 +119,9 @@ class Training:
         self.step, self.seconds = facts["step"], facts["seconds"]
         device = next(self.objective.model.parameters()).device
         self.total = tensors["total"].to(device) if "total" in tensors else None
+        within = 0 <= self.step <= self.objective.steps and self.seconds >= 0
+        if not within or bool(self.step) != (self.total is not None):
+            raise ValueError(f"step {self.step} is no step of the epoch")
 
     def mean_loss(self) -> float:
         """Return the mean loss since the epoch began.
@@ -150,7 +159,10 @@ def train(
     training = Training(objective, options, generators or {})
     interruption = interruption or Interruption()
     if checkpoint is not None and (snapshot := checkpoint.read()) is not None:
-        training.restore(snapshot)
+        try:
+            training.restore(snapshot)
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise checkpoint.unfit(first_line(error)) from None
         report(Resumed(tuple(training.history), training.step))
     try:
         while training.epoch <= training.epochs:

@@ -38,11 +38,21 @@ class Optimisation:
         return tensors, {"schedule": self.schedule.state_dict(), "rates": rates}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Take over what `state` returned.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is not of such an optimiser.
+        """
+        if facts["schedule"].keys() != self.schedule.state_dict().keys():
+            raise ValueError("the schedule is another one")
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             i, _, moment = name.partition(".")
+            if tensor.shape not in (torch.Size(), self.parameters[int(i)].shape):
+                raise ValueError(f"{name} of the optimiser is of another shape")
             moments.setdefault(int(i), {})[moment] = tensor
+        if len({frozenset(of) for of in moments.values()}) > 1:
+            raise ValueError("a moment is missing")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.schedule.load_state_dict(facts["schedule"])
