@@ -1,13 +1,32 @@
-"""The registered models behind MLflow's real server, asked over HTTP."""
+"""The registered models behind MLflow's real server, asked over HTTP.
+
+`UNROLL_LOAD=600 pytest -s -n 0 tests/test_serving.py -k load` gives the figures of
+docs/reliability.md.
+"""
 
 import contextlib
 import math
+import os
+import random
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 import requests
 
+from unroll.evaluation.selection import best
+from unroll.generation.answering import answer_texts
+from unroll.generation.sampling import Sampling
+from unroll.record import read_model
+from unroll.seeds import torch_generator
+
 pytestmark = pytest.mark.slow
+
+LOAD = float(os.environ.get("UNROLL_LOAD", "5"))  # seconds
+CLIENTS = 8
+WARM_UP = 1_000  # requests until the server has all its threads
 
 
 def served(study, model: str) -> contextlib.AbstractContextManager[str]:
@@ -129,3 +148,73 @@ def test_a_body_that_is_no_table_gets_a_4xx(addition, body):
     )
     assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
+
+
+def offline(study, requested: list[tuple[list[str], dict]]) -> list[list[dict]]:
+    """Return the answers to requests without a server, from the best model of the study."""
+    models = study.folder / "data/toy/models"
+    record, model = read_model(best([models / "baseline", models / "peeky"], ""), "")
+    found = []
+    for texts, params in requested:
+        sampling = Sampling(params["temperature"], 0, 1.0, ())
+        generator = torch_generator(params["seed"], "serve")
+        answers = answer_texts(record, model, texts, sampling, generator)
+        found.append([{"answer": a, "log_probability": p} for a, p in answers])
+    return found
+
+
+def memory(address: str) -> float:
+    """Return the megabytes that the processes behind an address hold for themselves."""
+    port, held = int(address.partition("127.0.0.1:")[2].partition("/")[0]), 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(c.laddr and c.laddr.port == port for c in process.net_connections()):
+                held += process.memory_full_info().uss
+    assert held, "no process listens"
+    return held / 1e6
+
+
+def ask_again_and_again(
+    address: str, requested: list[tuple[list[str], dict]], until: float, client: int
+) -> list[tuple[int, list[dict]]]:
+    """Return which of the requests were sent, one after the other, with their answers."""
+    chance, found = random.Random(client), []
+    with requests.Session() as session:
+        while time.monotonic() < until or len(found) < WARM_UP / CLIENTS:
+            number = chance.randrange(len(requested))
+            texts, params = requested[number]
+            body = {"dataframe_records": [{"text": text} for text in texts], "params": params}
+            answer = session.post(address, json=body, timeout=60)
+            assert answer.status_code == 200, answer.text
+            found.append((number, answer.json()["predictions"]))
+    return found
+
+
+@pytest.mark.timeout(600 + 2 * LOAD)
+def test_under_load_all_answers_are_those_offline_and_memory_does_not_grow(study, addition):
+    chance = random.Random(0)
+    requested = [
+        (
+            [f"{chance.randrange(10)}+{chance.randrange(10)}" for _ in range(rows)],
+            {"temperature": temperature, "seed": seed},
+        )
+        for rows in (1, 2, 10, 50)
+        for temperature in (0.0, 1.0)
+        for seed in range(4)
+    ]
+    expected, sizes = offline(study, requested), []
+    for seconds in (0.0, LOAD):
+        until = time.monotonic() + seconds
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            parts = [
+                clients.submit(ask_again_and_again, addition, requested, until, client)
+                for client in range(CLIENTS)
+            ]
+            found = [pair for part in parts for pair in part.result()]
+        assert [answers for _, answers in found] == [expected[number] for number, _ in found]
+        sizes.append(memory(addition))
+    before, after = sizes
+    print(
+        f"\n{len(found):,} requests in {LOAD:.0f} s, {before:.1f} MB before, {after:.1f} MB after"
+    )
+    assert after < 1.05 * before

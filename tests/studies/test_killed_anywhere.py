@@ -4,6 +4,7 @@
 docs/reliability.md.
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,7 @@ import pytest
 from filelock import FileLock
 
 from tracking.states import database_state, determined
+from unroll.training.workers import GRACE
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +97,7 @@ def still_there(processes: list[psutil.Process], patience: float) -> list[psutil
     return [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.timeout(600 + 60 * KILLS)
 def test_a_study_killed_at_random_moments_ends_with_the_same_bits(toy_study, tmp_path):
     study = toy_study.copy(tmp_path / "project")
     expected = outcome(toy_study.folder)
@@ -122,39 +126,94 @@ def test_a_study_killed_at_random_moments_ends_with_the_same_bits(toy_study, tmp
     print(f"\n{hit.total()} kills in {whole + 1} studies, all with the same bits: {told}")
 
 
-def test_ctrl_c_leaves_checkpoints_and_no_process_within_five_seconds(toy_study, tmp_path):
+def _listen_to_ctrl_c() -> None:
+    """As in a terminal: a test may itself run where Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def long_study(toy_study, tmp_path):
+    """Return a toy study in which `peeky` trains for a long time."""
     study = toy_study.copy(tmp_path / "project")
     study.edit(
         "pipeline/toy/params.yaml",
         "peeky: {task: addition,",
         "peeky: {task: addition, epochs: 20000,",
     )
-    study.run("unroll", "--study", "toy", "size", "addition")
+    return study
+
+
+@contextlib.contextmanager
+def training(study, *command: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """Yield a command under which both seeds of `peeky` train, with what it has told so far."""
+    with subprocess.Popen(
+        command, cwd=study.folder, env=study.environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, preexec_fn=_listen_to_ctrl_c, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            told = ""
+            while told.count("epoch 5/") < 2:
+                line = process.stdout.readline()
+                assert line, told
+                told += line
+            yield process, told
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def checkpoints(study) -> list[Path]:
+    return list(study.folder.glob("data/toy/checkpoints/peeky/seed-*"))
+
+
+def test_ctrl_c_leaves_checkpoints_and_no_process_within_five_seconds(long_study):
+    long_study.run("unroll", "--study", "toy", "size", "addition")
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        process = subprocess.Popen(
-            ["unroll", "--study", "toy", "train", "peeky"],
-            cwd=study.folder, env=study.environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, preexec_fn=_listen_to_ctrl_c,
-        )  # fmt: skip
-        lines = []
-        while "seed 1  epoch 5/" not in "".join(lines):
-            lines.append(process.stdout.readline())
-        processes, sent = tree(process), time.monotonic()
-        process.send_signal(number)
-        told, _ = process.communicate(timeout=30)
-        assert time.monotonic() - sent < 5
-        assert process.returncode == code, told
+        with training(long_study, "unroll", "--study", "toy", "train", "peeky") as (
+            process,
+            before,
+        ):
+            processes, sent = tree(process), time.monotonic()
+            process.send_signal(number)
+            told, _ = process.communicate(timeout=30)
+            assert time.monotonic() - sent < 5
+            assert process.returncode == code, told
         assert told.endswith("interrupted; the same command goes on from here\n")
         assert "Traceback" not in told
         assert not still_there(processes, 1)
-        assert len(list(study.folder.glob("data/toy/checkpoints/peeky/seed-*"))) == 2
+        assert len(checkpoints(long_study)) == 2
         if number == signal.SIGTERM:  # the second time they went on
-            assert "".join(lines).count("goes on from its checkpoint") == 2
+            assert before.count("goes on from its checkpoint") == 2
 
 
-def _listen_to_ctrl_c() -> None:
-    """As in a terminal: a test may itself run where Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def test_a_second_ctrl_c_ends_at_once_what_the_first_does_not(long_study):
+    long_study.run("unroll", "--study", "toy", "size", "addition")
+    with training(long_study, "unroll", "--study", "toy", "train", "peeky") as (process, _):
+        processes = tree(process)
+        for worker in processes[1:]:
+            worker.suspend()  # so that it cannot do what it is asked
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=30)
+        assert time.monotonic() - sent < GRACE / 2
+        assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert not still_there(processes, 1)
+
+
+def test_a_second_dvc_repro_is_refused_and_leaves_the_first_alone(long_study):
+    with training(long_study, "dvc", "repro", STUDY) as (process, _):
+        told = long_study.run("dvc", "repro", STUDY, fails=True)
+        assert "is busy, it is being blocked by" in told
+        assert process.poll() is None
+        processes = tree(process)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+        process.communicate(timeout=30)
+    assert not still_there(processes, PATIENCE)
+    assert len(checkpoints(long_study)) == 2
 
 
 def test_two_trainings_of_one_variant_do_not_meet(toy_study, tmp_path):
