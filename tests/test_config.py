@@ -425,7 +425,7 @@ def test_options_may_be_named_once_and_used_again(folder):
         (doubled("[*a{}, *a{}]"), r"params\.yaml has more than 100,000 values"),
         (doubled("{{<<: [*a{}, *a{}]}}"), r"params\.yaml has more than 100,000 values"),
         (b"compute: &a [*a]\n", r"params\.yaml has more than 100,000 values"),
-        (b"#" * 200_001, r"params\.yaml has more than 200,000 bytes"),
+        (b"#" * 500_001, r"params\.yaml has more than 500,000 bytes"),
     ],
     ids=[
         "unclosed",

@@ -32,8 +32,8 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from unroll.errors import UserError
 
 ROOT_STUDY = "root"
-LARGEST_FILE = 200_000  # bytes
-MOST_VALUES = 100_000  # in a params file whose aliases are written out
+LARGEST_FILE = 500_000  # bytes of YAML
+MOST_VALUES = 100_000  # in a file of YAML whose aliases are written out
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of studies, tasks and variants
 
 T = TypeVar("T")
@@ -344,13 +344,27 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} does not exist. Run unroll in the project's root folder; a further study "
             "lies in pipeline/<study>/ and is chosen with --study <study>."
         )
-    if path.stat().st_size > LARGEST_FILE:
-        raise UserError(f"{path} has more than {LARGEST_FILE:,} bytes: no params file")
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must hold the sections compute, tasks, variants and generate")
+    return raw
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds, as DVC reads it.
+
+    Raises:
+        UserError: it is missing, too large, or no YAML; the message names the place.
+    """
     try:
-        root = YAML(typ="safe").compose(path)
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path} has more than {LARGEST_FILE:,} bytes")
+        root = YAML(typ="safe").compose(path)  # the aliases are written out by `load` alone
         if root is not None and _values(root, {}) > MOST_VALUES:
-            raise UserError(f"{path} has more than {MOST_VALUES:,} values: no params file")
-        raw = YAML(typ="safe").load(path)
+            raise UserError(f"{path} has more than {MOST_VALUES:,} values")
+        return YAML(typ="safe").load(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except YAMLError as error:
         detail = str(error).split("To suppress")[0].strip()
         raise UserError(f"{path} is not valid YAML: {detail}") from None
@@ -358,9 +372,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: it is nested too deeply") from None
     except ValueError as error:  # a date that does not exist, bytes that are not UTF-8
         raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path} must hold the sections compute, tasks, variants and generate")
-    return raw
 
 
 def _values(node: Node, known: dict[int, float]) -> float:

@@ -11,6 +11,7 @@ All of it is the same, bit for bit, when the run is repeated on the same machine
 not (seconds, commit) is kept elsewhere. docs/run-record.md describes every field.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,11 +21,20 @@ import pandas as pd
 import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from unroll.config import Count, Options, VariantOptions, parse_variant
 from unroll.data.corpus import EOS
-from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
+from unroll.data.files import (
+    LARGEST_JSON,
+    check_folder,
+    new_folder,
+    read_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from unroll.data.pairs import BLANK
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError, first_line
@@ -119,7 +129,7 @@ def seed_folders(folder: Path, remedy: str) -> list[Path]:
     Raises:
         DataError: there is none.
     """
-    folders = [f for f in folder.glob("seed-*") if f.name.removeprefix("seed-").isdigit()]
+    folders = [f for f in folder.glob("seed-*") if f.name.removeprefix("seed-").isdecimal()]
     if not folders:
         raise DataError(f"{folder} holds no trained model; {remedy}")
     return sorted(folders, key=lambda f: int(f.name.removeprefix("seed-")))
@@ -144,7 +154,7 @@ def write_record(folder: Path, record: Record, model: Model) -> None:
     # A shared matrix comes once; the model joins it again when it is built.
     weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
     with new_folder(folder) as new:
-        save_file(weights, new / "weights.safetensors")
+        write_bytes(new / "weights.safetensors", save(weights))
         write_json(new / "run.json", run)
         write_json(new / "vocabulary.json", {"symbols": list(record.vocabulary.symbols)})
         write_text(new / "history.csv", record.history.to_csv(index=False, lineterminator="\n"))
@@ -197,7 +207,7 @@ def _first_fault(error: ValidationError) -> str:
 
 def _read_history(path: Path, remedy: str) -> pd.DataFrame:
     try:
-        history = pd.read_csv(path)
+        history = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     numeric = all(pd.api.types.is_numeric_dtype(history[column]) for column in history)

@@ -206,6 +206,15 @@ def misshapen(snapshot: Snapshot, name: str) -> Snapshot:
     )
 
 
+EPOCH = {"epoch": 1, "metrics": {}, "ended": 1.0, "train_seconds": 1.0, "valid_seconds": 1.0}
+WRONG = {
+    "step": [-1, 0, 10**9, None, "3"],
+    "seconds": [-1.0, None, "1"],
+    "history": [None, 3, [3], [{}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "metrics": 3}]],
+    "optimiser": [None, {}, {"schedule": [], "rates": []}],
+}
+
+
 @pytest.mark.parametrize("make", [pairs_run(dropout=0.5), corpus_run(optimizer="adam")])
 def test_a_checkpoint_that_lacks_something_or_does_not_fit_is_refused_by_name(tmp_path, make):
     run = Run(make, tmp_path / "c", every=1)
@@ -213,11 +222,13 @@ def test_a_checkpoint_that_lacks_something_or_does_not_fit_is_refused_by_name(tm
         run(After(3))
     whole = run.checkpoint.read()
     assert whole.facts["step"] == 3
-    parts = [n for n in whole.tensors if n.startswith(("model.", "optimiser."))]
-    wrong = [without(whole, n) for n in (*whole.tensors, *whole.facts) if "carried" not in n]
+    parts = [n for n in whole.tensors if n.startswith(("model.", "optimiser.", "objective.c"))]
+    wrong = [without(whole, n) for n in (*whole.tensors, *whole.facts)]
     wrong += [misshapen(whole, n) for n in parts if whole.tensors[n].ndim]
     wrong += [
-        Snapshot(whole.tensors, {**whole.facts, "step": step}) for step in (-1, 0, 10**9, None, "3")
+        Snapshot(whole.tensors, {**whole.facts, name: value})
+        for name, values in WRONG.items()
+        for value in values
     ]
     assert len(wrong) > 20
     for snapshot in wrong:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from unroll.record import read_model
 from unroll.seeds import torch_generator
 from unroll.subject import Subject
 from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.code import code_digest
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.objectives import PairsObjective
 from unroll.training.run import Job, run
@@ -43,7 +45,7 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     changes = {"dropout": 0.2, "optimizer": "adam", **changes}
     options = pairs_options(seeds=[seed], **changes)
     remedy = "run: dvc repro prepare@toy"
-    subject = Subject("toy", "tiny", options, digest(prepared), "cd" * 32, {"device": "cpu"})
+    subject = Subject("toy", "tiny", options, digest(prepared), code_digest(), {"device": "cpu"})
     folder = target.parent.with_name(f"{target.parent.name} checkpoints")
     path = checkpoint_path(folder, seed, subject.key(seed))
     checkpoint = Checkpoint(path, subject.key(seed), every=3)
@@ -112,6 +114,17 @@ def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prep
     with pytest.raises(DataError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
         run_all(jobs, 2, [])
     assert not (tmp_path / "models").exists()
+
+
+def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp_path, prepared):
+    task = job(5, prepared, tmp_path / "seed-5")
+    edited = replace(task, subject=replace(task.subject, code_digest="ab" * 32))
+    with pytest.raises(DataError, match="the code in src/unroll was changed while the stage ran"):
+        run(edited, lambda message: None)
+    edited = replace(task, subject=replace(task.subject, data_digest="ab" * 32))
+    with pytest.raises(DataError, match="prepared was changed while the stage ran"):
+        run(edited, lambda message: None)
+    assert not task.target.exists()
 
 
 def test_what_the_system_refuses_is_told_with_variant_and_seed(tmp_path, prepared):

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import psutil
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from unroll.errors import DataError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".unfinished"  # how the names of files end that are not whole yet
+EARLIER = ".earlier"  # before it, of a folder that is being replaced
+LARGEST_TEXT = 2**30  # bytes; all of a text is held in memory
+LARGEST_JSON = 2**26
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -32,8 +35,21 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_names(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a disk that is full does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring to the disk what a folder calls its files: a new name is lost in a power cut else."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,17 +58,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(target: Path) -> None:
-    """Remove what processes that were killed have left of unfinished files of this name."""
+    """Remove what processes that were killed have left of unfinished files of this name.
+
+    A folder that was to be replaced, and was not, gets its name back.
+    """
     for path in target.parent.glob(f".{glob.escape(target.name)}.*{TEMPORARY}"):
-        process = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
-        ended = process.isdigit() and (
-            int(process) == os.getpid() or not psutil.pid_exists(int(process))
-        )
-        if ended:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        name, _, process = path.name.removesuffix(TEMPORARY).rpartition(".")
+        if not process.isdecimal():
+            continue
+        if int(process) != os.getpid() and psutil.pid_exists(int(process)):
+            continue
+        if name.endswith(EARLIER) and not target.exists():
+            path.rename(target)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _temporary_name(target: Path) -> str:
@@ -64,14 +85,27 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Return the content of a file of at most so many bytes.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: it is larger; nothing of it was read.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > largest:
+            raise DataError(f"{path} has more than {largest:,} bytes")
+        return file.read()
+
+
 def read_text(path: Path) -> str:
     """Return a UTF-8 text file.
 
     Raises:
-        DataError: the file is missing or is not UTF-8; the message names the line.
+        DataError: the file is missing, is too large or is not UTF-8; the message names the line.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, LARGEST_TEXT)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
@@ -99,13 +133,14 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target)
     folder = target.with_name(_temporary_name(target))
-    earlier = target.with_name(_temporary_name(target.with_name(f"{target.name}.earlier")))
+    earlier = target.with_name(_temporary_name(target.with_name(f"{target.name}{EARLIER}")))
     try:
         folder.mkdir()
         yield folder
         if target.is_dir():
             target.rename(earlier)
         folder.rename(target)
+        _sync_names(target.parent)
     finally:
         if earlier.exists() and not target.exists():
             earlier.rename(target)
@@ -137,7 +172,7 @@ def check_folder(folder: Path, remedy: str) -> None:
     entries = read_json(folder / MANIFEST, remedy)
     for name, entry in entries.items():
         path = folder / name
-        short = len(name.encode(errors="replace")) < 256
+        short = len(name.encode(errors="replace")) < 256  # longer ones are an error of the system
         plain = short and ".." not in Path(name).parts and not Path(name).is_absolute()
         if not plain or not isinstance(entry, dict) or {"bytes", "sha256"} - set(entry):
             raise DataError(f"{folder / MANIFEST} is no manifest; {remedy}")
@@ -145,7 +180,7 @@ def check_folder(folder: Path, remedy: str) -> None:
             raise DataError(f"{path} is missing; {remedy}")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
             raise DataError(f"{path} is damaged (its SHA-256 is not that of {MANIFEST}); {remedy}")
-    for path in folder.rglob("*"):
+    for path in folder.rglob("*"):  # hidden files belong to desktops and editors
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in entries and path.name[0] != "." and name != MANIFEST:
             raise DataError(f"{path} does not stand in {MANIFEST}; {remedy}")
@@ -163,8 +198,10 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         DataError: the file is missing or is not a JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bytes(path, LARGEST_JSON))
         json.dumps(value, ensure_ascii=False).encode()  # halves of symbols cannot be written
+    except DataError as error:
+        raise DataError(f"{error}; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); {remedy}") from None
     except json.JSONDecodeError as error:
@@ -178,7 +215,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as safetensors."""
-    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, path)
+    write_bytes(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
 
 
 def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:

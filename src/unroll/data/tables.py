@@ -1,11 +1,12 @@
 """Tables as CSV files."""
 
+import io
 from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
-from unroll.data.files import write_text
+from unroll.data.files import LARGEST_TEXT, read_bytes, write_text
 from unroll.errors import DataError, first_line
 
 
@@ -24,7 +25,7 @@ def read_table(
             holds something else.
     """
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_TEXT)))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
     if list(table.columns) != columns:

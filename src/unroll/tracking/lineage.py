@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from unroll.config import Study
+from unroll.config import Study, read_yaml
 from unroll.data.prepared import read_counts
+from unroll.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def _data(study: Study, task: str, digest: str) -> Data:
 
 def _read_lock(path: Path) -> dict[str, Any]:
     try:
-        lock = YAML(typ="safe").load(path)
-    except (OSError, ValueError, YAMLError):  # none yet, or not one
+        lock = read_yaml(path)
+    except UserError:  # none yet, or not one
         return {}
     stages = lock.get("stages") if isinstance(lock, dict) else None
     return stages if isinstance(stages, dict) else {}

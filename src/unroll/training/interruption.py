@@ -29,6 +29,7 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         if self._anywhere:
+            self._anywhere = False  # where the block is left is no place for a second one
             raise Interrupted
 
     def check(self) -> None:

@@ -18,6 +18,9 @@ from unroll.training.optimisation import Optimisation
 
 REPORT_SECONDS = 1.0
 
+# What taking over a snapshot of something else raises.
+UNFIT = (AttributeError, LookupError, TypeError, ValueError, RuntimeError)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -103,7 +106,7 @@ class Training:
         """Bring the training to where the snapshot was taken.
 
         Raises:
-            LookupError, TypeError, ValueError, RuntimeError: it is not of such a training.
+            UNFIT: it is not of such a training.
         """
         facts, tensors = snapshot.facts, snapshot.tensors
         with torch.no_grad():
@@ -122,6 +125,11 @@ class Training:
         within = 0 <= self.step <= self.objective.steps and self.seconds >= 0
         if not within or bool(self.step) != (self.total is not None):
             raise ValueError(f"step {self.step} is no step of the epoch")
+        if [epoch.epoch for epoch in self.history] != list(range(1, self.epoch)):
+            raise ValueError("the history lacks epochs")
+        numbers = [(*e.metrics.values(), e.ended, e.train_seconds) for e in self.history]
+        if not all(math.isfinite(number) for row in numbers for number in row):
+            raise ValueError("the history holds more than numbers")
 
     def mean_loss(self) -> float:
         """Return the mean loss since the epoch began.
@@ -161,7 +169,7 @@ def train(
     if checkpoint is not None and (snapshot := checkpoint.read()) is not None:
         try:
             training.restore(snapshot)
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        except UNFIT as error:
             raise checkpoint.unfit(first_line(error)) from None
         report(Resumed(tuple(training.history), training.step))
     try:

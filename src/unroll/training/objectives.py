@@ -84,8 +84,9 @@ class PairsObjective:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        self.order.set_state(state["order"])
         self.before_epoch = state["before_epoch"]
+        for generator_state in (self.before_epoch, state["order"]):
+            self.order.set_state(generator_state)
 
     def _loss(self, sources: Tensor, targets: Tensor) -> Tensor:
         inputs, expected = targets[:, :-1], targets[:, 1:]
@@ -161,9 +162,12 @@ class CorpusObjective:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        device = self.inputs.device
-        parts = [state[f"carried.{i}"].to(device) for i in range(len(state))]
-        self.carried = tuple(parts) or None
+        parts = [state[f"carried.{i}"].to(self.inputs.device) for i in range(len(state))]
+        with torch.no_grad():
+            _, as_it_is = self.model.features(self.inputs[:, :1], None)
+        if [part.shape for part in parts] != [part.shape for part in as_it_is]:
+            raise ValueError("the carried state is of another shape")
+        self.carried = tuple(parts)
 
     def validate(self) -> dict[str, float]:
         """Return the exact perplexity of the validation split."""

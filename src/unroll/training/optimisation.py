@@ -41,7 +41,7 @@ class Optimisation:
         """Take over what `state` returned.
 
         Raises:
-            LookupError, TypeError, ValueError: it is not of such an optimiser.
+            loop.UNFIT: it is not of such an optimiser.
         """
         if facts["schedule"].keys() != self.schedule.state_dict().keys():
             raise ValueError("the schedule is another one")
