@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from filelock import FileLock
@@ -62,7 +63,10 @@ class Checkout:
 
     @contextlib.contextmanager
     def served(self, *command: str, health: str) -> Iterator[str]:
-        """Yield the address of a server once it is well; {port} in its command is a free one."""
+        """Yield the address of a server once it is well; {port} in its command is a free one.
+
+        Nobody else can reach it: where no MLFLOW_HOST says otherwise, it listens on this machine.
+        """
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
@@ -81,6 +85,8 @@ class Checkout:
                 if not _well(address + health, process):
                     output.seek(0)
                     raise AssertionError(output.read())
+                hosts = _listening(process.pid)
+                assert hosts and hosts <= {"127.0.0.1", "::1"}, hosts
                 yield address
             finally:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -106,6 +112,16 @@ def _well(address: str, process: subprocess.Popen) -> bool:
                 return True
         time.sleep(0.2)
     return False
+
+
+def _listening(pid: int) -> set[str]:
+    """Return the hosts on which a process and those that it has started wait for connections."""
+    process, found = psutil.Process(pid), set()
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
+            connections = one.net_connections("inet")
+            found |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def copy_project(target: Path) -> None:

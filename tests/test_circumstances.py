@@ -9,11 +9,19 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from models.toys import CPU, pairs_options, subject
-from unroll import circumstances
-from unroll.circumstances import Recorder, Source, look_at_source, read_circumstances
+from models.toys import CPU, DIGITS, pairs_options, subject, task_section
+from unroll import circumstances, config
+from unroll.circumstances import (
+    Recorder,
+    Source,
+    circumstances_of,
+    look_at_source,
+    read_circumstances,
+)
+from unroll.config import Study
 from unroll.data.files import new_folder, write_text
 from unroll.errors import DataError
+from unroll.record import Record
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job
@@ -480,13 +488,85 @@ def test_an_earlier_folder_is_replaced(recorded, tmp_path):
     )
 
 
+VARIANTS = "{v: {task: sums, seeds: [4, 7]}}"
+
+
+@pytest.fixture
+def study(nowhere) -> Study:
+    write_text(nowhere / "params.yaml", f"tasks:\n{task_section('sums', 8)}variants: {VARIANTS}\n")
+    return config.load()
+
+
+def trained(epochs: dict[int, int]) -> list[Record]:
+    """Return the records of a training of so many epochs, by seed."""
+    about = subject(pairs_options(seeds=[4, 7]))
+    histories = {seed: pd.DataFrame({"epoch": range(1, n + 1)}) for seed, n in epochs.items()}
+    return [Record(about, seed, 12, {}, DIGITS, history) for seed, history in histories.items()]
+
+
+def test_circumstances_of_the_training_that_left_the_models_are_taken(recorded, study):
+    recorded.write(study.circumstances("v"))
+    found = circumstances_of(study, "v", trained({4: 1, 7: 2}))
+    assert found.seconds.to_dict() == pytest.approx({4: 2.25, 7: 3.36})
+    assert found.source == recorded.source
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        {4: 1, 7: 3},
+        {4: 1, 7: 1},
+        {4: 2, 7: 1},
+        {7: 2},
+        {4: 1},
+        {4: 1, 7: 2, 9: 1},
+        {5: 1, 7: 2},
+        {},
+    ],
+    ids=str,
+)
+def test_circumstances_of_another_training_are_refused_with_remedy(recorded, study, epochs):
+    recorded.write(study.circumstances("v"))
+    with pytest.raises(DataError) as caught:
+        circumstances_of(study, "v", trained(epochs))
+    assert str(caught.value) == (
+        f"data/circumstances/v is not of the training that left the models; {REMEDY}"
+    )
+
+
+@pytest.mark.parametrize("lost", ["epochs", "runs"])
+def test_circumstances_that_lack_what_a_seed_left_are_refused(recorded, study, lost):
+    setattr(recorded, lost, [row for row in getattr(recorded, lost) if row.seed != 4])
+    recorded.write(study.circumstances("v"))
+    with pytest.raises(DataError, match="is not of the training that left the models"):
+        circumstances_of(study, "v", trained({4: 1, 7: 2}))
+
+
+SECRET = [
+    ".env",
+    "deep/.env.local",
+    ".env.d/x",
+    "server.key",
+    "My.PEM",
+    "id_ecdsa",
+    "aws_credentials.json",
+    "my-secrets.txt",
+    "SECRETS/prod.yaml",
+    "api_token",
+    ".dvc/config",
+]
+
+
 def test_secrets_are_not_in_the_diff(checkout):
-    write_text(checkout / "src" / "code.py", 'URI = "https://me:hush-1@host/a?x=b@c"\n')
-    for name in (".env", "deep/.env.local", "server.key", "aws_credentials.json", "my-secrets.txt"):
-        write_text(checkout / name, "hush-2\n")
-    write_text(checkout / "kept.txt", "http://host:8080/a@b plain\n")
+    write_text(checkout / ".env", "nothing yet\n")
+    git("add", "--force", ".env", folder=checkout)
+    git("commit", "--quiet", "--message", "one that is tracked", folder=checkout)
+    for name in SECRET:
+        write_text(checkout / name, "hush\n")
+    write_text(checkout / "src" / "code.py", 'URI = "https://me:hush@host/a"\nB = "x://hush@h"\n')
+    write_text(checkout / "kept.txt", "http://host:8080/a plain, mail to me@host\n")
     source, diff = look_at_source("unroll train v")
     assert source.dirty
     assert b"hush" not in diff
-    assert b"https://***@host/a?x=b@c" in diff
-    assert b"http://host:8080/a@b plain" in diff
+    assert b"https://***@host/a" in diff
+    assert b"http://host:8080/a plain, mail to me@host" in diff

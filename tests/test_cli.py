@@ -275,6 +275,31 @@ def test_failed_prepare_leaves_the_earlier_data(project):
     assert fails(1, "prepare", "prose").startswith("texts/train.txt, line 2: empty")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_what_the_disk_refuses_is_one_message_and_leaves_the_earlier_data():
+    works("prepare", "addition")
+    before = contents(Path("data"))
+    write_params(PARAMS.replace("      train: 20", "      train: 40"))
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from unroll.cli import main; main()"
+    )
+    done = in_process(program, "prepare", "addition")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: File too large: data/prepared/.addition.")
+    assert "; raise the limit of a file's size (ulimit -f), and run the same command" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(Path("data")) == before
+
+
+def test_memory_that_is_refused_is_one_message(monkeypatch):
+    def refused(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("unroll.stages.prepare.prepare", refused)
+    assert fails(1, "prepare", "addition").startswith("not enough memory; lower batch_size")
+
+
 def test_more_questions_than_there_are_is_an_error_in_the_params():
     write_params(PARAMS.replace("      train: 20", "      train: 200"))
     assert fails(2, "prepare", "addition").startswith("210 different questions are asked for")

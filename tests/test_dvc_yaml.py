@@ -28,7 +28,7 @@ WITHOUT_EFFECT = {
         "training/progress.py",
         "training/workers.py",
     },
-    "evaluate": {"seeds.py"},
+    "evaluate": {"seeds.py", "stages/checkpoints.py", "training/checkpoint.py"},
     "generate": set(),
     # How records are read; nothing is computed with them.
     "report": {"data", "evaluation", "generation", "models", "training"},

@@ -4,7 +4,28 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from unroll.errors import WAYS_OUT, first_line, system_fault
+from unroll.errors import WAYS_OUT, first_line, system_fault, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:hush@host/path", "https://***@host/path"),
+        ("https://hush@host:5000", "https://***@host:5000"),
+        ("https://:hush@host", "https://***@host"),
+        ("postgresql://me:hu/sh@host/runs", "postgresql://***@host/runs"),
+        ("postgresql://me:hu@sh@host/runs", "postgresql://***@host/runs"),
+        ("http://me:hu#sh@host and more", "http://***@host and more"),
+        ("http://me:[hush@host/", "http://***@host/"),
+        ("http://host/?a=1&api_token=hush&b=2", "http://host/?a=1&api_token=***&b=2"),
+        ("'http://host/x?X-Amz-Signature=hush'", "'http://host/x?X-Amz-Signature=***'"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://host:8080/a?x=1 me@host", "http://host:8080/a?x=1 me@host"),
+        ("models:/addition@champion", "models:/addition@champion"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(text, shown):
+    assert without_secrets(text) == shown
 
 
 def test_the_first_line_of_a_message_without_passwords():
@@ -26,6 +47,7 @@ def test_the_first_line_of_a_message_without_passwords():
         (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), "not enough memory"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to"), "not enough memory"),
         (RuntimeError("CUDA error: an illegal access\nmore"), "the GPU failed (CUDA error: an ill"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_MAPPING_ERROR"), "the GPU failed (cuDNN error"),
     ],
 )
 def test_what_the_machine_refuses_is_explained(error, told):

@@ -8,8 +8,8 @@
 A cached output of the train stage like the models, so that it comes back with them.
 """
 
+import io
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterable
@@ -23,8 +23,17 @@ import psutil
 from pydantic import Field
 
 from unroll.config import Options, Study
-from unroll.data.files import check_folder, new_folder, read_json, write_json, write_text
-from unroll.errors import DataError, first_line
+from unroll.data.files import (
+    LARGEST_JSON,
+    check_folder,
+    new_folder,
+    read_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from unroll.errors import DataError, first_line, without_secrets
 from unroll.record import Record
 from unroll.training.loop import Epoch, Resumed
 from unroll.training.run import Job
@@ -49,15 +58,18 @@ DIFF = (
 # their names are left out, and passwords in addresses.
 SECRETS = (
     ".env*",
+    ".netrc",
+    ".pypirc",
     "*.pem",
     "*.key",
-    "id_rsa*",
-    "id_ed25519*",
-    "*credentials*",
+    "*.p12",
+    "*.pfx",
+    "id_*",
+    "*credential*",
+    "*password*",
     "*secret*",
-    ".netrc",
+    "*token*",
 )
-MASKED = re.compile(rb"(?<=://)[^/\s@]+:[^/\s@]+@")
 
 
 class Source(Options):
@@ -126,26 +138,27 @@ class Recorder:
         if isinstance(message, Started):
             self.started[job.seed] = now
         elif isinstance(message, Resumed):
-            for epoch in message.epochs:
-                self._note(job.seed, epoch)
+            self._note(job.seed, *message.epochs)
         elif isinstance(message, Epoch):
             self._note(job.seed, message)
         elif isinstance(message, Done):
             peak = round(message.peak_memory / MEGABYTE, 1)
             self.runs.append(RunTiming(job.seed, self.started[job.seed], now, peak))
 
-    def _note(self, seed: int, epoch: Epoch) -> None:
-        self.epochs.append(
+    def _note(self, seed: int, *epochs: Epoch) -> None:
+        cpu, memory = psutil.cpu_percent(), round(psutil.virtual_memory().used / MEGABYTE, 1)
+        self.epochs += [
             EpochTiming(
                 seed,
                 epoch.epoch,
                 round(epoch.ended, 3),
                 round(epoch.train_seconds, 3),
                 round(epoch.valid_seconds, 3),
-                psutil.cpu_percent(),
-                round(psutil.virtual_memory().used / MEGABYTE, 1),
+                cpu,
+                memory,
             )
-        )
+            for epoch in epochs
+        ]
 
     def write(self, folder: Path) -> None:
         """Write all that was noted."""
@@ -154,7 +167,7 @@ class Recorder:
                 table = pd.DataFrame([asdict(row) for row in rows])
                 write_text(new / name, table.to_csv(index=False, lineterminator="\n"))
             write_json(new / "source.json", self.source.model_dump())
-            (new / "uncommitted.diff").write_bytes(self.diff)
+            write_bytes(new / "uncommitted.diff", self.diff)
 
 
 def circumstances_of(study: Study, variant: str, records: Iterable[Record]) -> Circumstances:
@@ -191,7 +204,7 @@ def read_circumstances(folder: Path, remedy: str) -> Circumstances:
 
 
 def _read_rows(path: Path, row: type[EpochTiming] | type[RunTiming]) -> pd.DataFrame:
-    table = pd.read_csv(path)
+    table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
     if list(table.columns) != [field.name for field in fields(row)]:
         raise ValueError(f"{path.name} has the columns {', '.join(map(str, table.columns))}")
     whole = [name for name in ("seed", "epoch") if name in table]
@@ -211,15 +224,15 @@ def look_at_source(command: str) -> tuple[Source, bytes]:
     """
     stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
     commit = _git("rev-parse", "HEAD").decode().strip() or None
-    left_out = ("dvc.lock", *SECRETS)
-    code = (":(exclude)reports", *(f":(exclude,glob)**/{name}" for name in left_out))
+    code = [":(exclude)reports", ":(exclude).dvc/config", ":(exclude,glob)**/dvc.lock"]
+    code += [f":(exclude,glob,icase)**/{name}{under}" for name in SECRETS for under in ("", "/**")]
     diff = b""
     if commit is not None:
         diff = _git("diff", *DIFF, "--relative", "HEAD", "--", ".", *code)
         new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code)
         for name in filter(None, new.decode(errors="surrogateescape").split("\0")):
             diff += _git("diff", *DIFF, "--no-index", "--", os.devnull, name)
-    diff = MASKED.sub(b"***@", diff)
+    diff = without_secrets(diff.decode("latin-1")).encode("latin-1")  # each byte as it is
     if len(diff) > LARGEST_DIFF:
         diff = diff[:LARGEST_DIFF] + f"\n[cut: {len(diff):,} bytes in all]\n".encode()
     source = Source(

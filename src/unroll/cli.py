@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from unroll.errors import UserError, system_fault
-from unroll.orphan import end_with_dvc
+from unroll.orphan import ASKED, end_with_dvc
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -24,7 +24,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend ends it with the error's exit code."""
-        signal.signal(signal.SIGTERM, _interrupt)
+        _listen()
         end_with_dvc()
         try:
             return super().invoke(ctx)
@@ -42,8 +42,16 @@ class Group(click.Group):
             sys.exit(1)
 
 
+def _listen() -> None:
+    """End as at Ctrl-C also when another program asks for it, or when the terminal is closed."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # not every system has all
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
+            signal.signal(number, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as at Ctrl-C, also when another program asks for it."""
+    ASKED.set()
     raise KeyboardInterrupt(number)
 
 

@@ -21,17 +21,27 @@ class DataError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class.
-
-    Without the user names and passwords of the addresses in it.
-    """
-    lines = re.sub(r"(?<=://)[^/\s@]+@", "***@", str(error)).strip().splitlines()
+    """Return the first line of an error's message without secrets, or the name of its class."""
+    lines = without_secrets(str(error)).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+# A password may hold any of :, /, ? and @.
+CREDENTIALS = re.compile(r"""(?<=://)[^\s"'<>/][^\s"'<>]*@""")
+SECRET_VALUE = re.compile(
+    r"""([?&][\w.-]*(?:token|secret|passw|key|sig|auth|cred)[\w.-]*=)[^\s"'<>&#]+""", re.IGNORECASE
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose addresses show no user, password or token."""
+    return SECRET_VALUE.sub(r"\1***", CREDENTIALS.sub("***@", text))
 
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
     errno.EACCES: "make it writable and readable for this user",
     errno.EPERM: "make it writable and readable for this user",
     errno.EROFS: "work in a folder that can be written",
@@ -42,7 +52,7 @@ WAYS_OUT = {
 
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # as PyTorch says it
-GPU = "CUDA error"
+GPU = ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
 OF_RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system told it
 
 
@@ -52,7 +62,7 @@ def system_fault(error: BaseException) -> str | None:
     of_torch = isinstance(error, RuntimeError)
     if isinstance(error, MemoryError) or (of_torch and any(words in message for words in MEMORY)):
         return "not enough memory; lower batch_size, hidden_size or compute.workers"
-    if of_torch and GPU in message:
+    if of_torch and any(words in message for words in GPU):
         return f"the GPU failed ({first_line(error)}); run it again, or with device: cpu"
     if type(error).__name__ == "SafetensorError" and (number := OF_RUST.search(message)):
         error = OSError(int(number[1]), os.strerror(int(number[1])))

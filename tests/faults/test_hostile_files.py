@@ -6,6 +6,7 @@ take it for a text, and never make that folder.
 """
 
 import ast
+import contextlib
 import io
 import os
 import pickle
@@ -121,7 +122,7 @@ def readers() -> dict[str, Readers]:
         "data/toy/generated": [*results, *states, report],
         "data/toy/tracked.csv": [],  # for people, and for DVC
         "reports/toy": written,
-        "reports/toy/comparison.md": [command("report", "--readme")],
+        "reports/comparison.md": [command("report", "--readme")],
         "README.md": [command("report", "--readme")],
         "mlflow.db": [command("compare"), command("track")],
     }
@@ -173,7 +174,9 @@ def of(path: Path, found: dict[str, Readers]) -> Readers:
 @pytest.fixture(scope="module")
 def study(toy_study, tmp_path_factory) -> Iterator[Path]:
     """Return a copy of the toy study, with a checkpoint, in which this process works."""
-    folder = toy_study.copy(tmp_path_factory.mktemp("hostile") / "project").folder
+    copy = toy_study.copy(tmp_path_factory.mktemp("hostile") / "project")
+    with_attention(copy)
+    folder = copy.folder
     source, target = folder / "reports" / "toy", folder / "reports"
     for name in ("comparison.md", "comparison.csv"):  # of the root study: the README shows them
         shutil.copy(source / name, target / name)
@@ -183,9 +186,23 @@ def study(toy_study, tmp_path_factory) -> Iterator[Path]:
         patch.delenv("DVC_ROOT", raising=False)
         for name in ("learning_curves", "curves_against", "against_parameters", "by_class"):
             patch.setattr(figures, name, lambda *_, **__: "<svg/>")  # they read no file
-        for variant in config.load("toy").variants:
-            leave_a_checkpoint(variant)
         yield folder
+
+
+def with_attention(study) -> None:
+    """Add a variant that leaves what the others do not."""
+    peeky = "  peeky: {task: addition, decoder: peeky}\n"
+    more = "  attentive: {task: addition, decoder: attention}\n"
+    study.edit("pipeline/toy/params.yaml", peeky, peeky + more)
+    for stage in (("size", "addition"), ("train", "attentive"), ("evaluate", "attentive")):
+        study.run("unroll", "--study", "toy", *stage)
+
+
+@pytest.fixture
+def checkpoints(study) -> None:
+    """Leave a checkpoint of each variant; an evaluation would remove it."""
+    for variant in config.load("toy").variants:
+        leave_a_checkpoint(variant)
 
 
 def leave_a_checkpoint(variant: str) -> None:
@@ -203,7 +220,31 @@ def files() -> list[Path]:
     """Return every file of the study that the project reads."""
     roots = ("data/toy", "reports/toy", "pipeline/toy")
     found = [path for root in roots for path in Path(root).rglob("*") if path.is_file()]
-    return sorted([*found, Path("README.md"), Path("mlflow.db")])
+    return sorted([*found, Path("README.md"), Path("reports/comparison.md"), Path("mlflow.db")])
+
+
+def test_no_kind_of_file_is_left_out(study, checkpoints):
+    names = {path.name for path in files()}
+    names |= {path.suffix for path in files() if "checkpoints" in path.parts}
+    missing = {
+        *("params.yaml", "README.md", "mlflow.db", "comparison.csv", "comparison.md"),
+        *("arrays.safetensors", "vocabulary.json", "facts.json", "manifest.json", "baseline.json"),
+        *("weights.safetensors", "run.json", "history.csv", ".safetensors"),
+        *("epochs.csv", "runs.csv", "source.json", "uncommitted.diff"),
+        *("scores.csv", "items.safetensors", "breakdown.csv", "samples.txt"),
+        *("attention.safetensors", "rnnlm.txt", "rnnlm.csv", "dvc.lock"),
+    } - names
+    assert not missing
+
+
+@contextlib.contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Put a file back as it was after the block."""
+    content = path.read_bytes()
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
 
 
 def seal(folder: Path) -> None:
@@ -240,24 +281,21 @@ def must_be_refused(path: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_no_file_of_a_study_is_executed(study, trap, form):
+def test_no_file_of_a_study_is_executed(study, checkpoints, trap, form):
     """Each file also with a manifest that fits, so that the reader of its format sees it."""
     hostile, found, refused, names = FORMS[form](trap), readers(), 0, files()
     for path in names:
         reading = of(path, found)
         sealed = next((f for f in path.parents if (f / MANIFEST).is_file()), None)
-        kept, manifest = path.read_bytes(), sealed and (sealed / MANIFEST).read_bytes()
-        path.write_bytes(hostile)
-        count = refusals(reading, trap, f"{form} as {path}")
-        assert count or not sealed, path
-        if sealed and path.name != MANIFEST:
-            seal(sealed)
-            count = refusals(reading, trap, f"{form} as {path}, sealed")
-        refused += bool(count)
-        assert count or not must_be_refused(path), path
-        path.write_bytes(kept)
-        if sealed:
-            (sealed / MANIFEST).write_bytes(manifest)
+        with kept(path), kept(sealed / MANIFEST if sealed else path):
+            path.write_bytes(hostile)
+            count = refusals(reading, trap, f"{form} as {path}")
+            assert count or not sealed, path
+            if sealed and path.name != MANIFEST:
+                seal(sealed)
+                count = refusals(reading, trap, f"{form} as {path}, sealed")
+            refused += bool(count)
+            assert count or not must_be_refused(path), path
     assert refusals([command("evaluate", "baseline"), command("report")], trap, "all") == 0
     print(f"{form}: {len(names)} files, {refused} of them refused by at least one reader")
 
@@ -267,11 +305,10 @@ def test_no_file_of_a_study_is_executed(study, trap, form):
 def test_no_committed_result_is_executed(study, trap, form):
     """Fresh results are compared with those of the last commit, whatever it holds."""
     path = Path("reports/toy/comparison.csv")
-    kept = path.read_bytes()
-    path.write_bytes(FORMS[form](trap))
     commit = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet")
-    subprocess.run([*commit, "--message", "hostile", "--", path], check=True)
-    path.write_bytes(kept)
+    with kept(path):
+        path.write_bytes(FORMS[form](trap))
+        subprocess.run([*commit, "--message", "hostile", "--", path], check=True)
     assert refusals([command("report", "--check")], trap, f"{form} in the last commit") == 1
 
 
@@ -331,15 +368,13 @@ def test_no_file_of_a_registered_model_is_executed_but_its_code(study, trap, for
     "name", ["pipeline/toy/dvc.yaml", "pipeline/toy/dvc.lock", "pipeline/toy/params.yaml"]
 )
 def test_dvc_executes_none_of_its_files(study, trap, form, name):
-    path = Path(name)
-    kept = path.read_bytes()
-    path.write_bytes(FORMS[form](trap))
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "pipeline/toy/dvc.yaml"],
-        capture_output=True,
-        text=True,
-    )
-    path.write_bytes(kept)
+    with kept(Path(name)):
+        Path(name).write_bytes(FORMS[form](trap))
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "status", "pipeline/toy/dvc.yaml"],
+            capture_output=True,
+            text=True,
+        )
     assert not trap.exists()
     assert done.returncode, done.stdout
 

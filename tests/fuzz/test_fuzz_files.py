@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_tensors
 
 from fuzz import damage
-from fuzz.trial import attempt, numbered
+from fuzz.trial import TALLIES, attempt, numbered
 from models.toys import DIGITS, corpus, corpus_options, pairs, pairs_options, subject
 from unroll.circumstances import (
     Circumstances,
@@ -26,7 +26,7 @@ from unroll.circumstances import (
 )
 from unroll.config import parse_variant
 from unroll.data.corpus import EOS, UNKNOWN, Corpus, load_corpus, save_corpus, words
-from unroll.data.files import new_folder
+from unroll.data.files import new_folder, write_arrays
 from unroll.data.leakage import check_leakage
 from unroll.data.loading import load
 from unroll.data.pairs import Pairs, load_pairs, save_pairs
@@ -35,6 +35,7 @@ from unroll.data.tasks import addition
 from unroll.data.tasks import text as text_task
 from unroll.data.texts import texts
 from unroll.data.vocabulary import Vocabulary
+from unroll.evaluation import attention
 from unroll.evaluation.breakdown import PAIRS_COLUMNS
 from unroll.evaluation.items import outcomes, read_items, write_items
 from unroll.evaluation.scores import read_scores, summary, write_scores
@@ -64,6 +65,9 @@ def damaged(
         if mend and random.random() < 0.5:
             mend(target)
         attempt(kind, done, lambda: read(target), lambda found: check(found, target))
+    for whole in wholes:
+        read(whole)  # else all would be refused, and nothing checked
+    assert TALLIES[kind].accepted < TALLIES[kind].tried
 
 
 # Data files
@@ -432,6 +436,33 @@ def test_items(tmp_path):
     write_items(tmp_path / "corpus", of_corpus)
     wholes = [tmp_path / "pairs", tmp_path / "corpus"]
     damaged("items", wholes, lambda f: read_items(f, REMEDY), check_items)
+
+
+def check_maps(found: dict[str, np.ndarray], folder: Path) -> None:
+    """Check that each map is of a question and an answer that can be shown."""
+    for source, answer, weights in zip(
+        found["sources"], found["answers"], found["weights"], strict=True
+    ):
+        DIGITS.decode(source.tolist())
+        DIGITS.decode(answer.tolist())
+        assert weights.shape == (len(answer), len(source))
+    assert len(found["right"]) == len(found["sources"])
+
+
+def test_attention_maps(tmp_path):
+    maps = {
+        "sources": np.arange(10, dtype=np.int32).reshape(2, 5),
+        "answers": np.arange(6, dtype=np.int32).reshape(2, 3),
+        "right": np.array([1, 0], np.uint8),
+        "weights": np.full((2, 3, 5), 0.2, np.float32),
+    }
+    (tmp_path / "v").mkdir()
+    write_arrays(tmp_path / "v" / attention.NAME, maps)
+
+    def read(folder: Path) -> dict[str, np.ndarray]:
+        return attention.read_maps(folder, len(DIGITS), REMEDY)
+
+    damaged("attention maps", [tmp_path / "v"], read, check_maps)
 
 
 NUMBERS = ["items", "right", "confidence"]

@@ -14,6 +14,7 @@ from fuzz import damage
 from fuzz.trial import attempt, many_examples, numbered
 from unroll import config
 from unroll.config import CorpusOptions, PairsOptions, Study
+from unroll.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
 FILES = [PROJECT / "params.yaml", PROJECT / "pipeline" / "quick" / "params.yaml"]
@@ -84,7 +85,7 @@ def test_damaged_params_files():
             changed = damage.text(whole, random).encode()
         else:
             changed = damage.content(whole.encode(), random)
-        attempt("params files", changed, partial(load, changed), check_study)
+        attempt("params files", changed, partial(load, changed), check_study, (UserError,))
 
 
 # Sections made up: most values are such as a key may take, some are anything.
@@ -188,4 +189,4 @@ params = section(
 @many_examples
 @given(content=params)
 def test_params_that_are_made_up(content):
-    attempt("params made up", content, lambda: load(content), check_study)
+    attempt("params made up", content, lambda: load(content), check_study, (UserError,))

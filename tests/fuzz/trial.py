@@ -51,8 +51,17 @@ def numbered(kind: str) -> Iterator[random.Random]:
         yield random.Random(f"{kind} {number}")
 
 
-def attempt(kind: str, shown: Any, read: Callable[[], T], check: Callable[[T], None]) -> None:
-    """Read an input; what is accepted must pass the check. `shown` is the input, or names it."""
+def attempt(
+    kind: str,
+    shown: Any,
+    read: Callable[[], T],
+    check: Callable[[T], None],
+    refused: tuple[type[UserError], ...] = (DataError,),
+) -> None:
+    """Read an input; what is accepted must pass the check. `shown` is the input, or names it.
+
+    `refused` are the errors that may be raised: they decide the exit code of a command.
+    """
     tally = TALLIES.setdefault(kind, Tally(kind))
     tally.tried += 1
     start = time.process_time()
@@ -61,9 +70,8 @@ def attempt(kind: str, shown: Any, read: Callable[[], T], check: Callable[[T], N
         check(found)
         tally.accepted += 1
     except UserError as error:
-        # The command line prints the message and ends with the code.
         assert str(error).strip(), f"{kind}: a refusal without a word: {shown!r}"
-        assert error.exit_code == (1 if isinstance(error, DataError) else 2)
+        assert type(error) in refused, f"{kind}: {error!r} for {shown!r}"
     except Exception as error:
         raise AssertionError(f"{kind}, input {tally.tried}: {shown!r}") from error
     seconds = time.process_time() - start

@@ -7,6 +7,7 @@ docs/reliability.md.
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
 
 from tracking.states import database_state, determined
 from unroll.training.workers import GRACE
@@ -25,6 +25,8 @@ from unroll.training.workers import GRACE
 pytestmark = pytest.mark.slow
 
 STUDY = "pipeline/toy/dvc.yaml"
+PEEKY = "peeky: {task: addition, decoder: peeky}"
+TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 KILLS = int(os.environ.get("UNROLL_KILLS", "6"))
 LONGEST = 14.0  # seconds until a kill
 PATIENCE = 8.0  # seconds in which what is left must be gone
@@ -79,51 +81,92 @@ def at_work(processes: list[psutil.Process]) -> str:
     return "dvc"
 
 
-def kill_one(process: subprocess.Popen, chance: random.Random) -> str:
-    """Kill one process of the tree; return what was hit, after nothing of it is left."""
+def kill_one(process: subprocess.Popen, chance: random.Random) -> tuple[str, str]:
+    """Kill one process of the tree; return what was hit and what was told.
+
+    Nothing of the tree is left then, also of what was started after the look at it.
+    """
     processes = tree(process)
     stage, victim = at_work(processes), chance.choice(processes)
-    name = "dvc" if victim.pid == process.pid else "stage or worker"
-    victim.send_signal(signal.SIGKILL)
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+        victim.send_signal(signal.SIGKILL)
+    left = still_there([*processes, *of_session(process.pid)], PATIENCE)
+    assert not left and not still_there(of_session(process.pid), PATIENCE), (stage, left)
     told, _ = process.communicate(timeout=60)
     assert "Traceback" not in told
-    assert not still_there(processes, PATIENCE), stage
-    return f"{stage} ({name})"
+    return f"{stage} ({'dvc' if victim.pid == process.pid else 'stage or worker'})", told
+
+
+def of_session(leader: int) -> list[psutil.Process]:
+    """Return the processes of a session: all that a command has started, whoever is dead."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader:
+                found.append(process)
+    return found
 
 
 def still_there(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
     """Return what runs after so many seconds; the dead whom nobody has buried do not count."""
-    _, left = psutil.wait_procs(processes, timeout=patience)
-    return [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    until = time.monotonic() + patience
+    while (left := [p for p in processes if alive(p)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
+
+
+def alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.fixture(scope="module")
+def busy_study(toy_study, tmp_path_factory):
+    """Return a toy study in which `peeky` trains for seconds, and is soon saved again."""
+    study = toy_study.copy(tmp_path_factory.mktemp("busy") / "project")
+    params = study.folder / "pipeline/toy/params.yaml"
+    params.write_text(params.read_text() + "checkpoint: {every: 2}\n")
+    study.edit("pipeline/toy/params.yaml", PEEKY, PEEKY.replace("}", ", epochs: 200}"))
+    study.run("dvc", "repro", STUDY)
+    return study
 
 
 @pytest.mark.timeout(600 + 60 * KILLS)
-def test_a_study_killed_at_random_moments_ends_with_the_same_bits(toy_study, tmp_path):
-    study = toy_study.copy(tmp_path / "project")
-    expected = outcome(toy_study.folder)
+def test_a_study_killed_at_random_moments_ends_with_the_same_bits(busy_study, tmp_path):
+    study = busy_study.copy(tmp_path / "project")
+    expected = outcome(busy_study.folder)
     forget(study.folder)
-    chance, hit, whole = random.Random(KILLS), Counter(), 0
+    chance, hit, whole, all_told = random.Random(KILLS), Counter(), 0, ""
     while hit.total() < KILLS:
         process = start(study)
         try:
             told, _ = process.communicate(timeout=chance.uniform(0.5, LONGEST))
         except subprocess.TimeoutExpired:
-            hit[kill_one(process, chance)] += 1
+            what, told = kill_one(process, chance)
+            hit[what] += 1
+            all_told += told
             continue
+        all_told += told
         assert process.returncode == 0, told
         assert outcome(study.folder) == expected
         whole += 1
         forget(study.folder)
-    study.run("dvc", "repro", STUDY)
+    all_told += study.run("dvc", "repro", STUDY)
     assert outcome(study.folder) == expected
     assert not list(study.folder.glob("data/toy/checkpoints/*"))
     assert not [f for f in study.folder.rglob("*.unfinished") if ".venv" not in f.parts]
-    state, reference = (determined(database_state(s.folder)) for s in (study, toy_study))
+    state, reference = (determined(database_state(s.folder)) for s in (study, busy_study))
     assert {k: r["metrics"] for k, r in state["runs"].items()} == {
         k: r["metrics"] for k, r in reference["runs"].items()
     }
+    resumed = all_told.count("goes on from its checkpoint")
+    assert resumed or KILLS < 20  # by chance: one kill in five is within a training
     told = ", ".join(f"{what} {count}" for what, count in sorted(hit.items()))
-    print(f"\n{hit.total()} kills in {whole + 1} studies, all with the same bits: {told}")
+    print(
+        f"\n{hit.total()} kills in {whole + 1} studies, all with the same bits: {told}; "
+        f"{resumed} trainings went on from a checkpoint"
+    )
 
 
 def _listen_to_ctrl_c() -> None:
@@ -135,24 +178,22 @@ def _listen_to_ctrl_c() -> None:
 def long_study(toy_study, tmp_path):
     """Return a toy study in which `peeky` trains for a long time."""
     study = toy_study.copy(tmp_path / "project")
-    study.edit(
-        "pipeline/toy/params.yaml",
-        "peeky: {task: addition,",
-        "peeky: {task: addition, epochs: 20000,",
-    )
+    study.edit("pipeline/toy/params.yaml", PEEKY, PEEKY.replace("}", ", epochs: 20000}"))
     return study
 
 
 @contextlib.contextmanager
-def training(study, *command: str) -> Iterator[tuple[subprocess.Popen, str]]:
-    """Yield a command under which both seeds of `peeky` train, with what it has told so far."""
+def training(
+    study, *command: str, until: str = r"seed {} +epoch \d", env: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen, str]]:
+    """Yield a command that has told of both seeds of `peeky`, with what it has told so far."""
     with subprocess.Popen(
-        command, cwd=study.folder, env=study.environment(), stdout=subprocess.PIPE,
+        command, cwd=study.folder, env=study.environment(env), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, preexec_fn=_listen_to_ctrl_c, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             told = ""
-            while told.count("epoch 5/") < 2:
+            while not all(re.search(until.format(seed), told) for seed in (0, 1)):
                 line = process.stdout.readline()
                 assert line, told
                 told += line
@@ -168,63 +209,133 @@ def checkpoints(study) -> list[Path]:
 
 def test_ctrl_c_leaves_checkpoints_and_no_process_within_five_seconds(long_study):
     long_study.run("unroll", "--study", "toy", "size", "addition")
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        with training(long_study, "unroll", "--study", "toy", "train", "peeky") as (
-            process,
-            before,
-        ):
-            processes, sent = tree(process), time.monotonic()
-            process.send_signal(number)
-            told, _ = process.communicate(timeout=30)
-            assert time.monotonic() - sent < 5
-            assert process.returncode == code, told
+    signals = ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129))
+    for time_, (number, code) in enumerate(signals):
+        with training(long_study, *TRAIN) as (process, before):
+            told = ended(process, number, 5)
+        assert process.returncode == code, told
         assert told.endswith("interrupted; the same command goes on from here\n")
-        assert "Traceback" not in told
-        assert not still_there(processes, 1)
         assert len(checkpoints(long_study)) == 2
-        if number == signal.SIGTERM:  # the second time they went on
-            assert before.count("goes on from its checkpoint") == 2
+        assert before.count("goes on from its checkpoint") == (2 if time_ else 0)
 
 
-def test_a_second_ctrl_c_ends_at_once_what_the_first_does_not(long_study):
+def ended(process: subprocess.Popen, number: int, seconds: float) -> str:
+    """Send a signal to a command and all it has started; return what it told until it ended."""
+    sent = time.monotonic()
+    os.killpg(process.pid, number)  # as a terminal does, or `timeout`
+    told, _ = process.communicate(timeout=30)
+    assert time.monotonic() - sent < seconds
+    assert "Traceback" not in told
+    assert not still_there(of_session(process.pid), 1)
+    return told
+
+
+def test_ctrl_c_while_the_workers_begin_ends_them_without_a_word(long_study):
     long_study.run("unroll", "--study", "toy", "size", "addition")
-    with training(long_study, "unroll", "--study", "toy", "train", "peeky") as (process, _):
-        processes = tree(process)
-        for worker in processes[1:]:
-            worker.suspend()  # so that it cannot do what it is asked
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        assert process.poll() is None
+    with training(long_study, *TRAIN, until="2 seeds, 2 at a time") as (process, _):
+        time.sleep(0.3)
+        ended(process, signal.SIGINT, 5)
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_workers_that_do_not_end_are_killed_and_at_once_by_a_second_ctrl_c(long_study, again):
+    long_study.run("unroll", "--study", "toy", "size", "addition")
+    with training(long_study, *TRAIN) as (process, _):
+        for worker in tree(process)[1:]:
+            if "--multiprocessing-fork" in worker.cmdline():
+                worker.suspend()  # so that it cannot do what it is asked
         sent = time.monotonic()
         process.send_signal(signal.SIGINT)
+        if again:
+            time.sleep(0.5)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=30)
-        assert time.monotonic() - sent < GRACE / 2
-        assert process.returncode == 130, told
+        seconds = time.monotonic() - sent
+    assert process.returncode == 130, told
+    assert seconds < GRACE if again else GRACE < seconds < 5
     assert "Traceback" not in told
-    assert not still_there(processes, 1)
+    assert not still_there(of_session(process.pid), 1)
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])  # the second may stay in between
+def test_a_stage_ends_with_its_dvc_also_where_that_is_killed(long_study, shell):
+    with training(long_study, "dvc", "repro", STUDY, env={"SHELL": shell}) as (process, _):
+        process.kill()
+        process.wait()
+        assert not still_there(of_session(process.pid), PATIENCE)
+        assert len(checkpoints(long_study)) == 2
+        assert "Traceback" not in process.stdout.read()
 
 
 def test_a_second_dvc_repro_is_refused_and_leaves_the_first_alone(long_study):
     with training(long_study, "dvc", "repro", STUDY) as (process, _):
         told = long_study.run("dvc", "repro", STUDY, fails=True)
         assert "is busy, it is being blocked by" in told
+        told = long_study.run(*TRAIN, fails=True)
+        assert told == (
+            "error: another process is training peeky (it holds "
+            "data/toy/checkpoints/peeky/lock); wait for it\n"
+        )
         assert process.poll() is None
-        processes = tree(process)
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
-        process.communicate(timeout=30)
-    assert not still_there(processes, PATIENCE)
+        ended(process, signal.SIGTERM, 5)
     assert len(checkpoints(long_study)) == 2
 
 
-def test_two_trainings_of_one_variant_do_not_meet(toy_study, tmp_path):
-    study = toy_study.copy(tmp_path / "project")
-    folder = study.folder / "data/toy/checkpoints/peeky"
-    folder.mkdir(parents=True)
-    before = outcome(study.folder)
-    with FileLock(folder / "lock"):
-        told = study.run("unroll", "--study", "toy", "train", "peeky", fails=True)
-    assert told == (
-        "error: another process is training peeky (it holds "
-        "data/toy/checkpoints/peeky/lock); wait for it\n"
-    )
-    assert outcome(study.folder) == before
+def test_a_training_whose_records_are_removed_meanwhile_keeps_its_checkpoints(long_study):
+    """As `dvc repro` beside a training that was started by hand does: it begins by removing."""
+    long_study.edit("pipeline/toy/params.yaml", "epochs: 20000}", "epochs: 20}")
+    long_study.edit("pipeline/toy/params.yaml", "workers: 2", "workers: 1")
+    long_study.run("unroll", "--study", "toy", "size", "addition")
+    first = long_study.folder / "data/toy/models/peeky/seed-0"
+    shutil.rmtree(first.parent)
+    with training(long_study, *TRAIN, until="seed 1 +epoch 1/") as (process, _):
+        shutil.rmtree(first)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "seed-0 was removed meanwhile; run the same command again" in told
+    assert len(checkpoints(long_study)) == 2
+    told = long_study.run(*TRAIN)
+    assert told.count("goes on from its checkpoint: after epoch 20/20") == 2
+
+
+def test_other_options_begin_anew_and_the_earlier_ones_go_on_when_they_are_back(long_study):
+    def change(old: str, new: str) -> None:
+        long_study.edit("pipeline/toy/params.yaml", old, new)
+        long_study.run("unroll", "--study", "toy", "size", "addition")
+
+    long_study.run("unroll", "--study", "toy", "size", "addition")
+    with training(long_study, *TRAIN) as (process, _):
+        ended(process, signal.SIGINT, 5)
+    kept = checkpoints(long_study)
+    change("epochs: 20000}", "epochs: 3, dropout: 0.5}")
+    told = long_study.run(*TRAIN)
+    assert "goes on from" not in told
+    for path in kept:
+        name = path.relative_to(long_study.folder)
+        assert f"not used: {name} (a checkpoint of other options, data or code" in told
+    long_study.run("unroll", "--study", "toy", "evaluate", "peeky")
+    assert sorted(checkpoints(long_study)) == sorted(kept)
+    change("epochs: 3, dropout: 0.5}", "epochs: 20000}")
+    with training(long_study, *TRAIN, until=r"seed {} +goes on from") as (process, _):
+        ended(process, signal.SIGINT, 5)
+    assert sorted(checkpoints(long_study)) == sorted(kept)
+
+
+def test_a_cache_that_cannot_be_written_costs_no_training(long_study):
+    long_study.edit("pipeline/toy/params.yaml", "epochs: 20000}", "epochs: 200}")
+    cache = long_study.folder / ".dvc/cache/files"
+    with training(long_study, "dvc", "repro", STUDY) as (process, _):
+        cache.rename(cache.with_name("elsewhere"))
+        cache.write_text("in the way")
+        told, _ = process.communicate(timeout=120)
+    assert process.returncode
+    assert "Not a directory" in told
+    assert "Traceback" not in told
+    assert len(checkpoints(long_study)) == 2
+    cache.unlink()
+    cache.with_name("elsewhere").rename(cache)
+    told = long_study.run("dvc", "repro", STUDY)
+    assert told.count("goes on from its checkpoint: after epoch 200/200") == 2
+    assert not checkpoints(long_study)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 TRAIN = ("unroll", "--study", "toy", "train", "rnnlm")
 TRACK = ("unroll", "--study", "toy", "track")
+PASSWORD = "hush"
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def train_without_mlflow(study, uri: str, *prefix: str) -> float:
     assert output.count("warning: MLflow at") == 1
     assert "`unroll track` adds later what is missing" in output
     assert "Traceback" not in output
+    assert PASSWORD not in output
     return time.monotonic() - started
 
 
@@ -63,8 +65,12 @@ def the_rest_comes_with_track(study) -> None:
     assert len(rebuilt["runs"]) == 8
 
 
-def test_an_unreachable_server(study):
-    train_without_mlflow(study, "http://127.0.0.1:9")
+def test_an_unreachable_server_whose_password_nobody_sees(study):
+    uri = f"http://me:{PASSWORD}@127.0.0.1:9"
+    train_without_mlflow(study, uri)
+    error = study.run(*TRACK, fails=True, env={"MLFLOW_TRACKING_URI": uri})
+    assert "error: MLflow at http://***@127.0.0.1:9 could not be written" in error
+    assert PASSWORD not in error
     the_rest_comes_with_track(study)
 
 

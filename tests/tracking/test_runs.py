@@ -1,13 +1,25 @@
 """Runs in a real MLflow database, brought to a state from whatever is there."""
 
 import copy
+import os
 import shutil
 import socket
+import sys
 
+import psutil
 import pytest
 
 from unroll.tracking.lineage import Data
-from unroll.tracking.runs import COMPLETE, PARENT, PROCESS, bring, end_abandoned, log_points, start
+from unroll.tracking.runs import (
+    COMPLETE,
+    PARENT,
+    PROCESS,
+    _started,
+    bring,
+    end_abandoned,
+    log_points,
+    start,
+)
 from unroll.tracking.state import KEY, Point, RunState
 from unroll.tracking.store import experiment
 
@@ -136,14 +148,18 @@ def test_a_child_follows_its_parent(client, place):
 
 def test_a_run_that_a_living_process_writes_is_left_to_it(client, place):
     run = start(client, place, state(), None)
-    import os
-
-    import psutil
-
-    parent = psutil.Process(os.getppid())
-    client.set_tag(run, PROCESS, f"{socket.gethostname()}:{parent.pid}:{parent.create_time():.0f}")
+    parent = os.getppid()
+    client.set_tag(run, PROCESS, f"{socket.gethostname()}:{parent}:{_started(parent)}")
     assert bring(client, place, state(), None) == (run, "training")
     assert end_abandoned(client, place, "peeky") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere psutil reads another clock")
+def test_a_process_is_known_by_its_start_also_after_the_clock_was_set(monkeypatch):
+    started, booted = _started(os.getppid()), psutil.boot_time()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted + 3600)
+    assert psutil.boot_time() == booted + 3600
+    assert _started(os.getppid()) == started
 
 
 def test_a_run_whose_process_is_gone_is_marked(client, place):

@@ -1,9 +1,35 @@
 """The state that outputs imply."""
 
-from models.toys import pairs_options
-from unroll.circumstances import EpochTiming, Source
+import json
+import os
+import subprocess
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from models.toys import CPU, pairs, pairs_options, seq2seq, task_section
+from unroll import config
+from unroll.circumstances import EpochTiming, Recorder, Source
+from unroll.config import Study
+from unroll.data.files import write_text
+from unroll.data.pairs import save_pairs
+from unroll.record import Record, seed_folder, write_record
 from unroll.subject import Subject
-from unroll.tracking.state import KEY, Point, epoch_points, experiment_name, opening
+from unroll.tracking.lineage import dvc_digest
+from unroll.tracking.state import (
+    KEY,
+    Point,
+    VariantState,
+    desired,
+    epoch_points,
+    experiment_name,
+    opening,
+)
+from unroll.training.checkpoint import Checkpoint
+from unroll.training.loop import Epoch
+from unroll.training.run import Job
+from unroll.training.workers import Done, Started
 
 SOURCE = Source(command="unroll train peeky", stage="train@peeky", experiment=None, folder="",
                 commit="a" * 40, dirty=True)  # fmt: skip
@@ -68,3 +94,67 @@ def test_the_digest_of_a_state_is_that_of_its_content():
 def test_the_root_study_gives_its_experiments_the_names_of_tasks():
     assert experiment_name("root", "ptb") == "ptb"
     assert experiment_name("quick", "grammar") == "quick-grammar"
+
+
+PASSWORD = "hush"
+ADDRESS = f"https://me:{PASSWORD}@host/a"
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch) -> Study:
+    """Return a study in a checkout where addresses have passwords, and changes hold them."""
+    for name in [n for n in os.environ if n.startswith(("DVC_", "GIT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ADDRESS)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    monkeypatch.setenv("DVC_STAGE", "train@plain")
+    variants = "variants: {plain: {task: sums}}\n"
+    write_text(tmp_path / "params.yaml", f"tasks:\n{task_section('sums', 8)}{variants}")
+    write_text(tmp_path / ".gitignore", "/data\n")
+    git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org")
+    for arguments in (
+        "init",
+        "add --all",
+        "commit --message start",
+        f"remote add origin {ADDRESS}",
+    ):
+        subprocess.run([*git, *arguments.split()], check=True, capture_output=True)
+    write_text(tmp_path / "code.py", f"URI = {ADDRESS!r}\n")
+    write_text(tmp_path / ".env", f"PASSWORD={PASSWORD}\n")
+    write_text(tmp_path / ".dvc" / "config", f"[remote]\nurl = {ADDRESS}\n")
+    return config.load()
+
+
+def train(study: Study) -> VariantState:
+    """Leave what a training of the variant `plain` leaves, and return its opening."""
+    recorder, options = Recorder(study.command("train", "plain")), study.variant("plain")
+    save_pairs(replace(pairs(), facts={"counts": {"train": 20}}), study.prepared("sums"))
+    about = Subject("root", "plain", options, "d" * 64, "c" * 64, {"device": "cpu"})
+    model, history = seq2seq(hidden_size=8), pd.DataFrame({"epoch": [1], "train_loss": [0.5]})
+    form, target = pairs().form, seed_folder(study.model("plain"), 0)
+    record = Record(about, 0, 12, form, pairs().vocabulary, history)
+    write_record(target, record, model)
+    checkpoint = Checkpoint(study.checkpoints("plain"), "key", every=None)
+    job = Job(about, 0, CPU, study.prepared("sums"), target, checkpoint, "")
+    for message in (Started(), Epoch(1, {"train_loss": 0.5}, 1.0, 1.0, 1.0), Done(1)):
+        recorder(job, message)
+    recorder.write(study.circumstances("plain"))
+    folders = {"prepare@sums": study.prepared("sums"), "train@plain": study.model("plain")}
+    stages = {
+        stage: {"outs": [{"path": folder.as_posix(), "md5": dvc_digest(folder)}]}
+        for stage, folder in folders.items()
+    }
+    study.lock_file.write_text(json.dumps({"schema": "2.0", "stages": stages}))
+    return opening(about, recorder.source)
+
+
+def test_no_password_comes_into_what_runs_hold(guarded):
+    opened, found = train(guarded), desired(guarded, "plain")
+    run = found.parent
+    assert run.tags.items() > opened.parent.tags.items()
+    assert {"dvc.lock", "uncommitted.diff"} <= set(run.files)
+    assert "git apply" in run.tags["mlflow.note.content"]
+    assert b"https://***@host/a" in run.files["uncommitted.diff"]
+    for state in (opened, found):
+        assert PASSWORD not in repr(state)

@@ -1,6 +1,7 @@
 """A training that was ended anywhere goes on to the same bits."""
 
 import signal
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -111,7 +112,9 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(tmp_path, make)
         except Interrupted:
             with pytest.raises(Interrupted):
                 run(After(2))
+            run.messages.clear()
             found, same = run()
+            assert isinstance(run.messages[0], Resumed)
             assert found == history
             assert equal(same, weights)
         else:
@@ -120,20 +123,69 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(tmp_path, make)
 
 
 @pytest.mark.parametrize("every", [1, 3])
-@pytest.mark.parametrize("make", list(RUNS.values())[::2], ids=list(RUNS)[::2])
+@pytest.mark.parametrize("make", RUNS.values(), ids=RUNS.keys())
 def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path, make, every):
-    """Killed: it has no time to write anything; here at each of its messages and steps."""
+    """Killed: it has no time to write anything; here after each step and around each validation."""
     history, weights = Run(make, tmp_path / "whole")()
-
-    for step in range(1, 12):
-        run = Run(make, tmp_path / f"{step}", every)
-        kill = After(step)
+    for looks in count(1):
+        run = Run(make, tmp_path / f"{looks}", every)
+        kill = After(looks)
         kill.error = Killed
-        with pytest.raises(Killed):
+        try:
             run(kill)
-        found = run()
-        assert found[0] == history
-        assert equal(found[1], weights)
+        except Killed:
+            kept = run.checkpoint.path.exists()
+            run.messages.clear()
+            found, same = run()
+            assert isinstance(run.messages[0], Resumed) == kept
+            assert found == history
+            assert equal(same, weights)
+        else:
+            break
+    assert looks > 10
+
+
+def test_an_interruption_within_a_validation_leaves_the_epoch_unfinished(tmp_path):
+    def make():
+        objective, options, dropout = RUNS["corpus, gru"]()
+        validate = objective.validate
+
+        def interrupted():
+            if asked.pop(0):
+                signal.raise_signal(signal.SIGTERM)
+                raise AssertionError("the validation was not left")
+            return validate()
+
+        objective.validate = interrupted
+        return objective, options, dropout
+
+    history, weights = Run(RUNS["corpus, gru"], tmp_path / "whole")()
+    asked, run, interruption = [False, True], Run(make, tmp_path / "c"), Interruption()
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        interruption.listen()
+        with pytest.raises(Interrupted):
+            run(interruption)
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+    facts = run.checkpoint.read().facts
+    assert (len(facts["history"]), facts["step"]) == (1, make()[0].steps)
+    asked += [False] * len(history)
+    found, same = run()
+    assert found == history
+    assert equal(same, weights)
+
+
+def test_seconds_are_of_a_clock_that_cannot_be_set(tmp_path, monkeypatch):
+    now = count(10**9, -3600)  # whoever looks at the other one sees it fall by an hour
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    run = Run(RUNS["corpus, gru"], tmp_path / "c", every=1)
+    with pytest.raises(Interrupted):
+        run(After(3))
+    run()
+    epochs = [m for m in run.messages if isinstance(m, Epoch)]
+    assert all(0 < e.train_seconds < 60 and 0 < e.valid_seconds < 60 for e in epochs)
 
 
 def test_a_resumed_training_tells_the_epochs_before(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -6,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,20 @@ from unroll.seeds import torch_generator
 from unroll.subject import Subject
 from unroll.training.checkpoint import Checkpoint, checkpoint_path
 from unroll.training.code import code_digest
+from unroll.training.interruption import Interruption
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.objectives import PairsObjective
+from unroll.training.optimisation import Optimisation
 from unroll.training.run import Job, run
-from unroll.training.workers import Done, Progress, Started, run_all, worker_count
+from unroll.training.workers import (
+    Done,
+    Failed,
+    Progress,
+    Started,
+    _result,
+    run_all,
+    worker_count,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +126,79 @@ def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prep
     with pytest.raises(DataError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
         run_all(jobs, 2, [])
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(signal.SIGKILL, "the worker died (signal SIGKILL"), (signal.SIGTERM, "it was asked to end")],
+)
+def test_a_worker_that_dies_is_named_with_what_is_kept_and_the_others_keep_theirs(
+    tmp_path, prepared, number, told
+):
+    jobs = [job(seed, prepared, tmp_path / f"seed-{seed}", **ENDLESS) for seed in (3, 4)]
+    trained = set()
+
+    def kill(job: Job, message: Progress) -> None:
+        trained.add(job.seed if isinstance(message, Epoch) else None)
+        if {3, 4} <= trained and not killed:
+            killed.append(sorted(multiprocessing.active_children(), key=lambda p: p.pid)[1])
+            os.kill(killed[0].pid, number)
+
+    killed = []
+    with pytest.raises(DataError) as caught:
+        run_all(jobs, 2, [kill])
+    assert str(caught.value).startswith(f"tiny, seed 4: {told}")
+    kept = f". Its last good checkpoint is kept: {jobs[1].checkpoint.path}"
+    assert str(caught.value).endswith(kept)
+    assert all(len(job.checkpoint.read().facts["history"]) > 0 for job in jobs)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_is_told_with_the_step_and_what_is_kept(tmp_path, prepared):
+    wild = job(3, prepared, tmp_path / "seed-3", optimizer="sgd", learning_rate=1e38)
+    wild = replace(wild, checkpoint=replace(wild.checkpoint, every=1))
+    told = r"tiny, seed 3: .* became (nan|inf) in epoch 1, by step \d; lower learning_rate, .*kept"
+    with pytest.raises(DataError, match=told):
+        run_all([wild], 1, [])
+    assert wild.checkpoint.read().facts["step"] >= 1
+
+
+def test_a_damaged_checkpoint_is_not_called_the_last_good_one(tmp_path, prepared):
+    task = job(3, prepared, tmp_path / "seed-3")
+    task.checkpoint.path.parent.mkdir()
+    task.checkpoint.path.write_bytes(b"rubbish")
+    with pytest.raises(DataError) as caught:
+        run_all([task], 1, [])
+    assert str(caught.value).endswith("; delete it, and the training begins anew")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "not enough memory; lower batch_size"),
+        (RuntimeError("CUDA error: an illegal access"), "the GPU failed (CUDA error"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "No space left on device: x; free"),
+    ],
+    ids=repr,
+)
+def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
+    tmp_path, prepared, monkeypatch, error, told
+):
+    task = job(3, prepared, tmp_path / "seed-3")
+    step, steps = Optimisation.step, count(1)
+
+    def fail(optimisation: Optimisation, loss: torch.Tensor) -> None:
+        if next(steps) == 5:
+            raise error
+        step(optimisation, loss)
+
+    monkeypatch.setattr(Optimisation, "step", fail)  # here: no fault can be had of a real machine
+    result = _result(task, lambda message: None, Interruption())
+    assert isinstance(result, Failed)
+    assert told in result.message
+    facts = task.checkpoint.read().facts
+    assert len(facts["history"]) * 4 + facts["step"] in (3, 4)
 
 
 def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp_path, prepared):

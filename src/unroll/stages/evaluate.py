@@ -7,10 +7,12 @@ from unroll.data.files import digest, new_folder, write_arrays, write_json, writ
 from unroll.data.loading import load
 from unroll.data.tables import write_table
 from unroll.errors import DataError
+from unroll.evaluation import attention
 from unroll.evaluation.evaluate import Evaluation, evaluate_model
 from unroll.evaluation.items import write_items
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.record import read_model, seed_folders
+from unroll.stages.checkpoints import forget
 from unroll.training.machine import choose
 
 
@@ -21,11 +23,13 @@ def evaluate(study: Study, variant: str) -> None:
     data = load(options.kind, prepared, study.remedy(f"prepare@{options.task}"))
     machine = choose(study.compute)
     machine.prepare_process()
+    runs = [read_model(path, remedy) for path in seed_folders(study.model(variant), remedy)]
+    forget(study, variant, [record for record, _ in runs])
     found: dict[int, Evaluation] = {}
-    for path in seed_folders(study.model(variant), remedy):
-        record, model = read_model(path, remedy)
+    for record, model in runs:
         if record.subject.data_digest != digest(prepared):
-            raise DataError(f"{path} was trained on other data than {prepared}; {remedy}")
+            what = f"seed {record.seed} of {variant}"
+            raise DataError(f"{what} was trained on other data than {prepared}; {remedy}")
         module = study.task(options.task).module
         found[record.seed] = evaluate_model(record, model, data, module, machine.device)
     with new_folder(study.evaluation(variant)) as folder:
@@ -44,4 +48,4 @@ def _write_seed(folder: Path, evaluation: Evaluation) -> None:
     if evaluation.samples:
         write_text(folder / "samples.txt", evaluation.samples)
     if evaluation.attention is not None:
-        write_arrays(folder / "attention.safetensors", evaluation.attention)
+        write_arrays(folder / attention.NAME, evaluation.attention)

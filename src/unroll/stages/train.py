@@ -3,15 +3,13 @@
 import contextlib
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from unroll.circumstances import Recorder
 from unroll.config import Study
 from unroll.data.files import MANIFEST, digest
-from unroll.errors import DataError, UserError
+from unroll.errors import DataError
 from unroll.record import seed_folder
+from unroll.stages.checkpoints import held
 from unroll.stages.size import sized
 from unroll.subject import Subject
 from unroll.tracking.live import LiveTracking
@@ -30,26 +28,8 @@ def train(study: Study, variant: str) -> None:
         UserError: another process trains the same variant.
     """
     jobs = plan(study, variant)
-    folder = study.checkpoints(variant)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            try:
-                _train(study, variant, jobs)
-            finally:
-                _tidy(folder)
-    except Timeout:
-        raise UserError(
-            f"another process is training {variant} (it holds {folder / 'lock'}); wait for it"
-        ) from None
-
-
-def _tidy(folder: Path) -> None:
-    """Leave nothing where there is no checkpoint to keep."""
-    if not any(folder.glob("*.safetensors")):
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # other variants have theirs
-            folder.parent.rmdir()
+    with held(study, variant):
+        _train(study, variant, jobs)
 
 
 def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
@@ -62,22 +42,31 @@ def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     )
     for path in (path for job in jobs for path in job.checkpoint.others()):
         print(f"not used: {path} (a checkpoint of other options, data or code)", flush=True)
-    recorder, shown = Recorder(study.command("train", variant)), display(jobs)
+    recorder = Recorder(study.command("train", variant))
     tracking = LiveTracking(study, jobs[0].subject, recorder)
     try:
-        run_all(jobs, workers, [shown, recorder, tracking])
+        with contextlib.closing(display(jobs)) as shown:
+            run_all(jobs, workers, [shown, recorder, tracking])
+        _check_records(jobs)
     except BaseException:
         tracking.fail()
         raise
-    finally:
-        shown.close()
     for other in study.model(variant).glob("seed-*"):  # of seeds that are no longer asked for
         if other not in {job.target for job in jobs}:
             shutil.rmtree(other)
     recorder.write(study.circumstances(variant))
-    for job in jobs:  # only now: of a stage that is not whole DVC keeps nothing
-        job.checkpoint.remove()
     tracking.finish()
+
+
+def _check_records(jobs: Sequence[Job]) -> None:
+    """Check that each run has left its record: `dvc repro` begins by removing what there is.
+
+    Raises:
+        DataError: one is gone; its checkpoint is still there.
+    """
+    for job in jobs:
+        if not (job.target / MANIFEST).is_file():
+            raise DataError(f"{job.target} was removed meanwhile; run the same command again")
 
 
 def plan(study: Study, variant: str) -> list[Job]:

@@ -2,7 +2,8 @@
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from unroll.errors import without_secrets
 
 
 def project_root() -> Path:
@@ -16,12 +17,8 @@ def tracking_uri() -> str:
 
 
 def shown_uri() -> str:
-    """Return the address without what must not be shown: user, password, query."""
-    uri = urlsplit(tracking_uri())
-    if not uri.netloc:
-        return tracking_uri()
-    host = uri.netloc.rpartition("@")[2]
-    return f"{uri.scheme}://{host}{uri.path}"
+    """Return the address without what must not be shown: user, password, tokens."""
+    return without_secrets(tracking_uri())
 
 
 def artifacts_root() -> Path | None:

@@ -106,8 +106,8 @@ class LiveTracking:
 
 def _warn(what: str) -> None:
     print(
-        f"warning: MLflow at {shown_uri()} {what}; training goes on without it, and "
-        "`unroll track` adds later what is missing",
+        f"warning: MLflow at {shown_uri()} {what}; training does not wait for it, "
+        "and `unroll track` adds later what is missing",
         file=sys.stderr,
         flush=True,
     )

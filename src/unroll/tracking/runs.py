@@ -184,13 +184,22 @@ def _written_by_another(run: Run) -> bool:
 
 def _this_process() -> str:
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.0f}"
+    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+
+
+def _started(pid: int) -> str:
+    """Return when a process was created, in seconds since the machine was started.
+
+    psutil adds what it takes for the moment of that start, which the clock moves when it is set.
+    """
+    booted = psutil.boot_time()
+    return f"{psutil.Process(pid).create_time() - booted:.2f}"
 
 
 def _alive(process: str) -> bool:
-    """Say whether a process of this machine (host:pid:when it was created) still runs."""
+    """Say whether a process of this machine (host:pid:when it was started) still runs."""
     _, pid, created = process.rsplit(":", 2)
     try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
+        return _started(int(pid)) == created
     except psutil.Error:
         return False

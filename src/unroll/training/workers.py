@@ -4,6 +4,7 @@ Small recurrent nets gain nothing from a second thread, so the cores are filled 
 seeds. Workers compute and send messages; the parent alone shows progress and tracks.
 """
 
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -90,13 +91,14 @@ def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) ->
                     listener(job, message)
                 if isinstance(message, Done):
                     del running[ready]
-                    process.join()
+                    process.join(GRACE)
     finally:
-        _end([process for _, process in running.values()])
+        _end()
 
 
-def _end(processes: Sequence[SpawnProcess]) -> None:
-    """Ask processes to end; kill those that have not after GRACE seconds."""
+def _end() -> None:
+    """Ask all workers to end; kill those that have not after GRACE seconds."""
+    processes = multiprocessing.active_children()
     try:
         for process in processes:
             process.terminate()
@@ -112,27 +114,45 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
 def _start(job: Job) -> tuple[Connection, SpawnProcess]:
     receiver, sender = SPAWN.Pipe(duplex=False)
     process = SPAWN.Process(target=_work, args=(job, sender), daemon=True)
-    process.start()
+    with _ignored():
+        process.start()
     sender.close()  # so that the receiver sees the end when the worker dies
     return receiver, process
+
+
+@contextlib.contextmanager
+def _ignored() -> Iterator[None]:
+    """Let processes that are started within the block ignore what a terminal sends to all.
+
+    Ctrl-C is for the parent alone, which passes it on; a worker would else be broken off at once
+    while it imports what it needs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Progress:
     try:
         message: Progress | Failed = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):  # it may end in the middle of a message
         process.join()
         message = Failed(f"the worker died ({_cause(process.exitcode)})")
     if isinstance(message, Failed):
-        raise DataError(
-            f"{job.subject.variant}, seed {job.seed}: {message.message}{_kept(job.checkpoint)}"
-        )
+        kept = _kept(job.checkpoint, message)
+        raise DataError(f"{job.subject.variant}, seed {job.seed}: {message.message}{kept}")
     return message
 
 
-def _kept(checkpoint: Checkpoint) -> str:
-    """Say what is left of a run that failed."""
-    if not checkpoint.path.exists():
+def _kept(checkpoint: Checkpoint, failed: Failed) -> str:
+    """Say what is left of a run that failed, unless it is what it failed by."""
+    if not checkpoint.path.exists() or str(checkpoint.path) in failed.message:
         return ""
     return f". Its last good checkpoint is kept: {checkpoint.path}"
 
@@ -157,20 +177,28 @@ def _work(job: Job, sender: Connection) -> None:
         except OSError:  # the parent is gone
             raise Interrupted from None
 
+    with contextlib.suppress(Interrupted):  # where nobody is left to be told
+        report(_result(job, report, interruption))
+
+
+def _result(
+    job: Job, report: Callable[[Progress | Failed], None], interruption: Interruption
+) -> Done | Failed:
+    """Run a job; return how it ended."""
     try:
         with interruption.anywhere():
             report(Started())
         run(job, report, interruption)
-        report(Done(peak_memory(job.machine.device)))
+        return Done(peak_memory(job.machine.device))
     except Interrupted:
-        pass
+        return Failed("it was asked to end (signal SIGTERM)")
     except UserError as error:
-        report(Failed(str(error)))
+        return Failed(str(error))
     except Exception as error:
         message = system_fault(error)
         if message is None:
             raise
-        report(Failed(message))
+        return Failed(message)
 
 
 def peak_memory(device: str) -> int:

@@ -1,0 +1,55 @@
+"""The checkpoints of a variant, until DVC has taken over what its training has left."""
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unroll.config import Study
+from unroll.errors import UserError
+from unroll.record import Record
+from unroll.training.checkpoint import Checkpoint, checkpoint_path
+
+
+@contextlib.contextmanager
+def held(study: Study, variant: str) -> Iterator[None]:
+    """Keep the checkpoints of a variant to this process; leave no folder without one.
+
+    Raises:
+        UserError: another process trains the variant.
+    """
+    folder = study.checkpoints(variant)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            try:
+                yield
+            finally:
+                _tidy(folder)
+    except Timeout:
+        raise UserError(
+            f"another process is training {variant} (it holds {folder / 'lock'}); wait for it"
+        ) from None
+
+
+def forget(study: Study, variant: str, records: Iterable[Record]) -> None:
+    """Remove the checkpoints of runs that have left their records.
+
+    Not the training does so itself: of a stage that is broken off, also while DVC notes its
+    outputs, DVC keeps nothing.
+    """
+    if not study.checkpoints(variant).is_dir():
+        return
+    with contextlib.suppress(UserError), held(study, variant):  # a later training needs its own
+        for record in records:
+            path = checkpoint_path(study.checkpoints(variant), record.seed, record.key)
+            Checkpoint(path, record.key, every=None).remove()
+
+
+def _tidy(folder: Path) -> None:
+    if not any(folder.glob("*.safetensors")):
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other variants have theirs
+            folder.parent.rmdir()
