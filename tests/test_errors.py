@@ -16,7 +16,7 @@ from unroll.errors import WAYS_OUT, first_line, system_fault, without_secrets
         ("postgresql://me:hu/sh@host/runs", "postgresql://***@host/runs"),
         ("postgresql://me:hu@sh@host/runs", "postgresql://***@host/runs"),
         ("http://me:hu#sh@host and more", "http://***@host and more"),
-        ("http://me:[hush@host/", "http://***@host/"),
+        ("http://me:[hu'sh@host/", "http://***@host/"),
         ("http://host/?a=1&api_token=hush&b=2", "http://host/?a=1&api_token=***&b=2"),
         ("'http://host/x?X-Amz-Signature=hush'", "'http://host/x?X-Amz-Signature=***'"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),

@@ -3,8 +3,10 @@
 Heavy modules are imported inside the command that needs them, so that `--help` is quick.
 """
 
+import atexit
 import errno
 import functools
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -24,6 +26,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend ends it with the error's exit code."""
+        atexit.register(gc.freeze)  # else a second is spent, at the end, on garbage of PyTorch's
         _listen()
         end_with_dvc()
         try:

@@ -4,7 +4,9 @@ Small recurrent nets gain nothing from a second thread, so the cores are filled 
 seeds. Workers compute and send messages; the parent alone shows progress and tracks.
 """
 
+import atexit
 import contextlib
+import gc
 import multiprocessing
 import os
 import resource
@@ -167,6 +169,7 @@ def _cause(exit_code: int | None) -> str:
 
 def _work(job: Job, sender: Connection) -> None:
     """Run a job in a worker process and report to the parent."""
+    atexit.register(gc.freeze)  # as in cli.py
     interruption = Interruption()
     interruption.listen()
     threading.Thread(target=_end_with_parent, daemon=True).start()
