@@ -17,7 +17,7 @@ from models.toys import DIGITS, corpus_options, language_model, lively, pairs_op
 from unroll import config, serving
 from unroll.data.corpus import EOS
 from unroll.data.vocabulary import Vocabulary
-from unroll.errors import UserError
+from unroll.errors import DataError, UserError
 from unroll.generation.answering import answer_texts
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import encode_prompt
@@ -41,6 +41,8 @@ questions = st.text(st.sampled_from(DIGITS.symbols), max_size=5) | st.text(symbo
 words = st.sampled_from([*WORDS.symbols, "techer", "The", "\x00", "w" * 50_000])
 prompts = st.lists(words, max_size=4).map(" ".join) | st.text(symbols)
 # How the next symbol is chosen: all that a params file or a request may say, and more.
+ASKED = (DataError, UserError)  # a question is like data, an option is part of the command
+
 chosen = {
     "temperature": st.floats() | st.floats(0, 3) | st.sampled_from([0.0, 1e-50, 1e-320, 1e308]),
     "top_k": st.integers(-1, 9) | st.integers(),
@@ -77,7 +79,7 @@ def test_questions(asked, choices):
             assert set(answer) <= set(DIGITS.symbols) and len(answer) <= 4
             assert math.isfinite(score) and score <= 0
 
-    attempt("questions", (asked, choices), read, check)
+    attempt("questions", (asked, choices), read, check, ASKED)
 
 
 @many_examples
@@ -101,7 +103,7 @@ def test_prompts(prompt, choices):
         assert not skip & set(text.split())
         text.encode()
 
-    attempt("prompts", (prompt[:300], choices), read, check)
+    attempt("prompts", (prompt[:300], choices), read, check, ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def test_bodies_with_questions(served, body):
         for row in found:
             assert set(row["answer"]) <= set(DIGITS.symbols) and row["log_probability"] <= 0
 
-    attempt("served answers", body, lambda: invoke(served["pairs"], body), check)
+    attempt("served answers", body, lambda: invoke(served["pairs"], body), check, ASKED)
 
 
 @many_examples
@@ -172,4 +174,4 @@ def test_bodies_with_prompts(served, body):
         for row in found:
             assert isinstance(row["continuation"], str) and row["log_probability"] <= 0
 
-    attempt("served texts", body, lambda: invoke(served["corpus"], body), check)
+    attempt("served texts", body, lambda: invoke(served["corpus"], body), check, ASKED)

@@ -69,6 +69,14 @@ def tree(process: subprocess.Popen) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
+def must_live(process: psutil.Process) -> bool:
+    """Say whether the study cannot go on without a process: DVC, a stage or a worker."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        words = process.cmdline()
+        return any(word in words for word in ("repro", "--study", "--multiprocessing-fork"))
+    return False
+
+
 def at_work(processes: list[psutil.Process]) -> str:
     """Return the stage that runs."""
     for process in processes:
@@ -87,7 +95,7 @@ def kill_one(process: subprocess.Popen, chance: random.Random) -> tuple[str, str
     Nothing of the tree is left then, also of what was started after the look at it.
     """
     processes = tree(process)
-    stage, victim = at_work(processes), chance.choice(processes)
+    stage, victim = at_work(processes), chance.choice([p for p in processes if must_live(p)])
     with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
         victim.send_signal(signal.SIGKILL)
     left = still_there([*processes, *of_session(process.pid)], PATIENCE)
