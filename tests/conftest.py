@@ -21,7 +21,15 @@ ROOT = Path(__file__).parents[1]
 
 
 # The first two make a study each, side by side.
-LONGEST = ["test_quick_study.py", "test_projection.py", "test_failures.py", "test_serving.py"]
+LONGEST = [
+    "test_quick_study.py",
+    "test_killed_anywhere.py",
+    "test_projection.py",
+    "test_failing_files.py",
+    "test_hostile_files.py",
+    "test_failures.py",
+    "test_serving.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
