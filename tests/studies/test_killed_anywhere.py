@@ -164,10 +164,9 @@ def test_a_study_killed_at_random_moments_ends_with_the_same_bits(busy_study, tm
     assert outcome(study.folder) == expected
     assert not list(study.folder.glob("data/toy/checkpoints/*"))
     assert not [f for f in study.folder.rglob("*.unfinished") if ".venv" not in f.parts]
-    state, reference = (determined(database_state(s.folder)) for s in (study, busy_study))
-    assert {k: r["metrics"] for k, r in state["runs"].items()} == {
-        k: r["metrics"] for k, r in reference["runs"].items()
-    }
+    runs, reference = (determined(database_state(s.folder))["runs"] for s in (study, busy_study))
+    assert len(runs) == 8  # the other study holds those of other epochs too
+    assert all(run["metrics"] == reference[key]["metrics"] for key, run in runs.items())
     resumed = all_told.count("goes on from its checkpoint")
     assert resumed or KILLS < 20  # by chance: one kill in five is within a training
     told = ", ".join(f"{what} {count}" for what, count in sorted(hit.items()))
