@@ -29,7 +29,7 @@ PEEKY = "peeky: {task: addition, decoder: peeky}"
 TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 KILLS = int(os.environ.get("UNROLL_KILLS", "4"))
 LONGEST = 14.0  # seconds until a kill
-PATIENCE = 8.0  # seconds in which what is left must be gone
+PATIENCE = 30.0  # seconds in which what is left must be gone: a worker may be importing PyTorch
 
 
 def outcome(folder: Path) -> dict[str, bytes]:
