@@ -371,7 +371,7 @@ def moments(calls: list[str], error: int) -> list[int]:
 
 
 ERRORS = pytest.mark.parametrize("error", [errno.ENOSPC, errno.EACCES], ids=["full", "forbidden"])
-EVERY = 1 if os.environ.get("UNROLL_FAULTS") == "all" else 6
+EVERY = 1 if os.environ.get("UNROLL_FAULTS") == "all" else 15
 
 
 @pytest.mark.slow
@@ -421,8 +421,8 @@ def mount(tmp_path) -> Iterator[Callable[..., Path]]:
 @pytest.mark.parametrize(
     ("limit", "plenty", "amounts"),
     [
-        ("size={}k", "size=10m", range(8, 10_000, 8 + 8 * EVERY)),
-        ("nr_inodes={}", "nr_inodes=9999", range(4, 10_000, 3 + 3 * EVERY)),
+        ("size={}k", "size=10m", range(8, 10_000, 16 if EVERY == 1 else 64)),
+        ("nr_inodes={}", "nr_inodes=9999", range(4, 10_000, 6 if EVERY == 1 else 24)),
     ],
     ids=["bytes", "files"],
 )
