@@ -151,7 +151,9 @@ def test_a_worker_that_dies_is_named_with_what_is_kept_and_the_others_keep_their
     assert str(caught.value).startswith(f"tiny, seed 4: {told}")
     kept = f". Its last good checkpoint is kept: {jobs[1].checkpoint.path}"
     assert str(caught.value).endswith(kept)
-    assert all(len(job.checkpoint.read().facts["history"]) > 0 for job in jobs)
+    ended, died = (job.checkpoint.read().facts for job in jobs)
+    assert ended["history"]
+    assert died["step"] or died["history"]  # the message of an epoch is sent before it is kept
 
 
 @pytest.mark.slow
