@@ -29,7 +29,7 @@ STUDY = "pipeline/toy/dvc.yaml"
 PEEKY = "peeky: {task: addition, decoder: peeky}"
 TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 KILLS = int(os.environ.get("UNROLL_KILLS", "2"))
-LONGEST = 3.0  # seconds from the beginning of a stage until a kill
+LONGEST = 5.0  # seconds from the beginning of a stage until a kill
 PATIENCE = 30.0  # seconds in which what is left must be gone: a worker may be importing PyTorch
 
 
