@@ -22,10 +22,11 @@ import torch
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from fuzz.damage import seal
 from unroll import cli, config
 from unroll.data import ptb
 from unroll.data.corpus import read_texts
-from unroll.data.files import MANIFEST, new_folder
+from unroll.data.files import MANIFEST
 from unroll.data.loading import load
 from unroll.errors import DataError, UserError
 from unroll.evaluation.items import read_items
@@ -248,13 +249,6 @@ def kept(path: Path) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(content)
-
-
-def seal(folder: Path) -> None:
-    """Write the manifest of a folder anew, so that it fits."""
-    with new_folder(folder) as new:
-        ignored = shutil.ignore_patterns(MANIFEST)
-        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=ignored)
 
 
 def refusals(reading: Readers, trap: Path, place: str) -> int:
