@@ -20,7 +20,7 @@ from unroll.circumstances import Recorder
 from unroll.data.files import digest
 from unroll.data.pairs import save_pairs
 from unroll.subject import Subject
-from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.checkpoint import Checkpoint
 from unroll.training.machine import Machine, choose
 from unroll.training.run import Job
 from unroll.training.workers import run_all
@@ -52,8 +52,7 @@ def main(variant: str, precision: str, seeds: int, epochs: int) -> None:
 
 
 def _job(subject: Subject, seed: int, machine: Machine, prepared: Path, folder: Path) -> Job:
-    key = subject.key(seed)
-    checkpoint = Checkpoint(checkpoint_path(folder, seed, key), key, config.Checkpointing().every)
+    checkpoint = Checkpoint(folder, seed, subject.key(seed), config.Checkpointing().every)
     return Job(subject, seed, machine, prepared, folder / str(seed), checkpoint, "")
 
 

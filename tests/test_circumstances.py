@@ -85,7 +85,7 @@ def applied(diff: bytes, folder: Path, target: Path, *options: str) -> dict[str,
 
 def hear(recorder: Recorder, seed: int, *messages) -> None:
     options = pairs_options(seeds=[4, 7])
-    checkpoint = Checkpoint(Path("checkpoint"), "key", every=None)
+    checkpoint = Checkpoint(Path("checkpoints"), seed, "key", every=None)
     job = Job(subject(options), seed, CPU, Path("prepared"), Path("target"), checkpoint, REMEDY)
     for message in messages:
         recorder(job, message)
@@ -469,9 +469,7 @@ def test_a_table_with_other_columns_is_refused_with_their_names(recorded, tmp_pa
     folder = altered(recorded, tmp_path, name, f"{','.join(header)}\n{row}\n".encode())
     with pytest.raises(DataError) as caught:
         read_circumstances(folder, REMEDY)
-    assert str(caught.value) == (
-        f"{folder} cannot be read ({name} has the columns {', '.join(header)}); {REMEDY}"
-    )
+    assert str(caught.value) == (f"{folder / name} has the columns {', '.join(header)}; {REMEDY}")
 
 
 @pytest.mark.parametrize("diff", [b"", b"\xff\xfe", b"one\r\ntwo\rthree\n", bytes(range(256))])

@@ -8,7 +8,6 @@
 A cached output of the train stage like the models, so that it comes back with them.
 """
 
-import io
 import os
 import subprocess
 import time
@@ -17,22 +16,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pandas as pd
 import psutil
 from pydantic import Field
 
 from unroll.config import Options, Study
 from unroll.data.files import (
-    LARGEST_JSON,
     check_folder,
     new_folder,
-    read_bytes,
     read_json,
     write_bytes,
     write_json,
     write_text,
 )
+from unroll.data.tables import read_numbers
 from unroll.errors import DataError, first_line, without_secrets
 from unroll.record import Record
 from unroll.training.loop import Epoch, Resumed
@@ -195,25 +192,20 @@ def read_circumstances(folder: Path, remedy: str) -> Circumstances:
     check_folder(folder, remedy)
     try:
         source = Source.model_validate(read_json(folder / "source.json", remedy))
-        epochs = _read_rows(folder / "epochs.csv", EpochTiming)
-        runs = _read_rows(folder / "runs.csv", RunTiming).set_index("seed")
         diff = (folder / "uncommitted.diff").read_bytes()
-    except (OSError, ValueError) as error:  # pydantic's and pandas' errors among them
+    except (OSError, ValueError) as error:  # pydantic's errors among them
         raise DataError(f"{folder} cannot be read ({first_line(error)}); {remedy}") from None
+    epochs = _read_rows(folder / "epochs.csv", EpochTiming, ["seed", "epoch"], remedy)
+    runs = _read_rows(folder / "runs.csv", RunTiming, ["seed"], remedy).set_index("seed")
     return Circumstances(epochs, runs, source, diff)
 
 
-def _read_rows(path: Path, row: type[EpochTiming] | type[RunTiming]) -> pd.DataFrame:
-    table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
+def _read_rows(
+    path: Path, row: type[EpochTiming] | type[RunTiming], keys: list[str], remedy: str
+) -> pd.DataFrame:
+    table = read_numbers(path, keys, remedy)
     if list(table.columns) != [field.name for field in fields(row)]:
-        raise ValueError(f"{path.name} has the columns {', '.join(map(str, table.columns))}")
-    whole = [name for name in ("seed", "epoch") if name in table]
-    finite = all(kind.kind in "iuf" for kind in table.dtypes) and np.isfinite(table).all(axis=None)
-    if not finite or any(table[name].dtype.kind == "f" for name in whole):
-        raise ValueError(f"{path.name} holds more than numbers")
-    # pandas takes fields beyond the columns for names of the rows.
-    if not isinstance(table.index, pd.RangeIndex) or table.duplicated(whole).any():
-        raise ValueError(f"{path.name} does not hold one row for each {' and '.join(whole)}")
+        raise DataError(f"{path} has the columns {', '.join(table.columns)}; {remedy}")
     return table
 
 

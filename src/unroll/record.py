@@ -11,12 +11,10 @@ All of it is the same, bit for bit, when the run is repeated on the same machine
 not (seconds, commit) is kept elsewhere. docs/run-record.md describes every field.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, ValidationError
@@ -26,18 +24,17 @@ from safetensors.torch import load_file, save
 from unroll.config import Count, Options, VariantOptions, parse_variant
 from unroll.data.corpus import EOS
 from unroll.data.files import (
-    LARGEST_JSON,
     check_folder,
     new_folder,
-    read_bytes,
     read_json,
     write_bytes,
     write_json,
     write_text,
 )
 from unroll.data.pairs import BLANK
+from unroll.data.tables import read_numbers
 from unroll.data.vocabulary import Vocabulary
-from unroll.errors import DataError, first_line
+from unroll.errors import DataError
 from unroll.models.build import Model, build
 from unroll.subject import Subject
 
@@ -188,7 +185,9 @@ def read_record(folder: Path, remedy: str) -> Record:
     )
     if run.key != subject.key(run.seed):
         raise DataError(f"{folder}: the key in run.json is not that of the run; {remedy}")
-    history = _read_history(folder / "history.csv", remedy)
+    history = read_numbers(folder / "history.csv", ["epoch"], remedy)
+    if list(history["epoch"]) != list(range(1, len(history) + 1)):
+        raise DataError(f"{folder / 'history.csv'} lacks an epoch; {remedy}")
     return Record(subject, run.seed, facts.parameters, run.form, vocabulary, history)
 
 
@@ -203,19 +202,6 @@ def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
     place = ".".join(str(key) for key in fault["loc"])
     return f"{error.title}, {place}: {fault['msg']}"
-
-
-def _read_history(path: Path, remedy: str) -> pd.DataFrame:
-    try:
-        history = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_JSON)))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
-    numeric = all(pd.api.types.is_numeric_dtype(history[column]) for column in history)
-    epochs = list(range(1, len(history) + 1))
-    finite = numeric and np.isfinite(history).all(axis=None)
-    if not finite or list(history.get("epoch", [])) != epochs:
-        raise DataError(f"{path} is no history: a row per epoch, all of them numbers; {remedy}")
-    return history
 
 
 def read_model(folder: Path, remedy: str) -> tuple[Record, Model]:

@@ -264,8 +264,8 @@ def nameless(folder):
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder)])
     assert done.returncode == -signal.SIGKILL
-    left = sorted(path.name.split(".")[1:-2] for path in folder.parent.iterdir())
-    assert left == [["made"], ["made", "earlier"]]
+    left = sorted(path.name.split(".")[-1] for path in folder.parent.iterdir())
+    assert left == ["earlier", "unfinished"]
     return folder
 
 
@@ -287,10 +287,23 @@ def test_folder_that_lost_its_name_is_replaced_by_the_next_one(nameless):
 
 
 def test_folder_that_lost_its_name_to_a_living_process_is_left_to_it(folder):
-    left = folder.with_name(f".made.earlier.{os.getppid()}.unfinished")
+    left = folder.with_name(f".made.{os.getppid()}.earlier")
     folder.rename(left)
     files.sweep(folder)
     assert [path.name for path in folder.parent.iterdir()] == [left.name]
+
+
+def test_what_belongs_to_a_longer_name_is_left(folder):
+    nobody = 2**22 + 1  # no process has such a number
+    longer = [
+        folder.with_name(f".made.{more}.{nobody}.unfinished") for more in ("b", "1", "earlier")
+    ]
+    for path in longer:
+        path.touch()
+    longer_folder = folder.with_name(f".made.b.{nobody}.earlier")
+    folder.rename(longer_folder)
+    files.sweep(folder)
+    assert sorted(folder.parent.iterdir()) == sorted([*longer, longer_folder])
 
 
 def test_name_of_a_new_folder_is_brought_to_the_disk(tmp_path, synced):

@@ -348,7 +348,7 @@ def check_snapshot(found: Snapshot | None) -> None:
 
 
 def test_checkpoints(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "seed-3.safetensors", KEY, every=5)
+    checkpoint = Checkpoint(tmp_path, 3, KEY, every=5)
     checkpoint.write(SNAPSHOT)
     whole = checkpoint.path.read_bytes()
     for random in numbered("checkpoints"):

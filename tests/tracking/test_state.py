@@ -135,7 +135,7 @@ def train(study: Study) -> VariantState:
     form, target = pairs().form, seed_folder(study.model("plain"), 0)
     record = Record(about, 0, 12, form, pairs().vocabulary, history)
     write_record(target, record, model)
-    checkpoint = Checkpoint(study.checkpoints("plain"), "key", every=None)
+    checkpoint = Checkpoint(study.checkpoints("plain"), 0, "key", every=None)
     job = Job(about, 0, CPU, study.prepared("sums"), target, checkpoint, "")
     for message in (Started(), Epoch(1, {"train_loss": 0.5}, 1.0, 1.0, 1.0), Done(1)):
         recorder(job, message)

@@ -1,19 +1,20 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from unroll.data.files import TEMPORARY
+from unroll.data.files import UNFINISHED
 from unroll.errors import DataError
-from unroll.training.checkpoint import Checkpoint, Snapshot, checkpoint_path
+from unroll.training.checkpoint import Checkpoint, Snapshot
 
 KEY = "0123456789abcdef"
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    return Checkpoint(checkpoint_path(tmp_path / "v", 3, KEY), KEY, every=5)
+    return Checkpoint(tmp_path / "v", 3, KEY, every=5)
 
 
 def snapshot(value: float = 1.5) -> Snapshot:
@@ -44,7 +45,7 @@ def test_what_is_written_is_what_is_read(checkpoint):
 
 def test_a_snapshot_is_due_after_every_so_many_steps(checkpoint):
     assert [step for step in range(1, 13) if checkpoint.due(step)] == [5, 10]
-    assert not Checkpoint(checkpoint.path, KEY, every=None).due(5)
+    assert not replace(checkpoint, every=None).due(5)
 
 
 def test_every_changed_byte_is_noticed(checkpoint):
@@ -73,7 +74,9 @@ def test_a_file_that_was_cut_is_noticed(checkpoint, length):
 
 
 def test_a_checkpoint_of_another_run_is_refused(checkpoint):
-    Checkpoint(checkpoint.path, "f" * 16, every=5).write(snapshot())
+    other = replace(checkpoint, key="f" * 16)
+    other.write(snapshot())
+    other.path.rename(checkpoint.path)
     with pytest.raises(DataError, match="is not of this run"):
         checkpoint.read()
     save_file(load_file(checkpoint.path), checkpoint.path)  # without a header of ours
@@ -92,7 +95,7 @@ def test_checkpoints_of_other_options_are_named_and_those_of_other_seeds_are_not
 
 def test_what_a_killed_process_left_is_cleared_away(checkpoint):
     checkpoint.write(snapshot())
-    left = checkpoint.path.with_name(f".{checkpoint.path.name}.4194305{TEMPORARY}")
+    left = checkpoint.path.with_name(f".{checkpoint.path.name}.4194305.{UNFINISHED}")
     left.write_text(json.dumps({}))  # no process has such a number
     checkpoint.write(snapshot())
     assert not left.exists()

@@ -34,7 +34,7 @@ class Run:
     """A run that can be begun again and again, each time in an objective of its own."""
 
     def __init__(self, make: Callable, path, every: int | None = None) -> None:
-        self.make, self.checkpoint = make, Checkpoint(path, KEY, every)
+        self.make, self.checkpoint = make, Checkpoint(path, 0, KEY, every)
         self.messages: list = []
 
     def __call__(self, interruption: Interruption | None = None) -> tuple[list, dict]:

@@ -24,7 +24,7 @@ from unroll.models.layers import set_generator
 from unroll.record import read_model
 from unroll.seeds import torch_generator
 from unroll.subject import Subject
-from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.checkpoint import Checkpoint
 from unroll.training.code import code_digest
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Epoch, Step, train
@@ -59,8 +59,7 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     remedy = "run: dvc repro prepare@toy"
     subject = Subject("toy", "tiny", options, digest(prepared), code_digest(), {"device": "cpu"})
     folder = target.parent.with_name(f"{target.parent.name} checkpoints")
-    path = checkpoint_path(folder, seed, subject.key(seed))
-    checkpoint = Checkpoint(path, subject.key(seed), every=3)
+    checkpoint = Checkpoint(folder, seed, subject.key(seed), every=3)
     return Job(subject, seed, CPU, prepared, target, checkpoint, remedy)
 
 

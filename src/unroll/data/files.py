@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ from safetensors.numpy import load_file, save
 from unroll.errors import DataError
 
 MANIFEST = "manifest.json"
-TEMPORARY = ".unfinished"  # how the names of files end that are not whole yet
-EARLIER = ".earlier"  # before it, of a folder that is being replaced
+UNFINISHED = "unfinished"  # how the names of files and folders end that are not whole yet
+EARLIER = "earlier"  # and of folders that are being replaced
 LARGEST_TEXT = 2**30  # bytes; all of a text is held in memory
 LARGEST_JSON = 2**26
 
@@ -28,7 +29,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    temporary = path.with_name(_temporary_name(path))
+    temporary = _beside(path, UNFINISHED)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -62,13 +63,16 @@ def sweep(target: Path) -> None:
 
     A folder that was to be replaced, and was not, gets its name back.
     """
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*{TEMPORARY}"):
-        name, _, process = path.name.removesuffix(TEMPORARY).rpartition(".")
-        if not process.isdecimal():
+    # The whole name: that of another target may begin alike and go on with a dot.
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.([0-9]+)\.({UNFINISHED}|{EARLIER})")
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        left = pattern.fullmatch(path.name)
+        if left is None:
             continue
-        if int(process) != os.getpid() and psutil.pid_exists(int(process)):
+        process = int(left[1])
+        if process != os.getpid() and psutil.pid_exists(process):
             continue
-        if name.endswith(EARLIER) and not target.exists():
+        if left[2] == EARLIER and not target.exists():
             path.rename(target)
         elif path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -76,8 +80,9 @@ def sweep(target: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _temporary_name(target: Path) -> str:
-    return f".{target.name}.{os.getpid()}{TEMPORARY}"
+def _beside(target: Path, what: str) -> Path:
+    """Return the path that this process gives to what it keeps beside a target for a moment."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{what}")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -132,8 +137,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target)
-    folder = target.with_name(_temporary_name(target))
-    earlier = target.with_name(_temporary_name(target.with_name(f"{target.name}{EARLIER}")))
+    folder, earlier = _beside(target, UNFINISHED), _beside(target, EARLIER)
     try:
         folder.mkdir()
         yield folder

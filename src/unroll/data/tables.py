@@ -4,6 +4,7 @@ import io
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from unroll.data.files import LARGEST_TEXT, read_bytes, write_text
@@ -24,15 +25,36 @@ def read_table(
         DataError: the file is missing or no table, has other columns, or a column of `numbers`
             holds something else.
     """
+    table = _read(path, remedy)
+    if list(table.columns) != columns:
+        raise DataError(f"{path} has the columns {', '.join(map(str, table.columns))}; {remedy}")
+    for column in numbers:
+        if table[column].dtype.kind not in "iuf":
+            raise DataError(f"{path}: the column {column} holds more than numbers; {remedy}")
+    return table
+
+
+def read_numbers(path: Path, keys: list[str], remedy: str) -> pd.DataFrame:
+    """Return a table of finite numbers: one row for each value of `keys`, which are whole.
+
+    Raises:
+        DataError: the file is missing or no such table.
+    """
+    table = _read(path, remedy)
+    finite = all(kind.kind in "iuf" for kind in table.dtypes) and np.isfinite(table).all(axis=None)
+    whole = all(key in table and table[key].dtype.kind in "iu" for key in keys)
+    if not finite or not whole or table.duplicated(keys).any():
+        raise DataError(
+            f"{path} does not hold a row of numbers for each {' and '.join(keys)}; {remedy}"
+        )
+    return table
+
+
+def _read(path: Path, remedy: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_TEXT)))
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read ({first_line(error)}); {remedy}") from None
-    if list(table.columns) != columns:
-        raise DataError(f"{path} has the columns {', '.join(map(str, table.columns))}; {remedy}")
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes them for names of the rows
         raise DataError(f"{path} has rows of more fields than it has columns; {remedy}")
-    for column in numbers:
-        if table[column].dtype.kind not in "iuf":
-            raise DataError(f"{path}: the column {column} holds more than numbers; {remedy}")
     return table

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from unroll.config import Study
 from unroll.errors import UserError
 from unroll.record import Record
-from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.checkpoint import Checkpoint
 
 
 @contextlib.contextmanager
@@ -40,12 +40,12 @@ def forget(study: Study, variant: str, records: Iterable[Record]) -> None:
     Not the training does so itself: of a stage that is broken off, also while DVC notes its
     outputs, DVC keeps nothing.
     """
-    if not study.checkpoints(variant).is_dir():
+    folder = study.checkpoints(variant)
+    if not folder.is_dir():
         return
     with contextlib.suppress(UserError), held(study, variant):  # a later training needs its own
         for record in records:
-            path = checkpoint_path(study.checkpoints(variant), record.seed, record.key)
-            Checkpoint(path, record.key, every=None).remove()
+            Checkpoint(folder, record.seed, record.key, every=None).remove()
 
 
 def _tidy(folder: Path) -> None:

@@ -13,7 +13,7 @@ from unroll.stages.checkpoints import held
 from unroll.stages.size import sized
 from unroll.subject import Subject
 from unroll.tracking.live import LiveTracking
-from unroll.training.checkpoint import Checkpoint, checkpoint_path
+from unroll.training.checkpoint import Checkpoint
 from unroll.training.code import code_digest
 from unroll.training.machine import choose
 from unroll.training.progress import display
@@ -84,13 +84,10 @@ def plan(study: Study, variant: str) -> list[Job]:
         study.name, variant, options, digest(prepared), code_digest(), machine.facts()
     )
 
-    def checkpoint(seed: int) -> Checkpoint:
-        key = subject.key(seed)
-        path = checkpoint_path(study.checkpoints(variant), seed, key)
-        return Checkpoint(path, key, study.checkpoint.every)
+    def job(seed: int) -> Job:
+        every = study.checkpoint.every
+        checkpoint = Checkpoint(study.checkpoints(variant), seed, subject.key(seed), every)
+        target = seed_folder(study.model(variant), seed)
+        return Job(subject, seed, machine, prepared, target, checkpoint, remedy)
 
-    folder = study.model(variant)
-    return [
-        Job(subject, s, machine, prepared, seed_folder(folder, s), checkpoint(s), remedy)
-        for s in options.seeds
-    ]
+    return [job(seed) for seed in options.seeds]

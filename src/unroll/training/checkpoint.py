@@ -35,9 +35,15 @@ class Snapshot:
 class Checkpoint:
     """Where the snapshots of a run are kept, and after how many steps one is due."""
 
-    path: Path
+    folder: Path  # of the variant
+    seed: int
     key: str
     every: int | None  # steps; None: at the end of each epoch only
+
+    @property
+    def path(self) -> Path:
+        """The file of the last snapshot."""
+        return self.folder / f"seed-{self.seed}.{self.key}.safetensors"
 
     def due(self, steps: int) -> bool:
         """Say whether a snapshot is due after so many steps of an epoch."""
@@ -85,18 +91,12 @@ class Checkpoint:
 
     def others(self) -> list[Path]:
         """Return checkpoints of the same seed that are of other options, data or code."""
-        seed = self.path.name.partition(".")[0]
-        found = self.path.parent.glob(f"{seed}.*.safetensors")
+        found = self.folder.glob(f"seed-{self.seed}.*.safetensors")
         return sorted(path for path in found if path != self.path)
 
     def remove(self) -> None:
         """Remove the snapshot: the run has left its record."""
         self.path.unlink(missing_ok=True)
-
-
-def checkpoint_path(folder: Path, seed: int, key: str) -> Path:
-    """Return where the checkpoint of a run lies in the folder of its variant."""
-    return folder / f"seed-{seed}.{key}.safetensors"
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
