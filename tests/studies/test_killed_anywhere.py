@@ -357,6 +357,6 @@ def test_a_cache_that_cannot_be_written_costs_no_training(long_study):
     assert len(checkpoints(long_study)) == 2
     cache.unlink()
     cache.with_name("elsewhere").rename(cache)
-    told = long_study.run("dvc", "repro", STUDY)
+    told = long_study.run("dvc", "repro", f"{STUDY}:evaluate@peeky")
     assert told.count("goes on from its checkpoint: after epoch 200/200") == 2
     assert not checkpoints(long_study)

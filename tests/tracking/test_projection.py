@@ -199,7 +199,7 @@ def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):
     assert "killed" in actions(study.run(*TRACK))
     client = client_of(study.folder)
     assert {client.get_run(run).info.status for run in left} == {"KILLED"}
-    study.run("dvc", "repro", STUDY)
+    study.run("dvc", "repro", f"{STUDY}:track")
     state = database_state(study.folder)
     assert {run["status"] for run in state["runs"].values()} == {"FINISHED"}
     [peeky] = [r for r in state["runs"].values() if r["name"] == "peeky seed 0" and
