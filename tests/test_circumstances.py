@@ -347,6 +347,27 @@ def test_a_report_elsewhere_is_a_change(checkout):
     assert b"b/src/reports/table.py\n" in look_at_source("unroll train v")[1]
 
 
+def test_what_is_too_large_for_the_diff_is_left_out_by_name(
+    checkout, tmp_path_factory, monkeypatch
+):
+    edit(checkout)
+    expected = contents(checkout)
+    (checkout / "src" / "größe.bin").write_bytes(bytes(10_001))
+    tracked = checkout / "tracked.bin"
+    tracked.write_bytes(b"")
+    git("add", "tracked.bin")
+    git("commit", "--quiet", "--message", "a file that grows", "tracked.bin")
+    tracked.write_bytes(bytes(10_001))
+    monkeypatch.setattr(circumstances, "LARGEST_FILE", 10_000)
+    source, diff = look_at_source("unroll train v")
+    assert source.dirty
+    assert diff.decode().endswith(
+        "[left out, too large: tracked.bin]\n[left out, too large: src/größe.bin]\n"
+    )
+    made = applied(diff, checkout, tmp_path_factory.mktemp("clean") / "copy")
+    assert made == {**expected, "tracked.bin": b""}
+
+
 def test_a_huge_diff_is_cut_and_says_so(checkout, monkeypatch):
     write_text(checkout / "long.py", "ö = 1\n" * 200)
     _, whole = look_at_source("unroll train v")

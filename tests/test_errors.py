@@ -20,6 +20,8 @@ from unroll.errors import WAYS_OUT, first_line, system_fault, without_secrets
         ("http://host/?a=1&api_token=hush&b=2", "http://host/?a=1&api_token=***&b=2"),
         ("'http://host/x?X-Amz-Signature=hush'", "'http://host/x?X-Amz-Signature=***'"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("https://hush@host/a/b@v1", "https://***@host/a/b@v1"),
+        ("git+https://host/a/b@v1", "git+https://host/a/b@v1"),
         ("http://host:8080/a?x=1 me@host", "http://host:8080/a?x=1 me@host"),
         ("models:/addition@champion", "models:/addition@champion"),
     ],

@@ -122,7 +122,7 @@ def test_a_bad_question_gets_a_4xx_that_says_why(addition, texts, params, messag
     ("params", "message"),
     [
         ({"max_length": 0}, "max_length"),
-        ({"max_length": 1_000_000}, "at most 1,000 words"),
+        ({"max_length": 1_000_000}, "at most 10,000 words in one request, not 1 times 1,000,000"),
         ({"top_k": -1}, "top_k"),
     ],
     ids=str,
@@ -132,6 +132,14 @@ def test_bad_params_get_a_4xx_that_says_why(grammar, params, message):
     answer = requests.post(grammar, json=body, timeout=60)
     assert answer.status_code == 400
     assert message in answer.json()["message"]
+
+
+def test_many_long_continuations_are_refused_before_one_is_written(grammar):
+    rows = [{"text": "the teacher"}] * 1_001
+    body = {"dataframe_records": rows, "params": {"max_length": 10}}
+    answer = requests.post(grammar, json=body, timeout=60)
+    assert answer.status_code == 400
+    assert "at most 10,000 words in one request" in answer.json()["message"]
 
 
 def test_an_unknown_word_gets_a_4xx_with_its_neighbours(grammar):

@@ -37,6 +37,7 @@ from unroll.training.run import Job
 from unroll.training.workers import Done, Progress, Started
 
 LARGEST_DIFF = 1_000_000  # bytes
+LARGEST_FILE = 1_000_000  # bytes of a file in it: git makes a difference in memory
 MEGABYTE = 1e6
 
 # A diff that can be applied, whatever the user has set for reading diffs.
@@ -54,15 +55,19 @@ DIFF = (
 # What is kept of the working copy can be read by all who read the runs: files that hold secrets by
 # their names are left out, and passwords in addresses.
 SECRETS = (
+    "*.env",
     ".env*",
     ".netrc",
+    ".pgpass",
     ".pypirc",
     "*.pem",
     "*.key",
     "*.p12",
     "*.pfx",
     "id_*",
+    "*api*key*",
     "*credential*",
+    "*passwd*",
     "*password*",
     "*secret*",
     "*token*",
@@ -216,14 +221,7 @@ def look_at_source(command: str) -> tuple[Source, bytes]:
     """
     stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
     commit = _git("rev-parse", "HEAD").decode().strip() or None
-    code = [":(exclude)reports", ":(exclude).dvc/config", ":(exclude,glob)**/dvc.lock"]
-    code += [f":(exclude,glob,icase)**/{name}{under}" for name in SECRETS for under in ("", "/**")]
-    diff = b""
-    if commit is not None:
-        diff = _git("diff", *DIFF, "--relative", "HEAD", "--", ".", *code)
-        new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *code)
-        for name in filter(None, new.decode(errors="surrogateescape").split("\0")):
-            diff += _git("diff", *DIFF, "--no-index", "--", os.devnull, name)
+    diff = _uncommitted() if commit is not None else b""
     diff = without_secrets(diff.decode("latin-1")).encode("latin-1")  # each byte as it is
     if len(diff) > LARGEST_DIFF:
         diff = diff[:LARGEST_DIFF] + f"\n[cut: {len(diff):,} bytes in all]\n".encode()
@@ -236,6 +234,31 @@ def look_at_source(command: str) -> tuple[Source, bytes]:
         dirty=bool(diff),
     )
     return source, diff
+
+
+def _uncommitted() -> bytes:
+    """Return the difference of the working copy to its commit."""
+    code = [":(exclude)reports", ":(exclude).dvc/config", ":(exclude,glob)**/dvc.lock"]
+    code += [f":(exclude,glob,icase)**/{name}{under}" for name in SECRETS for under in ("", "/**")]
+    changed = _names("diff", "--name-only", "--relative", "HEAD", "--", ".", *code)
+    new = _names("ls-files", "--others", "--exclude-standard", "--", ".", *code)
+    large = [name for name in (*changed, *new) if _size(Path(name)) > LARGEST_FILE]
+    code += [f":(exclude,literal){name}" for name in large]
+    diff = _git("diff", *DIFF, "--relative", "HEAD", "--", ".", *code)
+    for name in new:
+        if name not in large:
+            diff += _git("diff", *DIFF, "--no-index", "--", os.devnull, name)
+    return diff + b"".join(os.fsencode(f"[left out, too large: {name}]\n") for name in large)
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.is_file() else 0
+
+
+def _names(*arguments: str) -> list[str]:
+    """Return the names of files that git lists."""
+    command, *rest = arguments
+    return [os.fsdecode(name) for name in _git(command, "-z", *rest).split(b"\0") if name]
 
 
 def _git(*arguments: str) -> bytes:

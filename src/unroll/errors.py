@@ -26,8 +26,9 @@ def first_line(error: BaseException) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-# A password may hold any of :, /, ?, ' and @.
-CREDENTIALS = re.compile(r"""(?<=://)[^\s"<>/][^\s"<>]*@""")
+# A password may hold any of :, /, ?, ' and @. What has no : before the first / is a token up to
+# there: `://host/folder@version` is no secret.
+CREDENTIALS = re.compile(r"""(?<=://)(?:[^\s"<>/:]*:[^\s"<>]*|[^\s"<>/]+)@""")
 SECRET_VALUE = re.compile(
     r"""([?&#][\w.-]*(?:token|secret|pass|pwd|key|sig|auth|cred)[\w.-]*=)[^\s"'<>&#]+""",
     re.IGNORECASE,

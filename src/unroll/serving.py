@@ -30,8 +30,9 @@ from unroll.seeds import torch_generator
 TEXT = "text"
 RECORD = "record"  # the artifact that holds the run record
 REMEDY = "register the model anew: unroll track"
-LONGEST = 1_000  # words of one continuation
-MOST_ROWS = 10_000  # of one request
+# Of one request:
+MOST_ROWS = 10_000
+MOST_WORDS = 10_000  # of all its continuations
 
 # What a request may set; the values are what holds where it does not.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -81,8 +82,6 @@ class Asked(Options):
 
     def checked(self) -> Generate:
         """Return them as options of generation."""
-        if self.max_length > LONGEST:
-            raise UserError(f"max_length: at most {LONGEST:,} words, not {self.max_length:,}")
         return Generate(
             prompts=[""],
             length=self.max_length,
@@ -135,6 +134,9 @@ def _rows(
         raise UserError(f"at most {MOST_ROWS:,} rows in one request, not {len(texts):,}")
     if missing := [i for i, text in enumerate(texts, 1) if not isinstance(text, str)]:
         raise UserError(f"row {missing[0]}: there is no text")
+    if len(texts) * options.length > MOST_WORDS:
+        asked = f"{len(texts):,} times {options.length:,}"
+        raise UserError(f"at most {MOST_WORDS:,} words in one request, not {asked} (max_length)")
     skip = skipped(options.skip, record.vocabulary)
     sampling = Sampling(options.temperature, options.top_k, options.top_p, skip)
     if record.options.kind == "pairs":

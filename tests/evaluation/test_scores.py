@@ -6,10 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.toys import few_examples
+from models.toys import DIGITS, few_examples, pairs_options, subject, task_section
+from unroll import config
 from unroll.data.files import new_folder, write_text
 from unroll.errors import DataError
-from unroll.evaluation.scores import COLUMNS, read_scores, show, six_digits, summary, write_scores
+from unroll.evaluation.scores import (
+    COLUMNS,
+    is_scored,
+    read_scores,
+    scores_of,
+    show,
+    six_digits,
+    summary,
+    write_runs,
+    write_scores,
+)
+from unroll.record import Record
 
 REMEDY = "run: dvc repro evaluate@v"
 SCORES = {
@@ -148,13 +160,69 @@ def test_a_damaged_file_is_refused(tmp_path):
         ("metric,seed,value\na,0,1\n", r"has the columns metric, seed, value; "),
         ("", r"scores\.csv cannot be read \("),
         ("seed,metric,value\n0,a,1\n0,a,2\n", r"scores\.csv holds no scores"),
+        ("seed,metric,value\n0,a,1\n1,a,\n", r"scores\.csv holds no scores"),
         ("seed,metric,value\n0,a,good\n", r"the column value holds more than numbers"),
         ("seed,metric,value\n0,a,1\n0,a,1,2,3\n", r"scores\.csv cannot be read \("),
     ],
-    ids=["one missing", "one more", "other order", "empty", "twice", "a word", "ragged"],
+    ids=[
+        "one missing",
+        "one more",
+        "other order",
+        "empty",
+        "twice",
+        "no number",
+        "a word",
+        "ragged",
+    ],
 )
 def test_a_file_with_other_columns_is_refused(tmp_path, text, message):
     with new_folder(tmp_path / "v") as new:
         write_text(new / "scores.csv", text)
     with pytest.raises(DataError, match=rf"(?s){message}.*{REMEDY}$"):
         read_scores(tmp_path / "v", REMEDY)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "params.yaml", f"tasks:\n{task_section('sums', 4)}variants: {VARIANTS}\n")
+    return config.load()
+
+
+VARIANTS = "{v: {task: sums, seeds: [0, 1]}}"
+RECORDS = [Record(subject(pairs_options(seeds=[0, 1])), s, 1, {}, DIGITS, None) for s in (0, 1)]
+LATER = [Record(subject(pairs_options(epochs=9)), s, 1, {}, DIGITS, None) for s in (0, 1)]
+
+
+@pytest.mark.parametrize("records", [[], RECORDS[:1], LATER, [LATER[0], RECORDS[1]]])
+def test_scores_of_another_training_are_refused(study, records):
+    with new_folder(study.evaluation("v")) as new:
+        write_scores(new, {0: {"a": 0.5}, 1: {"a": 0.25}})
+        write_runs(new, records)
+    assert not is_scored(study, "v", RECORDS)
+    with pytest.raises(DataError, match=r"v is not of the training that left the models; .*v$"):
+        scores_of(study, "v", RECORDS)
+
+
+@pytest.mark.parametrize("scores", [{0: {"a": 0.5}}, {0: {"a": 0.5}, 2: {"a": 0.25}}])
+def test_scores_of_other_seeds_are_refused(study, scores):
+    with new_folder(study.evaluation("v")) as new:
+        write_scores(new, scores)
+        write_runs(new, RECORDS)
+    with pytest.raises(DataError, match="is not of the training that left the models"):
+        scores_of(study, "v", RECORDS)
+
+
+def test_scores_of_the_runs_that_left_the_records_are_taken(study):
+    assert not is_scored(study, "v", RECORDS)
+    with new_folder(study.evaluation("v")) as new:
+        write_scores(new, {0: {"a": 0.5}, 1: {"a": 0.25}})
+        write_runs(new, RECORDS)
+    assert is_scored(study, "v", RECORDS)
+    assert scores_of(study, "v", RECORDS)["value"].tolist() == [0.5, 0.25]
+
+
+def test_scores_that_do_not_say_which_runs_they_are_of_are_refused(study):
+    write(study.evaluation("v"), {0: {"a": 0.5}, 1: {"a": 0.25}})
+    with pytest.raises(DataError, match=r"runs\.json cannot be read"):
+        scores_of(study, "v", RECORDS)

@@ -49,6 +49,12 @@ def test_seeds_come_in_the_order_of_their_numbers(tmp_path):
     assert [folder.name for folder in found] == ["seed-9", "seed-10"]
 
 
+def test_a_run_without_the_metric_that_decides_is_named(tmp_path):
+    write(tmp_path / "a", 3, {"valid_x": [0.5]})
+    with pytest.raises(DataError, match="v, seed 3 lacks valid_perplexity; train it again"):
+        best([tmp_path / "a"], REMEDY)
+
+
 def test_a_variant_without_records_is_named(tmp_path):
     with pytest.raises(DataError, match=f"nothing.*{REMEDY}"):
         best([tmp_path / "nothing"], REMEDY)

@@ -1,8 +1,9 @@
 """What the file system refuses at any moment spoils no output: it is whole, or told to be missing.
 
-The stages of a tiny study run in this process. At the n-th call that changes something on the disk
-the disk is full from then on, or the call alone is not permitted. What is on the disk afterwards is
-read, and the stage runs again.
+The stages of a tiny study run in this process, workers too, without MLflow (its database has tests
+of its own). At the n-th call that changes something on the disk the disk is full from then on, or
+the n-th call, also one that reads, is not permitted. What is on the disk afterwards is read, and
+the stage runs again.
 """
 
 import errno
@@ -12,7 +13,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unroll import circumstances, config
-from unroll.circumstances import Recorder, read_circumstances
+from unroll.circumstances import read_circumstances
 from unroll.config import Study
 from unroll.data.loading import load
 from unroll.errors import DataError, UserError, system_fault
@@ -38,11 +39,11 @@ from unroll.stages.generate import generate
 from unroll.stages.prepare import prepare
 from unroll.stages.report import report
 from unroll.stages.size import size, sized
-from unroll.stages.train import plan
+from unroll.stages.train import plan, train
 from unroll.training import loop
 from unroll.training.checkpoint import Checkpoint, Snapshot
-from unroll.training.run import run
-from unroll.training.workers import Done, Started
+from unroll.training.run import Job, run
+from unroll.training.workers import Done, Listener, Progress, Started
 
 PARAMS = """
 compute: {{device: cpu, precision: float32}}
@@ -64,17 +65,27 @@ checkpoint: {{every: 2}}
 """
 
 
-def train(study: Study, variant: str) -> None:
-    """Train as the stage does, without worker processes and MLflow."""
-    recorder = Recorder(study.command("train", variant))
-    jobs = plan(study, variant)
+def run_here(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -> None:
+    """Run jobs as workers do, in this process."""
     for job in jobs:
-        recorder(job, Started())
-        run(job, lambda message, job=job: recorder(job, message))
-        recorder(job, Done(1))
-    recorder.write(study.circumstances(variant))
-    for job in jobs:
-        job.checkpoint.remove()
+
+        def report(message: Progress, job: Job = job) -> None:
+            for listener in listeners:
+                listener(job, message)
+
+        report(Started())
+        run(job, report)
+        report(Done(1))
+
+
+class NoTracking:
+    """In place of `LiveTracking`."""
+
+    def __init__(self, *_: Any) -> None:
+        self.finish = self.fail = lambda: None
+
+    def __call__(self, *_: Any) -> None:
+        """Hear a message."""
 
 
 STAGES: dict[str, Callable[[Study], None]] = {
@@ -107,11 +118,18 @@ OUTPUTS: dict[str, list[str]] = {
 }
 
 NEEDS_SPACE = {"open", "write", "fsync", "mkdir"}
-CHANGES = {"os.mkdir": "mkdir", "os.rename": "rename", "os.remove": "remove", "os.rmdir": "rmdir"}
+OTHERS = {
+    "os.mkdir": "mkdir",
+    "os.rename": "rename",
+    "os.remove": "remove",
+    "os.rmdir": "rmdir",
+    "os.listdir": "list",
+    "os.scandir": "list",
+}
 
 
 class Disk:
-    """Notes the calls that change something in the working folder, and refuses some of them."""
+    """Notes the calls that reach for something in the working folder, and refuses some of them."""
 
     def __init__(self) -> None:
         self.watched = False
@@ -122,11 +140,12 @@ class Disk:
         """Take a call for what it is; the hook of an audit cannot be removed, only be deaf."""
         if not self.watched:
             return
-        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if (writes or event in CHANGES) and not isinstance(arguments[0], int):
-            path = Path(os.fsdecode(arguments[0]))
-            if not path.is_absolute() or path.is_relative_to(Path.cwd()):
-                self.call(CHANGES.get(event, "open"), path)
+        if (event != "open" and event not in OTHERS) or isinstance(arguments[0], int | None):
+            return
+        path = Path(os.fsdecode(arguments[0]))
+        if not path.is_absolute() or path.is_relative_to(Path.cwd()):
+            reads = event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            self.call("read" if reads else OTHERS.get(event, "open"), path)
 
     def call(self, kind: str, path: Any) -> None:
         """Note a call; refuse it where it is its turn."""
@@ -190,6 +209,9 @@ def disk() -> Iterator[None]:
         patch.setattr(os, "fsync", synced)
         for module in (circumstances, loop):
             patch.setattr(module, "time", still)
+        patch.setattr("unroll.stages.train.run_all", run_here)
+        patch.setattr("unroll.stages.train.LiveTracking", NoTracking)
+        patch.setenv("DVC_STAGE", "one of DVC's")  # `evaluate` removes checkpoints there alone
         patch.setattr(circumstances, "psutil", still)
         for name in PICTURES:  # they take their time, and touch no file
             patch.setattr(figures, name, lambda *_, **__: "<svg/>")
@@ -252,9 +274,10 @@ def snapshot(study: Study, variant: str) -> Any:
 
 
 def contents(*folders: Path) -> dict[str, bytes]:
-    """Return all files; those that are not whole yet only where they are left over."""
+    """Return all files but checkpoints; those that are not whole yet where they are left over."""
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {path.as_posix(): path.read_bytes() for path in found}
+    names = {path.as_posix(): path for path in found}
+    return {n: p.read_bytes() for n, p in names.items() if not n.startswith("data/checkpoints/")}
 
 
 @dataclass
@@ -262,7 +285,6 @@ class Unbroken:
     """A study that has run without a fault."""
 
     folder: Path
-    calls: dict[str, list[str]] = field(default_factory=dict)  # of each stage
     results: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
@@ -294,8 +316,8 @@ def unbroken(folder: Path, **params: int) -> Unbroken:
         patch.chdir(folder)
         Path("params.yaml").write_text(PARAMS.format(**params))
         study = config.load()
-        for name, stage in STAGES.items():
-            made.calls[name] = DISK.watch(lambda stage=stage: stage(study))
+        for stage in STAGES.values():
+            stage(study)
         made.results, made.files = read(study), contents(Path())
     return made
 
@@ -313,6 +335,7 @@ def earlier(disk, tmp_path_factory) -> Unbroken:
 
 def begin(folder: Path, stage: str, whole: Unbroken, earlier: Unbroken | None) -> None:
     """Make a folder as it is before a stage: with nothing of it, or with what it left earlier."""
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole.folder, folder)
     for name in OUTPUTS[stage]:
         target = folder / name
@@ -364,6 +387,15 @@ def check_fault(
     return broken is not None
 
 
+def calls_of(folder: Path, stage: str, whole: Unbroken, earlier: Unbroken | None) -> list[str]:
+    """Return the calls of a stage, that begins with nothing or with what it left earlier."""
+    begin(folder, stage, whole, earlier)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        study = config.load()
+        return DISK.watch(lambda: STAGES[stage](study))
+
+
 def moments(calls: list[str], error: int) -> list[int]:
     """Return the calls at which a disk can begin to fail."""
     return [n for n, kind in enumerate(calls) if error == errno.EACCES or kind in NEEDS_SPACE]
@@ -379,7 +411,7 @@ ALL = os.environ.get("UNROLL_FAULTS") == "all"
 @ERRORS
 def test_a_stage_broken_off_anywhere(tmp_path, whole, earlier, stage, start, error):
     before = earlier if start != "nothing" else None
-    calls = moments(whole.calls[stage], error)
+    calls = moments(calls_of(tmp_path / "study", stage, whole, before), error)
     drawn = random.Random(f"{stage}{start}").sample(calls, min(len(calls), 3))
     broken = [
         check_fault(tmp_path / "study", stage, whole, before, error, first)
@@ -394,7 +426,8 @@ def test_a_stage_broken_off_anywhere(tmp_path, whole, earlier, stage, start, err
 @pytest.mark.parametrize("kind", ["open", "write", "fsync", "rename"])
 def test_a_training_broken_off_at_a_call_of_each_kind(tmp_path, whole, earlier, kind, error):
     stage = "train attentive"
-    last = len(whole.calls[stage]) - 1 - whole.calls[stage][::-1].index(kind)
+    calls = calls_of(tmp_path / "study", stage, whole, earlier)
+    last = len(calls) - 1 - calls[::-1].index(kind)
     broken = check_fault(tmp_path / "study", stage, whole, earlier, error, last)
     assert broken or (kind, error) == ("rename", errno.ENOSPC)
 

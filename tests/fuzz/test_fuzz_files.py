@@ -39,6 +39,7 @@ from unroll.evaluation import attention
 from unroll.evaluation.breakdown import PAIRS_COLUMNS
 from unroll.evaluation.items import outcomes, read_items, write_items
 from unroll.evaluation.scores import read_scores, summary, write_scores
+from unroll.evaluation.selection import validation_metric
 from unroll.generation.answering import answer_texts
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import write
@@ -234,7 +235,9 @@ def test_a_prepared_corpus(tmp_path):
 # Run records
 
 
-HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3], "valid_x": [1e-17, 1.0]})
+HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3]}).assign(
+    valid_exact_match=[1e-17, 1.0], valid_perplexity=[12.5, 10.0]
+)
 RECORDS = {
     "plain": pairs_options(),
     "attention": pairs_options(decoder="attention", bidirectional=True, padding="masked"),
@@ -284,16 +287,25 @@ def check_weights(model: Model, stored: dict[str, torch.Tensor]) -> None:
         assert torch.equal(stored[name], parameter)
 
 
-def check_history(history: pd.DataFrame) -> None:
+def read_usable(folder: Path) -> tuple[Record, Model]:
+    """Read a record with its model as all do who choose by validation, then use it."""
+    record, model = read_model(folder, REMEDY)
+    validation_metric(record)
+    return record, model
+
+
+def check_history(record: Record) -> None:
+    history = record.history
     assert list(history["epoch"]) == list(range(1, len(history) + 1))
     assert np.isfinite(history.to_numpy(float)).all()
+    assert validation_metric(record)[0] in history
 
 
 def check_record(found: tuple[Record, Model], folder: Path) -> None:
     """Check that the model has the weights of the file, and can answer or write."""
     record, model = found
     check_weights(model, load_tensors(folder / "weights.safetensors"))
-    check_history(record.history)
+    check_history(record)
     assert json.loads((folder / "run.json").read_text())["key"] == record.key
     check_symbols(record.vocabulary)
     generator, sampling = torch.Generator(), Sampling()
@@ -318,7 +330,7 @@ def test_an_enormous_size_in_a_run_record_is_refused_at_once(records, key):
 
 
 def test_run_records(records):
-    damaged("run records", records, lambda f: read_model(f, REMEDY), check_record, mend=rekey)
+    damaged("run records", records, read_usable, check_record, mend=rekey)
 
 
 # Checkpoints
@@ -408,7 +420,7 @@ def check_scores(found: pd.DataFrame, folder: Path) -> None:
     assert not found.duplicated(["seed", "metric"]).any()
     assert (found["seed"] >= 0).all() and found["seed"].dtype.kind in "iu"
     assert all(isinstance(metric, str) and metric for metric in found["metric"])
-    assert found["value"].dtype.kind == "f"
+    assert found["value"].dtype.kind == "f" and not found["value"].isna().any()
     assert len(summary(found)) == found["metric"].nunique()
 
 

@@ -1,9 +1,15 @@
 """A fresh run against published results."""
 
+import re
+import subprocess
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from unroll.reporting.check import DIFFERS, MISSING, differences
+from unroll.errors import DataError
+from unroll.reporting.check import DIFFERS, MISSING, committed, differences
+from unroll.reporting.comparison import COLUMNS
 
 
 def table(**means: tuple[float, float, int]) -> pd.DataFrame:
@@ -53,3 +59,16 @@ def test_the_command_compares_reports_with_the_last_commit(toy_study, tmp_path):
     assert "missing here" in told
     assert told.splitlines()[-1].startswith("error: 4 of ")
     assert "Traceback" not in told
+    path.write_text(path.read_text().replace("0.", "0. ± "))
+    told = study.run(*check, fails=True)
+    assert re.fullmatch(r"error: .*csv: the column \w+ holds more than numbers; .*\n", told)
+
+
+def test_a_committed_table_of_other_than_numbers_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    git = ("git", "-c", "user.name=me", "-c", "user.email=me@example.org")
+    table(one=("much", 0.1, 4)).reindex(columns=COLUMNS).to_csv("comparison.csv", index=False)
+    for arguments in ("init", "add --all", "commit --message start"):
+        subprocess.run([*git, *arguments.split()], check=True, capture_output=True)
+    with pytest.raises(DataError, match=r"committed comparison\.csv is no table of results"):
+        committed(Path("comparison.csv"))

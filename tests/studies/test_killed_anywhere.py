@@ -29,7 +29,7 @@ STUDY = "pipeline/toy/dvc.yaml"
 PEEKY = "peeky: {task: addition, decoder: peeky}"
 TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 KILLS = int(os.environ.get("UNROLL_KILLS", "2"))
-LONGEST = 5.0  # seconds from the beginning of a stage until a kill
+SHORT, LONGEST = 0.7, 5.0  # seconds from the beginning of a stage until a kill
 PATIENCE = 30.0  # seconds in which what is left must be gone: a worker may be importing PyTorch
 
 
@@ -53,7 +53,7 @@ def forget(folder: Path) -> None:
         (folder / made).unlink(missing_ok=True)
 
 
-def start(study, output: TextIO) -> subprocess.Popen:
+def start(study, output: TextIO | int) -> subprocess.Popen:
     return subprocess.Popen(
         ["dvc", "repro", STUDY],
         cwd=study.folder,
@@ -165,7 +165,9 @@ def test_a_study_killed_at_random_moments_ends_with_the_same_bits(busy_study, tm
     output = (tmp_path / "told").open("w+")
     while hit.total() < KILLS:
         process = start(study, output)
-        wait_for_stage(process, chance.randint(1, 2), chance.uniform(0, LONGEST))
+        # Half of the kills soon: the short stages are over after that.
+        seconds = chance.uniform(0, chance.choice((SHORT, LONGEST)))
+        wait_for_stage(process, chance.randint(1, 2), seconds)
         if process.poll() is None:
             hit[kill_one(process, chance)] += 1
             print(hit.total(), end=" ", flush=True)
@@ -293,6 +295,14 @@ def test_a_stage_ends_with_its_dvc_also_where_that_is_killed(long_study):
         assert not still_there(of_session(process.pid), PATIENCE)
         assert len(checkpoints(long_study)) == 2
         assert "Traceback" not in process.stdout.read()
+
+
+def test_a_stage_that_has_hardly_begun_ends_with_its_dvc(long_study):
+    with start(long_study, subprocess.DEVNULL) as process:
+        while not at_work(process).startswith("train"):
+            assert process.poll() is None
+        process.kill()
+    assert not still_there(of_session(process.pid), 10)
 
 
 def test_a_second_dvc_repro_is_refused_and_leaves_the_first_alone(long_study):

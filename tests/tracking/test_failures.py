@@ -74,6 +74,17 @@ def test_an_unreachable_server_whose_password_nobody_sees(study):
     the_rest_comes_with_track(study)
 
 
+def test_a_server_whose_password_nobody_sees(study):
+    server = ("mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}",
+              "--backend-store-uri", "sqlite:///elsewhere.db")  # fmt: skip
+    with study.served(*server, health="/health") as address:
+        env = {"MLFLOW_TRACKING_URI": address.replace("://", f"://me:{PASSWORD}@")}
+        told = study.run(*TRAIN, env=env) + study.run(*TRACK, env=env)
+    assert "created" in told
+    assert "warning" not in told
+    assert PASSWORD not in told
+
+
 def test_a_server_that_never_answers(study):
     with silent_server() as uri:
         assert train_without_mlflow(study, uri) < 60

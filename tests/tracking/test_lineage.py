@@ -12,6 +12,7 @@ from models.toys import pairs, task_section
 from unroll import config
 from unroll.data.files import write_text
 from unroll.data.pairs import save_pairs
+from unroll.errors import DataError
 from unroll.tracking.lineage import Data, dvc_digest, origin
 
 NAMES = [
@@ -191,10 +192,21 @@ def nothing_but_data(study, variant: str) -> bool:
     return not found.tags and not found.files and found.data.digest == digest
 
 
-@pytest.mark.parametrize("folder", ["data/prepared/sums", "data/models/plain"])
-def test_a_folder_that_is_not_as_locked_has_no_tags(study, folder):
-    (Path(folder) / "more.txt").write_text("made by hand")
+def test_a_model_that_is_not_as_locked_has_no_tags(study):
+    (study.model("plain") / "more.txt").write_text("made by hand")
     assert nothing_but_data(study, "plain")
+
+
+def test_data_that_are_not_as_locked_have_no_tags(study):
+    save_pairs(replace(pairs(), facts={"counts": {**COUNTS, "train": 21}}), study.prepared("sums"))
+    assert nothing_but_data(study, "plain")
+
+
+def test_damaged_data_are_refused(study):
+    facts = study.prepared("sums") / "facts.json"
+    facts.write_text(facts.read_text().replace("20", "21"))
+    with pytest.raises(DataError, match=r"facts\.json is damaged.*; run: dvc repro prepare@sums"):
+        origin(study, "plain")
 
 
 def test_a_change_of_another_variant_does_not_matter(study):

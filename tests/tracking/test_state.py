@@ -12,8 +12,9 @@ from models.toys import CPU, pairs, pairs_options, seq2seq, task_section
 from unroll import config
 from unroll.circumstances import EpochTiming, Recorder, Source
 from unroll.config import Study
-from unroll.data.files import write_text
+from unroll.data.files import new_folder, write_text
 from unroll.data.pairs import save_pairs
+from unroll.evaluation.scores import write_runs, write_scores
 from unroll.record import Record, seed_folder, write_record
 from unroll.subject import Subject
 from unroll.tracking.lineage import dvc_digest
@@ -26,6 +27,7 @@ from unroll.tracking.state import (
     experiment_name,
     opening,
 )
+from unroll.trained import trained
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.loop import Epoch
 from unroll.training.run import Job
@@ -126,12 +128,15 @@ def guarded(tmp_path, monkeypatch) -> Study:
     return config.load()
 
 
+HISTORY = pd.DataFrame({"epoch": [1], "train_loss": [0.5], "valid_exact_match": [0.25]})
+
+
 def train(study: Study) -> VariantState:
     """Leave what a training of the variant `plain` leaves, and return its opening."""
     recorder, options = Recorder(study.command("train", "plain")), study.variant("plain")
     save_pairs(replace(pairs(), facts={"counts": {"train": 20}}), study.prepared("sums"))
     about = Subject("root", "plain", options, "d" * 64, "c" * 64, {"device": "cpu"})
-    model, history = seq2seq(hidden_size=8), pd.DataFrame({"epoch": [1], "train_loss": [0.5]})
+    model, history = seq2seq(hidden_size=8), HISTORY
     form, target = pairs().form, seed_folder(study.model("plain"), 0)
     record = Record(about, 0, 12, form, pairs().vocabulary, history)
     write_record(target, record, model)
@@ -147,6 +152,20 @@ def train(study: Study) -> VariantState:
     }
     study.lock_file.write_text(json.dumps({"schema": "2.0", "stages": stages}))
     return opening(about, recorder.source)
+
+
+def test_scores_of_an_earlier_training_are_not_taken(guarded):
+    train(guarded)
+    earlier = replace(trained(guarded, "plain")[0], seed=1)
+    for records, scored in (([earlier], False), (trained(guarded, "plain"), True)):
+        with new_folder(guarded.evaluation("plain")) as new:
+            write_scores(new, {0: {"test_exact_match": 0.5}})
+            write_runs(new, records)
+            write_text(new / "seed-0" / "samples.txt", "Q 1\n")
+        found = desired(guarded, "plain")
+        for run in (found.parent, found.children[0]):
+            metrics = {point.metric for point in run.points}
+            assert ("test_exact_match" in metrics, "samples.txt" in run.files) == (scored, scored)
 
 
 def test_no_password_comes_into_what_runs_hold(guarded):

@@ -36,6 +36,7 @@ from unroll.training.workers import (
     Failed,
     Progress,
     Started,
+    _cause,
     _result,
     run_all,
     worker_count,
@@ -261,6 +262,11 @@ def running(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_signal_without_a_name_is_told_by_its_number():
+    assert _cause(-signal.SIGRTMIN - 6) == f"signal {signal.SIGRTMIN + 6}"
+    assert _cause(-signal.SIGKILL) == "signal SIGKILL; was there enough memory?"
+
+
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
     (tmp_path / "parent.py").write_text(PARENT)
     tests = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ import requests
 import urllib3
 
 from unroll.data.corpus import SPLITS, Corpus
-from unroll.data.files import write_text
+from unroll.data.files import read_bytes, write_text
 from unroll.errors import DataError
 
 FOLDER = Path("data/raw/ptb")
@@ -151,7 +151,7 @@ def _local(folder: Path) -> Contents:
     missing = [file_name(s) for s in SPLITS if not (folder / file_name(s)).is_file()]
     if missing:
         raise DataError(f"no {', '.join(missing)} there")
-    return {split: (folder / file_name(split)).read_bytes() for split in SPLITS}
+    return {s: read_bytes(folder / file_name(s), FACTS[s][0]) for s in SPLITS}
 
 
 def _get(address: str, limit: int) -> bytes:

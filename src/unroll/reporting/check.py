@@ -36,8 +36,9 @@ def committed(path: Path) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(shown))
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"the committed {path} cannot be read ({first_line(error)})") from None
-    if list(table.columns) != COLUMNS:
-        raise DataError(f"the committed {path} has other columns; commit a fresh one")
+    numbers = list(table.columns) == COLUMNS and all(table[c].dtype.kind in "iuf" for c in COMPARED)
+    if not numbers:
+        raise DataError(f"the committed {path} is no table of results; commit a fresh one")
     return table
 
 

@@ -12,8 +12,9 @@ from unroll.data.files import read_text
 from unroll.data.tables import read_table
 from unroll.evaluation import attention, breakdown
 from unroll.evaluation.items import outcomes, read_items
-from unroll.evaluation.scores import read_scores
-from unroll.record import Record, read_record, seed_folders
+from unroll.evaluation.scores import scores_of
+from unroll.record import Record
+from unroll.trained import trained
 
 MAIN_METRICS = ("test_exact_match", "test_perplexity")
 
@@ -73,11 +74,9 @@ def read_result(study: Study, variant: str) -> Result:
     Raises:
         DataError: something is missing or damaged; the message says what to run.
     """
-    trained = study.remedy(f"train@{variant}")
-    evaluated = study.remedy(f"evaluate@{variant}")
-    records = [read_record(f, trained) for f in seed_folders(study.model(variant), trained)]
-    folder = study.evaluation(variant)
-    scores = read_scores(folder, evaluated)
+    records = trained(study, variant)
+    folder, evaluated = study.evaluation(variant), study.remedy(f"evaluate@{variant}")
+    scores = scores_of(study, variant, records)
     folders = {record.seed: folder / f"seed-{record.seed}" for record in records}
     pairs = study.variants[variant].kind == "pairs"
     columns = breakdown.PAIRS_COLUMNS if pairs else breakdown.CORPUS_COLUMNS

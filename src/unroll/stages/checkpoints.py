@@ -1,6 +1,7 @@
 """The checkpoints of a variant, until DVC has taken over what its training has left."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,13 +36,14 @@ def held(study: Study, variant: str) -> Iterator[None]:
 
 
 def forget(study: Study, variant: str, records: Iterable[Record]) -> None:
-    """Remove the checkpoints of runs that have left their records.
+    """Remove the checkpoints of runs that have left their records, once DVC has these.
 
-    Not the training does so itself: of a stage that is broken off, also while DVC notes its
-    outputs, DVC keeps nothing.
+    The stage that comes after the training does so, where DVC has started it, and neither the
+    training itself nor a command typed by hand: of a stage that is broken off, also while DVC
+    notes its outputs, DVC keeps nothing.
     """
     folder = study.checkpoints(variant)
-    if not folder.is_dir():
+    if not folder.is_dir() or "DVC_STAGE" not in os.environ:
         return
     with contextlib.suppress(UserError), held(study, variant):  # a later training needs its own
         for record in records:

@@ -10,30 +10,35 @@ from unroll.errors import DataError
 from unroll.evaluation import attention
 from unroll.evaluation.evaluate import Evaluation, evaluate_model
 from unroll.evaluation.items import write_items
-from unroll.evaluation.scores import read_scores, summary, write_scores
-from unroll.record import read_model, seed_folders
+from unroll.evaluation.scores import read_scores, summary, write_runs, write_scores
+from unroll.record import read_model, seed_folder
 from unroll.stages.checkpoints import forget
+from unroll.trained import trained
 from unroll.training.machine import choose
 
 
 def evaluate(study: Study, variant: str) -> None:
-    """Score a variant; write the scores of all seeds, their means, and sample answers."""
+    """Score a variant; write the scores of all seeds, their means, and sample answers.
+
+    Raises:
+        DataError: the variant is not trained, not whole, or on other data than there are now.
+    """
     options, remedy = study.variant(variant), study.remedy(f"train@{variant}")
     prepared = study.prepared(options.task)
     data = load(options.kind, prepared, study.remedy(f"prepare@{options.task}"))
     machine = choose(study.compute)
     machine.prepare_process()
-    runs = [read_model(path, remedy) for path in seed_folders(study.model(variant), remedy)]
-    forget(study, variant, [record for record, _ in runs])
-    found: dict[int, Evaluation] = {}
-    for record, model in runs:
-        if record.subject.data_digest != digest(prepared):
-            what = f"seed {record.seed} of {variant}"
-            raise DataError(f"{what} was trained on other data than {prepared}; {remedy}")
-        module = study.task(options.task).module
+    records = trained(study, variant)
+    if records[0].subject.data_digest != digest(prepared):
+        raise DataError(f"{variant} was trained on other data than {prepared}; {remedy}")
+    forget(study, variant, records)
+    module, found = study.task(options.task).module, dict[int, Evaluation]()
+    for record in records:
+        _, model = read_model(seed_folder(study.model(variant), record.seed), remedy)
         found[record.seed] = evaluate_model(record, model, data, module, machine.device)
     with new_folder(study.evaluation(variant)) as folder:
         write_scores(folder, {seed: evaluation.scores for seed, evaluation in found.items()})
+        write_runs(folder, records)
         for seed, evaluation in found.items():
             _write_seed(folder / f"seed-{seed}", evaluation)
     scores = read_scores(study.evaluation(variant), study.remedy(f"evaluate@{variant}"))

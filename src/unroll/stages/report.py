@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from unroll.config import Study
-from unroll.data.files import replaced_folder, write_text
+from unroll.data.files import check_folder, replaced_folder, write_text
 from unroll.data.prepared import read_counts
 from unroll.data.tables import read_table, write_table
 from unroll.errors import DataError
 from unroll.generation import novelty
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
-from unroll.reporting.check import DIFFERS, MISSING, UNTESTED, committed, differences
+from unroll.reporting.check import COMPARED, DIFFERS, MISSING, UNTESTED, committed, differences
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.curves import curves, measured
 from unroll.reporting.page import TaskTables, page
@@ -62,6 +62,7 @@ def _task_tables(
 ) -> TaskTables:
     of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
     remedy = study.remedy(f"prepare@{task}")
+    check_folder(study.prepared(task), remedy)
     counts = read_counts(study.prepared(task), remedy)
     generated = study.remedy("generate")
     known = {v: study.generated(v).with_suffix(".csv") for v in of_task}
@@ -100,7 +101,7 @@ def check(study: Study) -> None:
         DataError: a result differs by more than seeds explain, or is missing.
     """
     path = study.reports / "comparison.csv"
-    fresh = read_table(path, comparison.COLUMNS, study.remedy("report"))
+    fresh = read_table(path, comparison.COLUMNS, study.remedy("report"), COMPARED)
     table = differences(fresh, committed(path), study.comparison.confidence)
     print(table.to_string(index=False, float_format="{:.4g}".format))
     if untested := int((table["verdict"] == UNTESTED).sum()):

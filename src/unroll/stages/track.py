@@ -39,12 +39,10 @@ def track(study: Study, best_effort: bool = False) -> None:
 
 def _keys(study: Study) -> str:
     """Return the keys of all trained runs: what a later `dvc repro` compares."""
-    from unroll.record import read_record, seed_folders
+    from unroll.trained import trained
 
     rows = ["variant,seed,key"]
     for variant in study.variants:
         if study.model(variant).is_dir():
-            remedy = study.remedy(f"train@{variant}")
-            records = [read_record(f, remedy) for f in seed_folders(study.model(variant), remedy)]
-            rows += [f"{variant},{record.seed},{record.key}" for record in records]
+            rows += [f"{variant},{record.seed},{record.key}" for record in trained(study, variant)]
     return "\n".join(rows) + "\n"

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from unroll.config import Study, read_yaml
+from unroll.data.files import check_folder
 from unroll.data.prepared import read_counts
 from unroll.errors import UserError
 
@@ -75,9 +76,11 @@ def dvc_digest(folder: Path) -> str:
 
 
 def _data(study: Study, task: str, digest: str) -> Data:
-    counts = read_counts(study.prepared(task), study.remedy(f"prepare@{task}"))
+    prepared, remedy = study.prepared(task), study.remedy(f"prepare@{task}")
+    check_folder(prepared, remedy)
+    counts = read_counts(prepared, remedy)
     columns = {"pairs": ("question", "answer"), "corpus": ("token",)}[study.tasks[task].kind]
-    return Data(task, digest, study.prepared(task).as_posix(), columns, counts)
+    return Data(task, digest, prepared.as_posix(), columns, counts)
 
 
 def _read_lock(path: Path) -> dict[str, Any]:

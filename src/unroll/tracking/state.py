@@ -14,12 +14,13 @@ import pandas as pd
 
 from unroll.circumstances import Circumstances, EpochTiming, Source, circumstances_of
 from unroll.config import ROOT_STUDY, Study
-from unroll.data.files import MANIFEST, read_text
-from unroll.evaluation.scores import read_scores, summary
-from unroll.record import Record, read_record, record_documents, seed_folders
+from unroll.data.files import read_text
+from unroll.evaluation.scores import is_scored, scores_of, summary
+from unroll.record import Record, record_documents, seed_folder
 from unroll.subject import Subject
 from unroll.tracking import lineage
 from unroll.tracking.descriptions import describe_run, way_back
+from unroll.trained import trained
 
 KEY = "unroll.key"
 
@@ -131,22 +132,21 @@ def desired(study: Study, variant: str) -> VariantState:
     Raises:
         DataError: the variant is not trained, or one of its files is damaged.
     """
-    remedy = study.remedy(f"train@{variant}")
-    folders = seed_folders(study.model(variant), remedy)
-    records = {record.seed: record for record in (read_record(f, remedy) for f in folders)}
-    first = next(iter(records.values()))
-    found = circumstances_of(study, variant, records.values())
+    records = trained(study, variant)
+    first, found = records[0], circumstances_of(study, variant, records)
     state = opening(first.subject, found.source)
-    scores = _scores(study, variant)
-    for folder, (seed, record) in zip(folders, records.items(), strict=True):
-        _add_training(state.children[seed], record, found)
-        state.children[seed].files |= {f.name: f.read_bytes() for f in record_documents(folder)}
-    _add_means(state.parent, [state.children[seed] for seed in records])
-    parts = _parts(scores)
+    for record in records:
+        child, folder = state.children[record.seed], seed_folder(study.model(variant), record.seed)
+        _add_training(child, record, found)
+        child.files |= {f.name: f.read_bytes() for f in record_documents(folder)}
+    _add_means(state.parent, [state.children[record.seed] for record in records])
+    scored = is_scored(study, variant, records)  # else there may be what is of an earlier training
+    parts = _parts(scores_of(study, variant, records)) if scored else {}
+    samples = _samples(study, state) if scored else {}
     for which, run in _runs(state):
         run.params["parameters"] = str(first.parameters)
         _add_scores(run, parts.get(which, {}), first)
-    _add_texts(study, state, parts, found, first)
+    _add_texts(study, state, parts, samples, found, first)
     return state
 
 
@@ -209,17 +209,8 @@ def _at_the_end(run: RunState, values: Mapping[str, float], record: Record) -> l
     ]
 
 
-def _scores(study: Study, variant: str) -> pd.DataFrame | None:
-    folder = study.evaluation(variant)
-    if not (folder / MANIFEST).is_file():
-        return None
-    return read_scores(folder, study.remedy(f"evaluate@{variant}"))
-
-
-def _parts(scores: pd.DataFrame | None) -> dict[int | None, dict[str, tuple[float, float]]]:
+def _parts(scores: pd.DataFrame) -> dict[int | None, dict[str, tuple[float, float]]]:
     """Return mean and standard deviation of each metric, for each seed and (None) for all."""
-    if scores is None:
-        return {}
     nan = float("nan")
     parts: dict[int | None, dict[str, tuple[float, float]]] = {None: summary(scores)}
     for seed, rows in scores.groupby("seed"):
@@ -232,13 +223,13 @@ def _add_texts(
     study: Study,
     state: VariantState,
     scores: Mapping[int | None, Mapping[str, tuple[float, float]]],
+    samples: Mapping[int | None, str],
     found: Circumstances,
     record: Record,
 ) -> None:
     """Add samples, lineage and a description to every run."""
     subject = state.subject
     origin = lineage.origin(study, subject.variant)
-    samples = _samples(study, state)
     for seed, run in _runs(state):
         text = samples.get(seed, "")
         run.data, run.tags = origin.data, run.tags | origin.tags

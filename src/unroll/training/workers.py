@@ -161,9 +161,9 @@ def _kept(checkpoint: Checkpoint, failed: Failed) -> str:
 
 def _cause(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = "; was there enough memory?" if name == "SIGKILL" else ""
-        return f"signal {name}{hint}"
+        names = {one.value: one.name for one in signal.Signals}  # not all that there are
+        hint = "; was there enough memory?" if -exit_code == signal.SIGKILL else ""
+        return f"signal {names.get(-exit_code, -exit_code)}{hint}"
     return f"exit code {exit_code}"
 
 
