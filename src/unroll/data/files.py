@@ -157,12 +157,25 @@ def new_folder(target: Path) -> Iterator[Path]:
     """As `replaced_folder`, with a manifest: the size and SHA-256 of every file."""
     with replaced_folder(target) as folder:
         yield folder
-        files = sorted(f for f in folder.rglob("*") if f.is_file())
         entries = {
             f.relative_to(folder).as_posix(): {"bytes": f.stat().st_size, "sha256": sha256(f)}
-            for f in files
+            for f in _files(folder)
         }
         write_json(folder / MANIFEST, entries)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder and its folders, sorted.
+
+    Raises:
+        OSError: one of them cannot be listed; `Path.rglob` would return the others.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = os.walk(folder, onerror=refuse)
+    return sorted(Path(inner) / name for inner, _, names in found for name in names)
 
 
 def check_folder(folder: Path, remedy: str) -> None:
@@ -184,9 +197,9 @@ def check_folder(folder: Path, remedy: str) -> None:
             raise DataError(f"{path} is missing; {remedy}")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
             raise DataError(f"{path} is damaged (its SHA-256 is not that of {MANIFEST}); {remedy}")
-    for path in folder.rglob("*"):  # hidden files belong to desktops and editors
+    for path in _files(folder):  # hidden ones belong to desktops and editors
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in entries and path.name[0] != "." and name != MANIFEST:
+        if name not in entries and path.name[0] != "." and name != MANIFEST:
             raise DataError(f"{path} does not stand in {MANIFEST}; {remedy}")
 
 
