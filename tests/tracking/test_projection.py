@@ -146,6 +146,7 @@ def test_going_back_points_to_the_original_runs(study):
     output = study.run("dvc", "repro", STUDY)
     assert stages(output, "train") == ["train@peeky"]
     assert stages(output, "evaluate") == ["evaluate@peeky"]
+    assert " replaced " not in output  # the runs that training began are completed
     assert report.read_bytes() != figures
     edited = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
     assert len(edited) == len(original) + 3
