@@ -30,7 +30,7 @@ PEEKY = "peeky: {task: addition, decoder: peeky}"
 TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 STAGES = {"prepare": 2, "size": 2, "train": 3, "evaluate": 3, "generate": 1, "report": 1,
           "track": 1}  # fmt: skip
-KILLS = int(os.environ.get("UNROLL_KILLS", "2"))
+KILLS = int(os.environ.get("UNROLL_KILLS", "1"))
 SHORT, LONGEST = 0.7, 5.0  # seconds from the beginning of a stage until a kill
 PATIENCE = 30.0  # seconds in which what is left must be gone: a worker may be importing PyTorch
 
@@ -160,7 +160,7 @@ def busy_study(toy_study, tmp_path_factory):
     params = study.folder / "pipeline/toy/params.yaml"
     params.write_text(params.read_text() + "checkpoint: {every: 2}\n")
     study.edit("pipeline/toy/params.yaml", PEEKY, PEEKY.replace("}", ", epochs: 200}"))
-    study.run("dvc", "repro", STUDY)
+    study.run("dvc", "repro", f"{STUDY}:track")
     return study
 
 

@@ -79,9 +79,8 @@ def test_a_server_whose_password_nobody_sees(study):
               "--backend-store-uri", "sqlite:///elsewhere.db")  # fmt: skip
     with study.served(*server, health="/health") as address:
         env = {"MLFLOW_TRACKING_URI": address.replace("://", f"://me:{PASSWORD}@")}
-        told = study.run(*TRAIN, env=env) + study.run(*TRACK, env=env)
+        told = study.run(*TRACK, env=env)
     assert "created" in told
-    assert "warning" not in told
     assert PASSWORD not in told
 
 
