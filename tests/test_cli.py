@@ -464,3 +464,29 @@ def test_report_without_scores_tells_what_to_run():
 def test_generate_without_its_section_is_refused():
     write_params(PARAMS.replace("generate:\n  prompts: [you]\n", ""))
     assert fails(2, "generate") == "params.yaml has no section generate"
+
+
+PROGRAM = """
+import os, sys, time
+from unroll.cli import main
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0)  # the handler raises here, and Python drops what a destructor raises
+
+@main.command()
+def hang():
+    Dying()
+    time.sleep(60)
+
+main(["hang"])
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)])
+def test_a_signal_that_comes_while_python_cannot_raise_is_not_lost(number, code):
+    command = [sys.executable, "-c", PROGRAM, str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == code
+    assert done.stderr == "interrupted; the same command goes on from here\n"

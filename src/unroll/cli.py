@@ -7,8 +7,10 @@ import atexit
 import errno
 import functools
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -18,6 +20,7 @@ import click
 from unroll.errors import UserError, system_fault
 from unroll.orphan import ASKED, end_with_dvc
 
+TELL = sys.unraisablehook  # what is told where Python cannot raise
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -51,6 +54,16 @@ def _listen() -> None:
         number = getattr(signal, name, None)  # not every system has all
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _ask_again
+
+
+def _ask_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that came while Python could not raise: in a destructor, say."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        number = lost.exc_value.args[0] if lost.exc_value.args else signal.SIGINT
+        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+    else:
+        TELL(lost)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
