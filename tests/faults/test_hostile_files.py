@@ -199,7 +199,7 @@ def with_attention(study) -> None:
     more = "  attentive: {task: addition, decoder: attention}\n"
     study.edit("pipeline/toy/params.yaml", peeky, peeky + more)
     for stage in (("size", "addition"), ("train", "attentive"), ("evaluate", "attentive")):
-        study.run("unroll", "--study", "toy", *stage)
+        study.run("unroll", "--study", "toy", *stage, env={"DVC_STAGE": "@".join(stage)})
 
 
 @pytest.fixture
