@@ -276,8 +276,8 @@ def snapshot(study: Study, variant: str) -> Any:
 def contents(*folders: Path) -> dict[str, bytes]:
     """Return all files but checkpoints; those that are not whole yet where they are left over."""
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    names = {path.as_posix(): path for path in found}
-    return {n: p.read_bytes() for n, p in names.items() if not n.startswith("data/checkpoints/")}
+    kept = [path for path in found if Path("data/checkpoints") not in path.parents]
+    return {path.as_posix(): path.read_bytes() for path in kept}
 
 
 @dataclass
