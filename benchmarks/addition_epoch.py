@@ -16,10 +16,10 @@ import click
 import pandas as pd
 
 from unroll import config
-from unroll.circumstances import Recorder
-from unroll.data.files import digest
+from unroll.runs.circumstances import Recorder
+from unroll.storage.files import digest
 from unroll.data.pairs import save_pairs
-from unroll.subject import Subject
+from unroll.runs.subject import Subject
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.machine import Machine, choose
 from unroll.training.run import Job

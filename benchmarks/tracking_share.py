@@ -28,7 +28,7 @@ def measure(kind: str, variant: str, epochs: int) -> None:
     """Train in this process; print its seconds and its CPU seconds."""
     started = time.perf_counter()
     from unroll import config
-    from unroll.circumstances import Recorder
+    from unroll.runs.circumstances import Recorder
     from unroll.stages.train import plan, train
     from unroll.training.workers import run_all
 

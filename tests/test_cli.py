@@ -11,8 +11,8 @@ from unroll.cli import main
 from unroll.data.vocabulary import Vocabulary
 from unroll.models.build import build
 from unroll.models.initialise import initialise
-from unroll.record import Record, write_record
-from unroll.subject import Subject
+from unroll.runs.record import Record, write_record
+from unroll.runs.subject import Subject
 
 PARAMS = """\
 compute:

@@ -19,7 +19,7 @@ import requests
 from unroll.evaluation.selection import best
 from unroll.generation.answering import answer_texts
 from unroll.generation.sampling import Sampling
-from unroll.record import read_model
+from unroll.runs.record import read_model
 from unroll.seeds import torch_generator
 
 pytestmark = pytest.mark.slow

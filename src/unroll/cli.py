@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from unroll.errors import UserError, system_fault
-from unroll.orphan import ASKED, end_with_dvc
+from unroll.lifetime import ASKED, end_with_dvc
 
 TELL = sys.unraisablehook  # what is told where Python cannot raise
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -77,9 +77,9 @@ def pass_study(command: Callable[..., None]) -> Callable[..., None]:
     @click.pass_context
     @functools.wraps(command)
     def with_study(context: click.Context, /, *arguments: Any, **options: Any) -> None:
-        from unroll import config
+        from unroll import study
 
-        command(config.load(context.obj), *arguments, **options)
+        command(study.load(context.obj), *arguments, **options)
 
     return with_study
 
@@ -97,7 +97,7 @@ def pass_study(command: Callable[..., None]) -> Callable[..., None]:
 def main(context: click.Context, study: str) -> None:
     """Train recurrent models and compare their variants.
 
-    DVC calls the stages (prepare, size, train, evaluate, generate, report, track); track,
+    DVC calls the stages (plan, prepare, size, train, evaluate, generate, report, track); track,
     compare, ask and complete are for you. Run it in the project's root folder.
 
     \b
@@ -108,6 +108,24 @@ def main(context: click.Context, study: str) -> None:
       unroll complete "the meaning of life is"   a text continued
     """
     context.obj = study
+
+
+@main.command()
+@pass_study
+def plan(study: Any) -> None:
+    """Write what each stage does with each variant: what DVC compares to know what must run.
+
+    A plan holds a variant's options and what its code brings at toy size. Where an edit of
+    src/unroll changes no plan, nothing trains again.
+
+    \b
+    Examples:
+      unroll plan
+      unroll --study quick plan
+    """
+    from unroll.stages.plan import plan
+
+    plan(study)
 
 
 @main.command()
@@ -176,17 +194,18 @@ def evaluate(study: Any, variant: str) -> None:
 
 
 @main.command()
+@click.argument("variant")
 @pass_study
-def generate(study: Any) -> None:
-    """Let every language model write, as the section `generate` of the params file says.
+def generate(study: Any, variant: str) -> None:
+    """Let VARIANT write, if it is a language model, as the section `generate` of the params says.
 
     \b
     Example:
-      unroll generate
+      unroll generate rnnlm
     """
     from unroll.stages.generate import generate
 
-    generate(study)
+    generate(study, variant)
 
 
 @main.command()
@@ -269,7 +288,7 @@ def compare(
 @click.option("--task", help="What the question is of; by default the study's first such task.")
 @pass_study
 def ask(study: Any, question: str, variant: str | None, task: str | None) -> None:
-    """Answer QUESTION with a trained sequence-to-sequence model.
+    """Answer QUESTION with a trained model that answers: a sequence or a label.
 
     \b
     Examples:
@@ -284,6 +303,7 @@ def ask(study: Any, question: str, variant: str | None, task: str | None) -> Non
 @main.command()
 @click.argument("prompt")
 @click.option("--variant", help="Who writes; by default the best by validation.")
+@click.option("--task", help="What it has learned; by default the study's first text.")
 @click.option("--samples", type=click.IntRange(min=1), help="How many continuations.")
 @click.option("--length", type=click.IntRange(min=1), help="Words to write.")
 @click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")
@@ -296,7 +316,9 @@ def ask(study: Any, question: str, variant: str | None, task: str | None) -> Non
 @click.option("--skip", multiple=True, help="A word not to write; may be given several times.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed, another text.")
 @pass_study
-def complete(study: Any, /, prompt: str, variant: str | None, **chosen: Any) -> None:
+def complete(
+    study: Any, /, prompt: str, variant: str | None, task: str | None, **chosen: Any
+) -> None:
     """Continue PROMPT with a trained language model.
 
     What is not given here is as the section `generate` of the params file says.
@@ -309,4 +331,4 @@ def complete(study: Any, /, prompt: str, variant: str | None, **chosen: Any) -> 
     from unroll.stages.interactive import complete
 
     chosen["skip"] = list(chosen["skip"]) or None
-    complete(study, prompt, variant, {k: v for k, v in chosen.items() if v is not None})
+    complete(study, prompt, task, variant, {k: v for k, v in chosen.items() if v is not None})

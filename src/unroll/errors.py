@@ -1,8 +1,10 @@
 """Errors that a user can cause and mend; the command line prints them without a traceback."""
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -18,6 +20,30 @@ class DataError(UserError):
     """A file that a command reads is missing, damaged or not in the expected form."""
 
     exit_code = 1
+
+    def __init__(self, message: str, remedied: bool = False) -> None:
+        super().__init__(message)
+        self.remedied = remedied  # the message says what to do
+
+
+class TrainingError(UserError):
+    """A training cannot go on: it diverged, its worker failed, or what it needs was changed."""
+
+    exit_code = 1
+
+
+@contextlib.contextmanager
+def remedy(what_to_do: str) -> Iterator[None]:
+    """Say in each DataError of the block what to do about it, unless it says so already.
+
+    Who reads a file knows what is wrong with it; who asked for it knows how to make it anew.
+    """
+    try:
+        yield
+    except DataError as error:
+        if error.remedied:
+            raise
+        raise type(error)(f"{error}; {what_to_do}", remedied=True) from None
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import pytest
 from models.toys import DIGITS, pairs
 from unroll.data.leakage import check_leakage
 from unroll.data.pairs import Pairs, encode_lines
-from unroll.data.tasks import addition
+from unroll.tasks import addition
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from unroll.data.files import digest
+from unroll.storage.files import digest
 from unroll.data.prepared import read_counts, read_prepared, write_prepared
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError

@@ -24,7 +24,7 @@ from models.toys import (
 from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import accuracy
 from unroll.evaluation.evaluate import SAMPLES, evaluate_model
-from unroll.record import Record
+from unroll.runs.record import Record
 
 ANY = lines("12", "34", "56")
 

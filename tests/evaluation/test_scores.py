@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.toys import DIGITS, few_examples, pairs_options, subject, task_section
 from unroll import config
-from unroll.data.files import new_folder, write_text
+from unroll.storage.files import new_folder, write_text
 from unroll.errors import DataError
 from unroll.evaluation.scores import (
     COLUMNS,
@@ -21,7 +21,7 @@ from unroll.evaluation.scores import (
     write_runs,
     write_scores,
 )
-from unroll.record import Record
+from unroll.runs.record import Record
 
 REMEDY = "run: dvc repro evaluate@v"
 SCORES = {

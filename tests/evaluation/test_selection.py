@@ -8,7 +8,7 @@ from unroll.data.corpus import EOS
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 from unroll.evaluation.selection import best
-from unroll.record import Record, seed_folder, seed_folders, write_record
+from unroll.runs.record import Record, seed_folder, seed_folders, write_record
 
 REMEDY = "run: dvc repro train"
 FORM = {"source_length": 4, "target_length": 5, "start": "_"}

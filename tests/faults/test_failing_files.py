@@ -26,13 +26,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unroll import circumstances, config
-from unroll.circumstances import read_circumstances
-from unroll.config import Study
+from unroll.runs.circumstances import read_circumstances
+from unroll.study import Study
 from unroll.data.loading import load
 from unroll.errors import DataError, UserError, system_fault
 from unroll.evaluation.items import read_items
 from unroll.evaluation.scores import read_scores
-from unroll.record import read_model, seed_folder
+from unroll.runs.record import read_model, seed_folder
 from unroll.reporting import figures
 from unroll.stages.evaluate import evaluate
 from unroll.stages.generate import generate

@@ -26,12 +26,12 @@ from fuzz.damage import seal
 from unroll import cli, config
 from unroll.data import ptb
 from unroll.data.corpus import read_texts
-from unroll.data.files import MANIFEST
+from unroll.storage.files import MANIFEST
 from unroll.data.loading import load
 from unroll.errors import DataError, UserError
 from unroll.evaluation.items import read_items
 from unroll.evaluation.scores import read_scores
-from unroll.record import read_model
+from unroll.runs.record import read_model
 from unroll.reporting import figures
 from unroll.reporting.results import read_result
 from unroll.stages.size import sized

@@ -16,7 +16,7 @@ from safetensors.torch import load_file as load_tensors
 from fuzz import damage
 from fuzz.trial import TALLIES, attempt, numbered
 from models.toys import DIGITS, corpus, corpus_options, pairs, pairs_options, subject
-from unroll.circumstances import (
+from unroll.runs.circumstances import (
     Circumstances,
     EpochTiming,
     Recorder,
@@ -24,15 +24,15 @@ from unroll.circumstances import (
     Source,
     read_circumstances,
 )
-from unroll.config import parse_variant
+from unroll.options import parse_variant
 from unroll.data.corpus import EOS, UNKNOWN, Corpus, load_corpus, save_corpus, words
-from unroll.data.files import new_folder, write_arrays
+from unroll.storage.files import new_folder, write_arrays
 from unroll.data.leakage import check_leakage
 from unroll.data.loading import load
 from unroll.data.pairs import Pairs, load_pairs, save_pairs
-from unroll.data.tables import read_table, write_table
-from unroll.data.tasks import addition
-from unroll.data.tasks import text as text_task
+from unroll.storage.tables import read_table, write_table
+from unroll.tasks import addition
+from unroll.tasks import text as text_task
 from unroll.data.texts import texts
 from unroll.data.vocabulary import Vocabulary
 from unroll.evaluation import attention
@@ -45,8 +45,8 @@ from unroll.generation.sampling import Sampling
 from unroll.generation.writing import write
 from unroll.models.build import Model, build, count_parameters
 from unroll.models.initialise import initialise
-from unroll.record import Record, read_model, write_record
-from unroll.subject import Subject
+from unroll.runs.record import Record, read_model, write_record
+from unroll.runs.subject import Subject
 from unroll.training.checkpoint import Checkpoint, Snapshot
 
 REMEDY = "run: dvc repro v"

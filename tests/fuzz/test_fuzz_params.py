@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 from fuzz import damage
 from fuzz.trial import attempt, many_examples, numbered
 from unroll import config
-from unroll.config import CorpusOptions, PairsOptions, Study
+from unroll.options import CorpusOptions, PairsOptions
+from unroll.study import Study
 from unroll.errors import UserError
 
 PROJECT = Path(__file__).parents[2]

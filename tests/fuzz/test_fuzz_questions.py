@@ -22,7 +22,7 @@ from unroll.generation.answering import answer_texts
 from unroll.generation.sampling import Sampling
 from unroll.generation.writing import encode_prompt
 from unroll.models.build import Model
-from unroll.record import Record, write_record
+from unroll.runs.record import Record, write_record
 from unroll.seeds import torch_generator
 from unroll.stages.generate import continuations
 

@@ -20,7 +20,7 @@ from unroll.generation import answering
 from unroll.generation.answering import answer_texts, log_probability
 from unroll.generation.decoding import Decoded
 from unroll.generation.sampling import Sampling
-from unroll.record import Record
+from unroll.runs.record import Record
 
 SOURCES = lines("12  ", "5678", "903 ", "4   ", "77  ")
 

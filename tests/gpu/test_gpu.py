@@ -19,7 +19,7 @@ from models.toys import (
     pairs_options,
     seq2seq,
 )
-from unroll.config import Compute
+from unroll.options import Compute
 from unroll.evaluation.perplexity import perplexity
 from unroll.generation.answering import answer
 from unroll.generation.sampling import Sampling

@@ -10,7 +10,7 @@ import torch
 from hypothesis import settings
 from torch import Tensor, nn
 
-from unroll.config import CorpusOptions, PairsOptions, VariantOptions
+from unroll.options import CorpusOptions, PairsOptions, VariantOptions
 from unroll.data.corpus import EOS, Corpus
 from unroll.data.pairs import BLANK, Pairs, encode_lines, save_pairs
 from unroll.data.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ from unroll.models.build import build
 from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
-from unroll.subject import Subject
+from unroll.runs.subject import Subject
 from unroll.training.machine import Machine
 
 few_examples = settings(deadline=None, max_examples=25)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from models.toys import DIGITS, corpus_options, pairs_options, subject
-from unroll.circumstances import Circumstances, Source
-from unroll.config import Comparison
+from unroll.runs.circumstances import Circumstances, Source
+from unroll.options import Comparison
 from unroll.evaluation import breakdown
-from unroll.record import Record
+from unroll.runs.record import Record
 from unroll.reporting.results import Result
 
 COMMIT = "0123456789" * 4

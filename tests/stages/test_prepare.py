@@ -2,7 +2,7 @@ import pytest
 
 from models.toys import pairs, task_section
 from unroll import config
-from unroll.data.tasks import addition
+from unroll.tasks import addition
 from unroll.errors import DataError
 from unroll.stages.prepare import prepare
 

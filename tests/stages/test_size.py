@@ -5,7 +5,7 @@ import pytest
 
 from models.toys import pairs, task_section
 from unroll import config
-from unroll.data.files import new_folder
+from unroll.storage.files import new_folder
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
 from unroll.models.budget import parameters

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from models.toys import pairs, task_section
 from unroll import config
-from unroll.data.files import write_text
+from unroll.storage.files import write_text
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
 from unroll.tracking.lineage import Data, dvc_digest, origin

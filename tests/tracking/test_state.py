@@ -10,13 +10,13 @@ import pytest
 
 from models.toys import CPU, pairs, pairs_options, seq2seq, task_section
 from unroll import config
-from unroll.circumstances import EpochTiming, Recorder, Source
-from unroll.config import Study
-from unroll.data.files import new_folder, write_text
+from unroll.runs.circumstances import EpochTiming, Recorder, Source
+from unroll.study import Study
+from unroll.storage.files import new_folder, write_text
 from unroll.data.pairs import save_pairs
 from unroll.evaluation.scores import write_runs, write_scores
-from unroll.record import Record, seed_folder, write_record
-from unroll.subject import Subject
+from unroll.runs.record import Record, seed_folder, write_record
+from unroll.runs.subject import Subject
 from unroll.tracking.lineage import dvc_digest
 from unroll.tracking.state import (
     KEY,
@@ -27,7 +27,7 @@ from unroll.tracking.state import (
     experiment_name,
     opening,
 )
-from unroll.trained import trained
+from unroll.runs.trained import trained
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.loop import Epoch
 from unroll.training.run import Job

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from unroll.data.files import UNFINISHED
+from unroll.storage.files import UNFINISHED
 from unroll.errors import DataError
 from unroll.training.checkpoint import Checkpoint, Snapshot
 

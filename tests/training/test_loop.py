@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.toys import CPU, corpus, corpus_options, language_model, pairs, pairs_options, seq2seq
-from unroll.config import VariantOptions
+from unroll.options import VariantOptions
 from unroll.errors import DataError
 from unroll.models.layers import set_generator
 from unroll.seeds import torch_generator

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unroll.config import Compute
+from unroll.options import Compute
 from unroll.errors import UserError
 from unroll.training.machine import Machine, choose
 

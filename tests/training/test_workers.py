@@ -14,16 +14,16 @@ import pytest
 import torch
 
 from models.toys import CPU, DIGITS, pairs_options, save_toy_pairs
-from unroll.config import Compute
-from unroll.data.files import digest
+from unroll.options import Compute
+from unroll.storage.files import digest
 from unroll.data.pairs import load_pairs
 from unroll.errors import DataError
 from unroll.models.build import build
 from unroll.models.initialise import initialise
 from unroll.models.layers import set_generator
-from unroll.record import read_model
+from unroll.runs.record import read_model
 from unroll.seeds import torch_generator
-from unroll.subject import Subject
+from unroll.runs.subject import Subject
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.code import code_digest
 from unroll.training.interruption import Interruption

@@ -9,40 +9,61 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import model_validator
 
-from unroll.data.files import read_text
 from unroll.data.prepared import check_ids, read_prepared, write_prepared
-from unroll.data.vocabulary import Vocabulary
+from unroll.data.sequences import SPLITS
+from unroll.data.vocabulary import SPECIAL, Vocabulary
 from unroll.errors import DataError
+from unroll.options import Strict
+from unroll.storage.files import read_text
 
-EOS = "<eos>"
-UNKNOWN = "<unk>"
-SPLITS = ("train", "valid", "test")
+EOS = SPECIAL["end"]
+UNKNOWN = SPECIAL["unknown"]
 LONGEST_LINE = 100_000
+
+
+class CorpusForm(Strict):
+    """What a language model must know of its data: the words, and which of them ends a sentence."""
+
+    vocabulary: Vocabulary
+
+    @model_validator(mode="after")
+    def _ends(self) -> "CorpusForm":
+        if "end" not in self.vocabulary.special:
+            raise ValueError("the vocabulary has no word that ends a sentence")
+        return self
 
 
 @dataclass(frozen=True)
 class Corpus:
     """Prepared token ids of each split, 1-dimensional."""
 
-    vocabulary: Vocabulary
+    form: CorpusForm
     tokens: dict[str, np.ndarray]
     facts: dict[str, Any]
 
     @property
-    def form(self) -> dict[str, Any]:
-        """What a model must know of the data beside the vocabulary: nothing."""
-        return {}
+    def vocabulary(self) -> Vocabulary:
+        """The words."""
+        return self.form.vocabulary
 
     @property
     def eos(self) -> int:
         """The id of the end of a sentence."""
-        return self.vocabulary.ids[EOS]
+        return self.vocabulary["end"]
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text; each line end is the word `<eos>`."""
     return text.replace("\n", f" {EOS} ").split()
+
+
+def word_vocabulary(stream: list[str]) -> Vocabulary:
+    """Return the vocabulary of a stream of words, numbered by first appearance."""
+    known = set(stream)
+    special = {role: SPECIAL[role] for role in ("end", "unknown") if SPECIAL[role] in known}  # type: ignore[index]
+    return Vocabulary.by_first_appearance(stream, special=special, unit="word")
 
 
 def from_texts(texts: dict[str, str], places: dict[str, str], facts: dict[str, Any]) -> Corpus:
@@ -57,14 +78,16 @@ def from_texts(texts: dict[str, str], places: dict[str, str], facts: dict[str, A
     for split in SPLITS:
         _check_lines(texts[split], places[split])
     streams = {split: words(texts[split]) for split in SPLITS}
-    vocabulary = Vocabulary.by_first_appearance(streams["train"])
-    if EOS not in vocabulary.ids:
+    vocabulary = word_vocabulary(streams["train"])
+    if "end" not in vocabulary.special:
         raise DataError(f"{places['train']} has no line end: put one sentence on each line")
-    tokens = {"train": np.array(vocabulary.encode(streams["train"], places["train"]))}
-    for split in ("valid", "test"):
-        tokens[split] = np.array(_encode(texts[split], vocabulary, places[split]))
+    tokens = {}
+    for split in SPLITS:
+        _check_words(texts[split], vocabulary, places[split])
+        tokens[split] = np.array(vocabulary.encode(streams[split], places[split]), dtype=np.int32)
     counts = {split: len(stream) for split, stream in streams.items()}
-    return Corpus(vocabulary, tokens, {**facts, "counts": counts, "words": len(vocabulary)})
+    facts = {**facts, "counts": counts, "words": len(vocabulary)}
+    return Corpus(CorpusForm(vocabulary=vocabulary), tokens, facts)
 
 
 def _check_lines(text: str, place: str) -> None:
@@ -79,18 +102,16 @@ def _check_lines(text: str, place: str) -> None:
             )
 
 
-def _encode(text: str, vocabulary: Vocabulary, place: str) -> list[int]:
-    unknown = vocabulary.ids.get(UNKNOWN)
-    ids = [vocabulary.ids.get(word, unknown) for word in words(text)]
-    if unknown is None and None in ids:
-        for number, line in enumerate(text.split("\n"), 1):
-            for word in line.split():
-                if word not in vocabulary.ids:
-                    raise DataError(
-                        f"{place}, line {number}: the word {word!r} does not stand in train, "
-                        f"and train has no {UNKNOWN} to take its place"
-                    )
-    return [i for i in ids if i is not None]
+def _check_words(text: str, vocabulary: Vocabulary, place: str) -> None:
+    if "unknown" in vocabulary.special:
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        for word in line.split():
+            if word not in vocabulary.ids:
+                raise DataError(
+                    f"{place}, line {number}: the word {word!r} does not stand in train, "
+                    f"and train has no {UNKNOWN} to take its place"
+                )
 
 
 def read_texts(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -114,19 +135,20 @@ def read_texts(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def save_corpus(corpus: Corpus, folder: Path) -> None:
     """Write a prepared corpus; an earlier folder is replaced only when all is written."""
-    write_prepared(folder, "corpus", corpus.tokens, corpus.vocabulary, corpus.facts)
+    write_prepared(folder, "corpus", corpus.form, corpus.facts, {}, corpus.tokens)
 
 
-def load_corpus(folder: Path, remedy: str) -> Corpus:
-    """Read a prepared corpus.
+def load_corpus(folder: Path) -> Corpus:
+    """Read a prepared corpus, without reading the arrays into memory.
 
     Raises:
-        DataError: something is missing or damaged; `remedy` says how to make it anew.
+        DataError: something is missing or damaged.
     """
-    tokens, vocabulary, facts = read_prepared(folder, "corpus", remedy)
-    check_ids(folder, tokens, dict.fromkeys(SPLITS, 1), len(vocabulary), remedy)
-    if EOS not in vocabulary.ids:
-        raise DataError(f"{folder}: the vocabulary has no {EOS}; {remedy}")
+    form, facts, tokens = read_prepared(folder, "corpus", CorpusForm)
+    if tokens.keys() != set(SPLITS) or any(stream.ndim != 1 for stream in tokens.values()):
+        raise DataError(f"{folder} does not hold a stream of tokens for each split")
+    for split, stream in tokens.items():
+        check_ids(folder, split, stream, len(form.vocabulary))
     if len(tokens["train"]) < 2:
-        raise DataError(f"{folder}: one token is no text to learn from; {remedy}")
-    return Corpus(vocabulary, tokens, facts)
+        raise DataError(f"{folder}: one token is no text to learn from")
+    return Corpus(form, tokens, facts)

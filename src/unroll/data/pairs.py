@@ -1,105 +1,100 @@
 """Pairs: source sequences and the target sequences that answer them.
 
-All sequences of one kind have one length; shorter texts are filled with blanks at the
-end. A target begins with the start symbol, which is given to the decoder and never
-predicted.
+A target begins with the start symbol, which is given to the decoder and never predicted, and ends
+with the end symbol.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from unroll.data.prepared import check_ids, read_prepared, write_prepared
+from unroll.data.prepared import check_sequences, read_prepared, write_prepared
+from unroll.data.sequences import SPLITS, Sequences
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
+from unroll.options import Strict
 
-BLANK = " "
-SPLITS = ("train", "valid", "test")
+Width = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class PairsForm(Strict):
+    """What a model must know of its pairs: the symbols of both sides, and the greatest lengths."""
+
+    source: Vocabulary
+    target: Vocabulary | None = None  # where it is another one
+    source_width: Width
+    target_width: Annotated[Width, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _special_symbols(self) -> "PairsForm":
+        for role in ("pad", "start", "end"):
+            if role not in self.answers.special:
+                raise ValueError(f"the target's vocabulary has no symbol for {role}")
+        if "pad" not in self.source.special:
+            raise ValueError("the source's vocabulary has no symbol for pad")
+        return self
+
+    @property
+    def answers(self) -> Vocabulary:
+        """The vocabulary of targets."""
+        return self.target or self.source
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Prepared pairs: for each split, sources (N, T) and targets (N, T')."""
+    """Prepared pairs: for each split, sources and targets."""
 
-    vocabulary: Vocabulary
-    sources: dict[str, np.ndarray]
-    targets: dict[str, np.ndarray]
+    form: PairsForm
+    sources: dict[str, Sequences]
+    targets: dict[str, Sequences]
     facts: dict[str, Any]
 
-    @property
-    def blank(self) -> int:
-        """The id of the symbol that fills a text up to its length."""
-        return self.vocabulary.ids[BLANK]
+    def questions(self, split: str) -> list[str]:
+        """Return the sources of a split as texts."""
+        return self.sources[split].texts(self.form.source)
 
-    @property
-    def form(self) -> dict[str, Any]:
-        """What a model must know of the data to answer a text: lengths and start symbol."""
-        return {
-            "source_length": int(self.sources["train"].shape[1]),
-            "target_length": int(self.targets["train"].shape[1]),
-            "start": self.vocabulary.symbols[int(self.targets["train"][0, 0])],
-        }
-
-
-def encode_lines(texts: list[str], length: int, vocabulary: Vocabulary, place: str) -> np.ndarray:
-    """Return the ids (N, length) of texts, each filled with blanks at its end.
-
-    Raises:
-        DataError: a text is empty, is longer than `length` or holds an unknown symbol; the message
-            begins with `place` and the number of the text, from 1.
-    """
-    for number, text in enumerate(texts, 1):
-        if not text.strip(BLANK):
-            raise DataError(f"{place}, line {number}: empty")
-        if len(text) > length:
-            raise DataError(
-                f"{place}, line {number}: {text!r} has {len(text)} symbols, at most {length} fit"
-            )
-    rows = [
-        vocabulary.encode(text.ljust(length, BLANK), f"{place}, line {number}")
-        for number, text in enumerate(texts, 1)
-    ]
-    return np.array(rows, dtype=np.int64).reshape(len(texts), length)
+    def answers(self, split: str) -> list[str]:
+        """Return the targets of a split as texts."""
+        return self.targets[split].texts(self.form.answers)
 
 
 def save_pairs(pairs: Pairs, folder: Path) -> None:
     """Write prepared pairs; an earlier folder is replaced only when all is written."""
-    arrays = {f"{split}.source": pairs.sources[split] for split in SPLITS}
-    arrays |= {f"{split}.target": pairs.targets[split] for split in SPLITS}
-    write_prepared(folder, "pairs", arrays, pairs.vocabulary, pairs.facts)
+    sides = (("source", pairs.sources), ("target", pairs.targets))
+    sequences = {f"{s}.{side}": of[s] for side, of in sides for s in SPLITS}
+    write_prepared(folder, "pairs", pairs.form, pairs.facts, sequences)
 
 
-def load_pairs(folder: Path, remedy: str) -> Pairs:
-    """Read prepared pairs.
+def load_pairs(folder: Path) -> Pairs:
+    """Read prepared pairs, without reading the arrays into memory.
 
     Raises:
-        DataError: something is missing or damaged; `remedy` says how to make it anew.
+        DataError: something is missing or damaged.
     """
-    arrays, vocabulary, facts = read_prepared(folder, "pairs", remedy)
-    sides = [f"{split}.{side}" for split in SPLITS for side in ("source", "target")]
-    check_ids(folder, arrays, dict.fromkeys(sides, 2), len(vocabulary), remedy)
-    _check_pairs(folder, arrays, vocabulary, remedy)
-    sources = {split: arrays[f"{split}.source"] for split in SPLITS}
-    targets = {split: arrays[f"{split}.target"] for split in SPLITS}
-    return Pairs(vocabulary, sources, targets, facts)
+    form, facts, arrays = read_prepared(folder, "pairs", PairsForm)
+    symbols = {"source": len(form.source), "target": len(form.answers)}
+    widths = {"source": form.source_width, "target": form.target_width}
+    found = check_sequences(
+        folder,
+        arrays,
+        {f"{s}.{side}": (widths[side], symbols[side]) for s in SPLITS for side in widths},
+    )
+    sources, targets = ({s: found[f"{s}.{side}"] for s in SPLITS} for side in widths)
+    pairs = Pairs(form, sources, targets, facts)
+    _check(folder, pairs)
+    return pairs
 
 
-def _check_pairs(
-    folder: Path, arrays: dict[str, np.ndarray], vocabulary: Vocabulary, remedy: str
-) -> None:
-    sources, targets = ([arrays[f"{s}.{side}"] for s in SPLITS] for side in ("source", "target"))
-    fault = None
-    if any(len(s) != len(t) for s, t in zip(sources, targets, strict=True)):
-        fault = "a split has more sources than targets, or fewer"
-    elif any(len({ids.shape[1] for ids in side}) > 1 for side in (sources, targets)):
-        fault = "the splits have sequences of different lengths"
-    elif targets[0].shape[1] < 2:
-        fault = "the targets have no room for an answer"
-    elif len({int(start) for ids in targets for start in np.unique(ids[:, 0])}) > 1:
-        fault = "not all targets begin with one start symbol"
-    elif BLANK not in vocabulary.ids:
-        fault = "the vocabulary has no blank"
-    if fault:
-        raise DataError(f"{folder}: {fault}; {remedy}")
+def _check(folder: Path, pairs: Pairs) -> None:
+    start = pairs.form.answers["start"]
+    for split in SPLITS:
+        targets = pairs.targets[split]
+        if len(pairs.sources[split]) != len(targets):
+            raise DataError(f"{folder}: {split} has more sources than targets, or fewer")
+        if (np.asarray(targets.ids[:, 0]) != start).any():
+            raise DataError(f"{folder}: not all targets begin with the start symbol")
+        if (np.asarray(targets.lengths) < 2).any():
+            raise DataError(f"{folder}: a target has no answer")

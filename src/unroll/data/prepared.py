@@ -1,99 +1,130 @@
-"""Prepared data on disk: arrays, vocabulary and facts in one folder that is checked when read."""
+"""Prepared data on disk: a form, facts and arrays in one folder that is checked when read.
+
+Arrays are files in NumPy's own format, which are mapped and not read: they may be larger than the
+memory. The form (form.json) is what a model must know of its data, the facts are for people.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
-from unroll.data.files import (
-    check_folder,
-    new_folder,
-    read_arrays,
-    read_json,
-    write_arrays,
-    write_json,
-)
-from unroll.data.vocabulary import Vocabulary
+from unroll.data.sequences import Sequences
 from unroll.errors import DataError
+from unroll.options import Strict
+from unroll.storage.files import read_json, read_mapped, write_json, write_mapped
+from unroll.storage.folders import check_folder, new_folder
+
+F = TypeVar("F", bound=Strict)
+
+LENGTHS = "lengths"  # how the name of an array of lengths ends
+ROWS = 100_000  # looked at together
 
 
 def write_prepared(
     folder: Path,
     kind: str,
-    arrays: Mapping[str, np.ndarray],
-    vocabulary: Vocabulary,
+    form: Strict,
     facts: Mapping[str, Any],
+    sequences: Mapping[str, Sequences],
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write prepared data; an earlier folder is replaced only when all is written."""
+    everything = dict(arrays or {})
+    for name, found in sequences.items():
+        everything |= {name: found.ids, f"{name}.{LENGTHS}": found.lengths}
     with new_folder(folder) as new:
-        write_arrays(new / "arrays.safetensors", {k: a.astype(np.int32) for k, a in arrays.items()})
-        write_json(new / "vocabulary.json", {"symbols": list(vocabulary.symbols)})
+        for name, array in everything.items():
+            write_mapped(new / f"{name}.npy", array.astype(np.int32))
+        write_json(new / "form.json", form.model_dump(exclude_none=True))
         write_json(new / "facts.json", {"kind": kind, **facts})
 
 
 def read_prepared(
-    folder: Path, kind: str, remedy: str
-) -> tuple[dict[str, np.ndarray], Vocabulary, dict[str, Any]]:
-    """Return the arrays (as int64), the vocabulary and the facts of prepared data.
+    folder: Path, kind: str, form: type[F]
+) -> tuple[F, dict[str, Any], dict[str, np.ndarray]]:
+    """Return the form, the facts and the arrays of prepared data.
 
     Raises:
-        DataError: something is missing, damaged or of another kind; `remedy` says how to
-            make it anew.
+        DataError: something is missing, damaged or of another kind.
     """
-    check_folder(folder, remedy)
-    facts = read_json(folder / "facts.json", remedy)
+    check_folder(folder)
+    facts = read_json(folder / "facts.json")
     if facts.pop("kind", None) != kind:
-        raise DataError(f"{folder} does not hold data of the kind {kind}; {remedy}")
-    symbols = read_json(folder / "vocabulary.json", remedy).get("symbols")
-    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
-        raise DataError(f"{folder / 'vocabulary.json'} holds no list of symbols; {remedy}")
+        raise DataError(f"{folder} does not hold data of the kind {kind}")
+    arrays = {path.name.removesuffix(".npy"): read_mapped(path) for path in folder.glob("*.npy")}
+    for name, array in arrays.items():
+        if array.dtype != np.int32 or not array.size:
+            raise DataError(f"{folder / name}.npy is empty or holds numbers that are no ids")
+    return read_form(folder, form), facts, arrays
+
+
+def read_form(folder: Path, form: type[F]) -> F:
+    """Return the form that stands in a folder.
+
+    Raises:
+        DataError: it is missing or is none.
+    """
+    path = folder / "form.json"
+    raw = read_json(path)
     try:
-        vocabulary = Vocabulary(tuple(symbols))
-    except DataError as error:
-        raise DataError(f"{folder / 'vocabulary.json'}: {error}; {remedy}") from None
-    path = folder / "arrays.safetensors"
-    arrays = read_arrays(path, remedy)
-    if not all(array.dtype.kind in "iu" for array in arrays.values()):
-        raise DataError(f"{path} holds numbers that are no ids; {remedy}")
-    return {name: array.astype(np.int64) for name, array in arrays.items()}, vocabulary, facts
+        return form.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(key) for key in fault["loc"])
+        raise DataError(f"{path} holds no form of data ({place}: {fault['msg']})") from None
 
 
-def read_counts(folder: Path, remedy: str) -> dict[str, int]:
+def read_counts(folder: Path) -> dict[str, int]:
     """Return how many items each split of prepared data has, as its facts say.
 
     Raises:
         DataError: the file is missing, or does not say so.
     """
     path = folder / "facts.json"
-    counts = read_json(path, remedy).get("counts")
+    counts = read_json(path).get("counts")
     if (
         not isinstance(counts, dict)
         or "train" not in counts
         or not all(type(count) is int and count > 0 for count in counts.values())
     ):
-        raise DataError(f"{path} does not say how many items each split has; {remedy}")
+        raise DataError(f"{path} does not say how many items each split has")
     return counts
 
 
-def check_ids(
-    folder: Path,
-    arrays: Mapping[str, np.ndarray],
-    dimensions: Mapping[str, int],
-    symbols: int,
-    remedy: str,
-) -> None:
-    """Check that the arrays are those named in `dimensions`, and hold ids of so many symbols.
+def check_sequences(
+    folder: Path, arrays: Mapping[str, np.ndarray], bounds: Mapping[str, tuple[int, int]]
+) -> dict[str, Sequences]:
+    """Return the sequences that are named in `bounds`, with their width and number of symbols.
 
     Raises:
-        DataError: one is missing, is too many, has another number of dimensions, or is empty.
+        DataError: one is missing or is too many, or its numbers are no ids or no lengths.
     """
-    path, found = folder / "arrays.safetensors", {name: ids.ndim for name, ids in arrays.items()}
-    if found != dict(dimensions):
-        raise DataError(
-            f"{path} holds {found or 'nothing'} (names and dimensions), expected "
-            f"{dict(dimensions)}; {remedy}"
-        )
-    for name, ids in arrays.items():
-        if not ids.size or ids.min() < 0 or ids.max() >= symbols:
-            raise DataError(f"{path}: {name} is empty or holds ids of no symbol; {remedy}")
+    wanted = {name for one in bounds for name in (one, f"{one}.{LENGTHS}")}
+    if arrays.keys() != wanted:
+        odd = ", ".join(sorted(arrays.keys() ^ wanted))
+        raise DataError(f"{folder} does not hold the arrays that it should ({odd})")
+    found = {}
+    for name, (width, symbols) in bounds.items():
+        ids, lengths = arrays[name], arrays[f"{name}.{LENGTHS}"]
+        if ids.ndim != 2 or lengths.shape != ids.shape[:1] or ids.shape[1] != width:
+            raise DataError(f"{folder}: {name} is not of the shape that form.json says")
+        check_ids(folder, name, ids, symbols)
+        if lengths.min() < 1 or lengths.max() > width:
+            raise DataError(f"{folder}: {name} holds lengths that no sequence can have")
+        found[name] = Sequences(ids, lengths)
+    return found
+
+
+def check_ids(folder: Path, name: str, ids: np.ndarray, symbols: int) -> None:
+    """Check that an array holds ids of so many symbols, some rows at a time.
+
+    Raises:
+        DataError: it does not.
+    """
+    for first in range(0, len(ids), ROWS):
+        rows = ids[first : first + ROWS]
+        if rows.min() < 0 or rows.max() >= symbols:
+            raise DataError(f"{folder}: {name} holds ids of no symbol")

@@ -23,8 +23,8 @@ import requests
 import urllib3
 
 from unroll.data.corpus import SPLITS, Corpus
-from unroll.data.files import read_bytes, write_text
 from unroll.errors import DataError
+from unroll.storage.files import read_bytes, write_text
 
 FOLDER = Path("data/raw/ptb")
 

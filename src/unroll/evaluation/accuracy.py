@@ -2,43 +2,52 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
+import torch
 
-from unroll.generation.answering import answer, log_probability
-from unroll.models import padding
+from unroll.data.pairs import Pairs
+from unroll.generation.answering import answer
+from unroll.generation.decoding import Written
+from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a model answered, and how much of it was right (fractions, not percent)."""
+    """What a model answered to N questions, and how much of it was right, all on the CPU."""
 
-    answers: Tensor  # (N, T')
-    right: Tensor  # (N,), true where the whole answer is right
-    confidence: Tensor  # (N,), the probability that the model gives to its whole answer
-    exact_match: float
-    character_accuracy: float
+    written: Written
+    wrong: np.ndarray  # (N, T'), true where a symbol that counts is wrong
+    counts: np.ndarray  # (N, T'), true where a symbol counts
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether (N,) the whole answer is right."""
+        return ~self.wrong.any(axis=1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The probability (N,) that the model gives to its whole answer."""
+        confidence: np.ndarray = self.written.log_probabilities.double().sum(dim=1).exp().numpy()
+        return confidence
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics, as shares."""
+        return {
+            "exact_match": float(self.right.mean()),
+            "character_accuracy": float(1 - self.wrong.sum() / self.counts.sum()),
+        }
 
 
-def accuracy(
-    model: Seq2Seq, sources: Tensor, targets: Tensor, blank: int, padding_option: str
-) -> Accuracy:
-    """Let the model answer all sources (N, T) and compare with targets (N, T' + 1).
+def accuracy(model: Seq2Seq, pairs: Pairs, split: str, padding: str, device: str) -> Accuracy:
+    """Let the model answer all sources of a split and compare with the targets.
 
-    The first symbol of a target starts the decoder. An answer matches exactly when every
-    symbol that counts is right: all of them with `padding: plain`, those up to the end of
-    the answer with `padding: masked`.
+    An answer is right when every symbol that counts is: all of them with `padding: plain`, those
+    up to the end symbol with `padding: masked`.
     """
-    start, expected = int(targets[0, 0]), targets[:, 1:]
-    found = answer(model, sources, start, expected.shape[1])
-    answers = found.symbols
-    counts = padding.scored(expected, blank, padding_option)
-    wrong = (answers != expected) & counts
-    right = ~wrong.any(dim=1)
-    return Accuracy(
-        answers,
-        right,
-        log_probability(found, blank, padding_option).exp(),
-        exact_match=right.double().mean().item(),
-        character_accuracy=1 - wrong.sum().item() / counts.sum().item(),
-    )
+    targets = pairs.targets[split]
+    written = answer(model, pairs.sources[split], pairs.form, padding, device)
+    expected = np.asarray(targets.ids)[:, 1:]
+    lengths = torch.as_tensor(np.array(targets.lengths)) - 1
+    counts = PADDINGS[padding].counts(lengths, expected.shape[1]).numpy()
+    return Accuracy(written, (written.symbols.numpy() != expected) & counts, counts)

@@ -1,71 +1,116 @@
 """What an attention decoder looks at while it answers."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from unroll.data.files import read_arrays
+from unroll.data.pairs import Pairs
 from unroll.errors import DataError
-from unroll.models import padding
-from unroll.models.decoders import AttentionDecoder
+from unroll.evaluation.accuracy import Accuracy
+from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
+from unroll.options import Share, Strict
+from unroll.storage.files import read_json, write_json
 
-NAME = "attention.safetensors"
+NAME = "attention.json"
+
+Weight = Annotated[Share, Field(allow_inf_nan=False)]
 
 
-def read_maps(folder: Path, symbols: int, remedy: str) -> dict[str, np.ndarray]:
-    """Read the maps of a seed's evaluation: of K answers, to questions of T symbols each.
+class Map(Strict):
+    """How much each symbol of an answer looked at each symbol of its question."""
 
-    `sources` (K, T) and `answers` (K, T') hold ids of so many `symbols`, `right` (K,) 0 or 1, and
-    `weights` (K, T', T) what each symbol of an answer gave to each of its question.
+    question: list[str]
+    answer: list[str]
+    right: bool
+    weights: list[
+        list[Annotated[Share, Field(allow_inf_nan=False)]]
+    ]  # a row per symbol of the answer
+
+    @model_validator(mode="after")
+    def _shape(self) -> "Map":
+        rows = {len(row) for row in self.weights}
+        if len(self.weights) != len(self.answer) or rows - {len(self.question)}:
+            raise ValueError("there is no weight for each pair of symbols")
+        return self
+
+
+class Maps(Strict):
+    """The file of a seed's maps."""
+
+    maps: list[Map]
+
+
+def write_maps(folder: Path, maps: list[dict[str, Any]]) -> None:
+    """Write the maps of a seed."""
+    write_json(folder / NAME, {"maps": maps})
+
+
+def read_maps(folder: Path) -> list[Map]:
+    """Read the maps of a seed; there are none where there is no file.
 
     Raises:
-        DataError: the file is missing, or not of that form.
+        DataError: the file is not of that form.
     """
-    maps = read_arrays(folder / NAME, remedy)
-    if not _are_maps(maps, symbols):
-        raise DataError(f"{folder / NAME} holds no attention maps; {remedy}")
-    return maps
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    try:
+        return Maps.model_validate(read_json(path)).maps
+    except ValidationError as error:
+        raise DataError(f"{path} holds no attention maps ({error.errors()[0]['msg']})") from None
 
 
-def _are_maps(arrays: dict[str, np.ndarray], symbols: int) -> bool:
-    weights = arrays.get("weights")
-    if weights is None or weights.ndim != 3 or weights.dtype.kind != "f":
-        return False
-    count, steps, length = weights.shape
-    ids = {"sources": (count, length), "answers": (count, steps), "right": (count,)}
-    return (
-        arrays.keys() == {*ids, "weights"}
-        and bool(np.isfinite(weights).all())
-        and all(arrays[name].shape == shape for name, shape in ids.items())
-        and all(arrays[name].dtype.kind in "iu" for name in ids)
-        and all(((arrays[name] >= 0) & (arrays[name] < symbols)).all() for name in ids)
+def maps_of(
+    model: Seq2Seq, pairs: Pairs, padding: str, device: str, test: Accuracy, rows: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return the maps of these test questions; none where the decoder has no attention.
+
+    Symbols stand in the order of the text, also where the encoder reads it from its end. The
+    decoder reads its own answers: they show how it came to them.
+    """
+    sources, form = pairs.sources["test"].part(rows), pairs.form
+    answers = test.written.symbols[torch.as_tensor(rows)]
+    known = PADDINGS[padding]
+    lengths = torch.as_tensor(np.array(sources.lengths)).long()
+    weights = attention_weights(
+        model,
+        torch.as_tensor(np.array(sources.ids)).long().to(device),
+        known.lengths(lengths),
+        answers.to(device),
+        form.answers["start"],
     )
+    if weights is None:
+        return []
+    ends = known.answered(answers, form.answers["end"]).sum(dim=1).tolist()
+    widths = [known.width(one[None], sources.width) for one in lengths]
+    return [
+        {
+            "question": form.source.decode(sources.ids[i, : widths[i]].tolist()),
+            "answer": form.answers.decode(answers[i, : ends[i]].tolist()),
+            "right": bool(test.right[row]),
+            "weights": weights[i, : ends[i], : widths[i]].double().cpu().numpy().round(4).tolist(),
+        }
+        for i, row in enumerate(rows.tolist())
+    ]
 
 
 @torch.inference_mode()
-def attention_weights(model: Seq2Seq, sources: Tensor, start: int, answers: Tensor) -> Tensor:
+def attention_weights(
+    model: Seq2Seq, sources: Tensor, lengths: Tensor | None, answers: Tensor, start: int
+) -> Tensor | None:
     """Return the weights (N, T', T) that each symbol of answers (N, T') gives to sources (N, T).
 
-    The source's symbols stand in the order of the text, also where the encoder reads it from its
-    end. The decoder reads the answers that it is given: its own ones show how it came to them.
+    None where the decoder has no attention.
     """
-    decoder = model.decoder
-    assert isinstance(decoder, AttentionDecoder)
     model.eval()
-    memory, state = model.encode(sources)
+    memory, state = model.encode(sources, None if lengths is None else lengths.to(sources.device))
     inputs = torch.cat([torch.full_like(answers[:, :1], start), answers[:, :-1]], dim=1)
-    hidden, _ = decoder.recurrent(decoder.embedding(inputs), state)
-    weights = decoder.attend(hidden, memory)
-    return weights.gather(2, _order(model, sources)[:, None, :].expand_as(weights))
-
-
-def _order(model: Seq2Seq, sources: Tensor) -> Tensor:
-    """Return at which step (N, T) the encoder reads each symbol of the sources."""
-    steps = torch.arange(sources.shape[1], device=sources.device).expand_as(sources)
-    if not model.encoder.reverse_source:
-        return steps
-    masked, blank = model.encoder.masked, model.encoder.blank
-    return padding.reverse(steps, padding.text_lengths(sources, blank) if masked else None)
+    weights = model.decode(inputs, state, memory).weights
+    if weights is None:
+        return None
+    return weights.gather(2, memory.positions[:, None, :].expand_as(weights))

@@ -1,8 +1,8 @@
 """Where a model fails: its test results by what may make an item easy or hard.
 
-A breakdown is a table with a row per property and class: `property`, `value`, `items`, then
-of pairs `right` (the share of right answers) and `confidence` (what the model gives to its
-answers, on average), of a corpus `perplexity`.
+A breakdown is a table with a row per property and class: `property`, `value`, `items`, `mean` (of
+the metric that decides, over the items of the class) and `confidence` (what the model gives to its
+answers, on average; empty where it has no such opinion).
 """
 
 from collections import Counter
@@ -11,22 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from unroll.data.corpus import Corpus
-from unroll.data.properties import Property, of_bands, of_values
+from unroll.data.properties import Property, of_values
 
-PAIRS_COLUMNS = ["property", "value", "items", "right", "confidence"]
-CORPUS_COLUMNS = ["property", "value", "items", "perplexity"]
+COLUMNS = ["property", "value", "items", "mean", "confidence"]
+NUMBERS = ["items", "mean", "confidence"]
 
-FREQUENCIES = (0, 1, 10, 100, 1_000, 10_000)  # times that a word stands in train
-POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # of a word in its sentence, from 1
 BINS = 10  # of confidence
 
 # Properties of answers, beside those of the questions.
+ANSWER_LENGTH = "answer length"
+CONFIDENCE = "confidence"
 FIRST_WRONG = "first wrong symbol"
 MISTAKE = "mistake"
 
 
-def of_pairs(
+def of_answers(
     properties: Iterable[Property], right: np.ndarray, confidence: np.ndarray
 ) -> pd.DataFrame:
     """Break down answers by properties and by the model's confidence in them.
@@ -37,10 +36,10 @@ def of_pairs(
     """
     rows = []
     for property_ in (*properties, _bins(confidence)):
-        for label, chosen in _classes(property_):
+        for label, chosen in classes(property_):
             shares = (float(right[chosen].mean()), float(confidence[chosen].mean()))
             rows.append((property_.name, label, int(chosen.sum()), *shares))
-    return pd.DataFrame(rows, columns=PAIRS_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def by_position(wrong: np.ndarray, counts: np.ndarray, confidence: np.ndarray) -> pd.DataFrame:
@@ -60,7 +59,7 @@ def by_position(wrong: np.ndarray, counts: np.ndarray, confidence: np.ndarray) -
         sure = float(confidence[reached].mean())
         rows.append((FIRST_WRONG, str(step + 1), int(reached.sum()), right, sure))
         before = reached & ~wrong[:, step]
-    return pd.DataFrame(rows, columns=PAIRS_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def of_mistakes(
@@ -76,59 +75,33 @@ def of_mistakes(
         (MISTAKE, mistake, count, 0.0, float(confidence[named == mistake].mean()))
         for mistake, count in Counter(names).most_common()
     ]
-    return pd.DataFrame(rows, columns=PAIRS_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def first_difference(expected: str, answered: str) -> str:
-    """Return the name of a mistake in a task that has none of its own: `9 instead of 8`."""
-    length = max(len(expected), len(answered))
-    columns = zip(expected.ljust(length), answered.ljust(length), strict=True)
-    wanted, given = next((e, a) for e, a in columns if e != a)
-    return f"{_shown(given)} instead of {_shown(wanted)}"
-
-
-def _shown(symbol: str) -> str:
-    return symbol.replace(" ", "the end")
-
-
-def of_corpus(losses: np.ndarray, corpus: Corpus, split: str = "test") -> pd.DataFrame:
-    """Break down the cross entropy in nats of each token (T,) of a split."""
-    tokens = corpus.tokens[split]
-    frequency = np.bincount(corpus.tokens["train"], minlength=len(corpus.vocabulary))
-    properties = (
-        of_bands("times in train", frequency[tokens], FREQUENCIES),
-        of_bands("position in sentence", positions(tokens, corpus.eos), POSITIONS),
-    )
+def of_losses(properties: Iterable[Property], losses: np.ndarray) -> pd.DataFrame:
+    """Break down the cross entropy in nats of each token (T,): perplexities of its classes."""
     rows = [
-        (property_.name, label, int(chosen.sum()), float(np.exp(losses[chosen].mean())))
+        (property_.name, label, int(chosen.sum()), float(np.exp(losses[chosen].mean())), np.nan)
         for property_ in properties
-        for label, chosen in _classes(property_)
+        for label, chosen in classes(property_)
     ]
-    return pd.DataFrame(rows, columns=CORPUS_COLUMNS)
-
-
-def positions(tokens: np.ndarray, eos: int) -> np.ndarray:
-    """Return the position of each token (T,) in its sentence, from 1; `eos` ends one."""
-    index = np.arange(len(tokens))
-    starts = np.where(np.concatenate([[True], tokens[:-1] == eos]), index, 0)
-    found: np.ndarray = index - np.maximum.accumulate(starts) + 1
-    return found
-
-
-def _bins(confidence: np.ndarray) -> Property:
-    codes = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    labels = tuple(f"{i / BINS:.1f}–{(i + 1) / BINS:.1f}" for i in range(BINS))
-    return Property("confidence", labels, codes)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def answer_length(expected: Sequence[str]) -> Property:
     """Return how many symbols each expected answer has."""
-    return of_values("answer length", [len(text) for text in expected])
+    return of_values(ANSWER_LENGTH, [len(text) for text in expected])
 
 
-def _classes(property_: Property) -> Iterable[tuple[str, np.ndarray]]:
+def classes(property_: Property) -> Iterable[tuple[str, np.ndarray]]:
     """Return label and items, as a mask (I,), of each class that is not empty."""
     for code, label in enumerate(property_.labels):
         chosen = property_.codes == code
         if chosen.any():
             yield label, chosen
+
+
+def _bins(confidence: np.ndarray) -> Property:
+    codes = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    labels = tuple(f"{i / BINS:.1f}–{(i + 1) / BINS:.1f}" for i in range(BINS))
+    return Property(CONFIDENCE, labels, codes)

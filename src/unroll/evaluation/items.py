@@ -1,82 +1,80 @@
-"""What each test item brought, seed by seed: the ground of intervals."""
+"""What each test item brought, metric by metric and seed by seed: the ground of intervals."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from unroll.data.files import read_arrays, write_arrays
 from unroll.errors import DataError
 from unroll.evaluation.statistics import log_ratio
+from unroll.storage.files import read_arrays, write_arrays
 
 NAME = "items.safetensors"
-
-# On the Penn Treebank the error of a perplexity grows with the length of a run up to about 80.
-LONGEST_RUN = 80
-FEWEST_RUNS = 30
+WEIGHTS = ".weights"  # how the name of an array of weights ends
 
 
-def write_items(folder: Path, items: dict[str, np.ndarray]) -> None:
-    """Write the items of a seed's evaluation.
+@dataclass(frozen=True)
+class Item:
+    """What the items (I,) brought to one metric, on the scale on which it is compared.
 
-    Of pairs: `right` (I,), 0 or 1. Of a corpus: `losses` (I,) and `counts` (I,), the cross
-    entropy in nats and the tokens of each sentence.
+    With `weights` (I,) the metric is the sum of the values over the sum of the weights: the loss of
+    a text over its tokens. Without, it is their mean.
     """
+
+    values: np.ndarray
+    weights: np.ndarray | None = None
+
+
+Items = Mapping[str, Item]  # by the metric's name: exact_match
+
+
+def write_items(folder: Path, items: Items) -> None:
+    """Write the items of a seed's evaluation."""
+    arrays = {name: item.values for name, item in items.items()}
+    arrays |= {n + WEIGHTS: item.weights for n, item in items.items() if item.weights is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    write_arrays(folder / NAME, items)
+    write_arrays(folder / NAME, arrays)
 
 
-def read_items(folder: Path, remedy: str) -> dict[str, np.ndarray]:
+def read_items(folder: Path) -> dict[str, Item]:
     """Return what `write_items` wrote.
 
     Raises:
         DataError: the file is missing or not of that form.
     """
-    items = read_arrays(folder / NAME, remedy)
-    if not {"right"} <= items.keys() and not {"losses", "counts"} <= items.keys():
-        raise DataError(f"{folder / NAME} holds {', '.join(items)}; {remedy}")
-    if fault := _fault(items):
-        raise DataError(f"{folder / NAME}: {fault}; {remedy}")
+    path = folder / NAME
+    arrays = read_arrays(path)
+    items = {
+        name: Item(values, arrays.get(name + WEIGHTS))
+        for name, values in arrays.items()
+        if not name.endswith(WEIGHTS)
+    }
+    if not items or any(
+        n.endswith(WEIGHTS) and n.removesuffix(WEIGHTS) not in items for n in arrays
+    ):
+        raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}")
+    for name, item in items.items():
+        if fault := _fault(item):
+            raise DataError(f"{path}: {name} {fault}")
     return items
 
 
-def _fault(items: dict[str, np.ndarray]) -> str | None:
+def _fault(item: Item) -> str | None:
     """Say what keeps items from being counted."""
-    if len({array.shape[:1] for array in items.values()}) > 1:
-        return "the arrays are of different numbers of items"
-    if "right" in items:
-        right = items["right"]
-        if right.ndim != 1 or not right.size or not np.isin(right, (0, 1)).all():
-            return "right does not hold 0 or 1 of each item"
+    values, weights = item.values, item.weights
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
+        return "does not hold a number of each item"
+    if not np.isfinite(values).all():
+        return "holds what is not a finite number"
+    if weights is None:
         return None
-    losses, counts = items["losses"], items["counts"]
-    if losses.ndim != 1 or not losses.size or losses.dtype.kind != "f":
-        return "losses does not hold a number of each sentence"
-    if counts.ndim != 1 or counts.dtype.kind not in "iu" or not (counts > 0).all():
-        return "counts does not hold the number of tokens of each sentence"
-    return None if np.isfinite(losses).all() else "a loss is not a finite number"
+    fits = weights.shape == values.shape and weights.dtype.kind in "iu" and (weights > 0).all()
+    return None if fits else "has no weight for each item"
 
 
-def outcomes(seeds: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Return outcomes (S, I), higher is better for pairs, lower for a corpus.
-
-    Their mean is the share of right answers, or the mean cross entropy of a token: the
-    logarithm of the perplexity. An item of a corpus is a run of sentences: those of one article
-    are alike, and counted one by one they would make the text seem longer than it is.
-    """
-    if "right" in seeds[0]:
-        return np.stack([items["right"] for items in seeds]).astype(float)
-    losses, counts = np.stack([items["losses"] for items in seeds]), seeds[0]["counts"]
-    starts = np.arange(0, len(counts), run_length(len(counts)))
-    return log_ratio(np.add.reduceat(losses, starts, axis=1), np.add.reduceat(counts, starts))
-
-
-def run_length(sentences: int) -> int:
-    """Return how many sentences in a row are one item: LONGEST_RUN, fewer of a short text."""
-    return min(LONGEST_RUN, max(1, sentences // FEWEST_RUNS))
-
-
-def sentences(losses: np.ndarray, tokens: np.ndarray, eos: int) -> dict[str, np.ndarray]:
-    """Return the sum of losses and the number of tokens of each sentence of tokens (T,)."""
-    number = np.concatenate([[0], np.cumsum(tokens == eos)[:-1]])
-    counts = np.bincount(number)
-    return {"losses": np.bincount(number, weights=losses), "counts": counts.astype(np.int32)}
+def outcomes(seeds: Sequence[Item]) -> np.ndarray:
+    """Return outcomes (S, I) of the same items with several seeds; their mean is the metric."""
+    values = np.stack([item.values for item in seeds]).astype(float)
+    weights = seeds[0].weights
+    return values if weights is None else log_ratio(values, weights)

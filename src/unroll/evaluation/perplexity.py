@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unroll.data.batches import rows_at_once
 from unroll.models.language_model import LanguageModel
-
-WINDOW = 1_000  # tokens read at once; the state is carried on, so it changes nothing
+from unroll.models.layers import at_least_float32
 
 
 def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
@@ -23,9 +23,13 @@ def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
     precision of the model's weights.
     """
     model.eval()
-    inputs = torch.cat([tokens.new_tensor([eos]), tokens[:-1]])
+    window = rows_at_once(1, model.affine.out_features)  # the state is carried from one to the next
+    device, last = model.affine.weight.device, torch.tensor([eos])
     state, losses = None, []
-    for read, expected in zip(inputs.split(WINDOW), tokens.split(WINDOW), strict=True):
-        logits, state = model(read[None], state)
-        losses.append(F.cross_entropy(logits[0], expected, reduction="none").double().cpu())
+    for part in tokens.split(window):
+        expected = part.long().to(device)
+        logits, state = model(torch.cat([last.to(device), expected[:-1]])[None], state)
+        found = F.cross_entropy(at_least_float32(logits[0]), expected, reduction="none")
+        losses.append(found.double().cpu())
+        last = expected[-1:]
     return torch.cat(losses)

@@ -1,22 +1,19 @@
-"""The scores of a variant on disk, in its evaluation folder.
+"""The scores of a variant on disk, in its evaluation folder: one row per seed and metric."""
 
-scores.csv   one row per seed and metric
-runs.json    the key of each seed's run: which training was scored
-"""
-
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from unroll.config import Study
-from unroll.data.files import MANIFEST, check_folder, read_json, write_json, write_text
-from unroll.data.tables import read_table
 from unroll.errors import DataError
-from unroll.record import Record
+from unroll.kinds.kind import Kind
+from unroll.runs.record import Record, read_documents, seed_folders
+from unroll.storage.files import write_text
+from unroll.storage.folders import MANIFEST, check_folder
+from unroll.storage.tables import read_table
+from unroll.study import Study
 
 COLUMNS = ["seed", "metric", "value"]
-RUNS = "runs.json"
 
 
 def write_scores(folder: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
@@ -26,26 +23,27 @@ def write_scores(folder: Path, scores: Mapping[int, Mapping[str, float]]) -> Non
     write_text(folder / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def read_scores(folder: Path, remedy: str) -> pd.DataFrame:
-    """Return the scores of a variant's seeds.
+def read_scores(folder: Path, kind: Kind) -> pd.DataFrame:  # type: ignore[type-arg]
+    """Return the scores of a variant's seeds, from a folder whose files were checked.
 
     Raises:
-        DataError: the folder is missing or damaged, or the file holds no scores.
+        DataError: the file holds no scores, or one that models of this kind do not have.
     """
-    check_folder(folder, remedy)
     path = folder / "scores.csv"
-    scores = read_table(path, COLUMNS, remedy, numbers=("value",))
+    scores = read_table(path, COLUMNS, numbers=("value",))
     seeds = scores["seed"].dtype.kind == "i" and bool((scores["seed"] >= 0).all())
-    named = all(isinstance(metric, str) for metric in scores["metric"])
     gaps = scores["value"].isna().any() or scores.duplicated(["seed", "metric"]).any()
-    if not seeds or not named or gaps:
-        raise DataError(f"{path} holds no scores: one value for each seed and metric; {remedy}")
+    if not seeds or gaps or not all(_is_known(kind, metric) for metric in scores["metric"]):
+        raise DataError(f"{path} holds no scores: one value for each seed and metric")
     return scores.astype({"value": float})
 
 
-def write_runs(folder: Path, records: Iterable[Record]) -> None:
-    """Write which runs were scored."""
-    write_json(folder / RUNS, _runs(records))
+def _is_known(kind: Kind, metric: object) -> bool:  # type: ignore[type-arg]
+    try:
+        kind.metric(str(metric))
+    except KeyError:
+        return False
+    return True
 
 
 def scores_of(study: Study, variant: str, records: Collection[Record]) -> pd.DataFrame:
@@ -55,11 +53,13 @@ def scores_of(study: Study, variant: str, records: Collection[Record]) -> pd.Dat
         DataError: the variant is not evaluated, a file is damaged, or the scores are of an
             earlier training: `train` by hand leaves them as they are.
     """
-    folder, remedy = study.evaluation(variant), study.remedy(f"evaluate@{variant}")
-    scores = read_scores(folder, remedy)
-    seeds = {record.seed for record in records}
-    if not is_scored(study, variant, records) or set(scores["seed"]) != seeds:
-        raise DataError(f"{folder} is not of the training that left the models; {remedy}")
+    folder = study.evaluation(variant)
+    with study.remedy(f"evaluate@{variant}"):
+        check_folder(folder)
+        scores = read_scores(folder, study.kind_of(variant))
+        seeds = {record.seed for record in records}
+        if not is_scored(study, variant, records) or set(scores["seed"]) != seeds:
+            raise DataError(f"{folder} is not of the training that left the models")
     return scores
 
 
@@ -67,14 +67,14 @@ def is_scored(study: Study, variant: str, records: Collection[Record]) -> bool:
     """Say whether the runs that left these records have been scored.
 
     Raises:
-        DataError: the file that says so is missing or damaged.
+        DataError: a file that says so is missing or damaged.
     """
-    folder, remedy = study.evaluation(variant), study.remedy(f"evaluate@{variant}")
-    return (folder / MANIFEST).is_file() and read_json(folder / RUNS, remedy) == _runs(records)
-
-
-def _runs(records: Iterable[Record]) -> dict[str, str]:
-    return {str(record.seed): record.key for record in records}
+    folder = study.evaluation(variant)
+    if not (folder / MANIFEST).is_file():
+        return False
+    with study.remedy(f"evaluate@{variant}"):
+        scored = [read_documents(path) for path in seed_folders(folder)]
+    return {one.key for one in scored} == {record.key for record in records}
 
 
 def summary(scores: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -89,11 +89,3 @@ def summary(scores: pd.DataFrame) -> dict[str, tuple[float, float]]:
 def six_digits(value: float) -> float:
     """Return a value with six significant digits, as results are written."""
     return float(f"{value:.6g}")
-
-
-def show(metric: str, mean: float, std: float) -> str:
-    """Return a value as people write it: percent for fractions, ± where there are seeds."""
-    percent = not metric.endswith("perplexity")
-    scale, unit = (100, " %") if percent else (1, "")
-    spread = "" if pd.isna(std) else f" ± {scale * std:.1f}"
-    return f"{scale * mean:.1f}{spread}{unit}"

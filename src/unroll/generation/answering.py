@@ -1,96 +1,84 @@
-"""Answers of a sequence-to-sequence model: every source of a batch at once."""
+"""Answers of a sequence-to-sequence model: many sources at once."""
 
-from collections.abc import Sequence
-
+import numpy as np
 import torch
 from torch import Tensor
 
-from unroll.config import PairsOptions
-from unroll.data.pairs import BLANK, encode_lines
-from unroll.data.vocabulary import Vocabulary
-from unroll.generation.decoding import GREEDY, Decoded, decode
+from unroll.data.batches import rows_at_once
+from unroll.data.pairs import PairsForm
+from unroll.data.sequences import Sequences
+from unroll.generation.decoding import GREEDY, Written, decode
 from unroll.generation.sampling import Sampling
-from unroll.models import padding
-from unroll.models.build import Model
 from unroll.models.layers import State
+from unroll.models.padding import PADDINGS, Padding
 from unroll.models.seq2seq import Seq2Seq
-from unroll.record import Record
-
-BATCH = 5_000  # sources decoded at once
 
 
 def answer(
     model: Seq2Seq,
-    sources: Tensor,
-    start: int,
-    length: int,
+    sources: Sequences,
+    form: PairsForm,
+    padding: str,
+    device: str = "cpu",
     sampling: Sampling = GREEDY,
     generator: torch.Generator | None = None,
-) -> Decoded:
-    """Return the answers (N, length) to sources (N, T).
+) -> Written:
+    """Return the answers (N, T') to sources, on the CPU; T' is what fits in a target.
 
-    The decoder reads the symbol `start`, then at each step the symbol chosen at the step
+    The decoder reads the start symbol, then at each step the symbol chosen at the step
     before: the most likely one, unless `sampling` says otherwise. It computes in the
-    precision of the model's weights.
+    precision of the model's weights. Sources of like length are answered together.
     """
     model.eval()
-    parts = [
-        _answer(model, batch, start, length, sampling, generator) for batch in sources.split(BATCH)
-    ]
-    return Decoded(
-        torch.cat([part.symbols for part in parts]),
-        torch.cat([part.log_probabilities for part in parts]),
-    )
+    known, length = PADDINGS[padding], form.target_width - 1
+    lengths = torch.as_tensor(np.array(sources.lengths)).long()
+    seen = known.lengths(lengths)
+    order = torch.arange(len(lengths)) if seen is None else torch.argsort(seen, stable=True)
+    symbols = torch.empty((len(lengths), length), dtype=torch.long)
+    scores = torch.empty((len(lengths), length), dtype=torch.float64)
+    for rows in order.split(rows_at_once(form.target_width, len(form.answers))):
+        ids = torch.as_tensor(
+            sources.ids[rows.numpy()][:, : known.width(lengths[rows], sources.width)]
+        )
+        written = _answer(
+            model, ids.long().to(device), lengths[rows], known, form, sampling, generator
+        )
+        symbols[rows], scores[rows] = written.symbols.cpu(), written.log_probabilities.cpu()
+    return Written(symbols, scores)
 
 
 @torch.inference_mode()
 def _answer(
     model: Seq2Seq,
-    sources: Tensor,
-    start: int,
-    length: int,
+    ids: Tensor,
+    lengths: Tensor,
+    padding: Padding,
+    form: PairsForm,
     sampling: Sampling,
     generator: torch.Generator | None,
-) -> Decoded:
-    memory, state = model.encode(sources)
+) -> Written:
+    memory, state = model.encode(ids, _on(ids.device, padding.lengths(lengths)))
 
     def step(symbols: Tensor, state: State | None) -> tuple[Tensor, State]:
         assert state is not None
-        return model.decode(symbols, state, memory)
+        decoded = model.decode(symbols, state, memory)
+        return decoded.logits, decoded.state
 
-    first = torch.full_like(sources[:, :1], start)
-    return decode(step, first, state, length, sampling, generator)
-
-
-def log_probability(decoded: Decoded, blank: int, padding_option: str) -> Tensor:
-    """Return the log-probability (N,) of each whole answer, up to its end."""
-    counts = padding.answered(decoded.symbols, blank, padding_option)
-    return (decoded.log_probabilities.double() * counts).sum(dim=1)
+    vocabulary = form.answers
+    first = ids.new_full((len(ids), 1), vocabulary["start"])
+    end, length = padding.end(vocabulary["end"]), form.target_width - 1
+    return decode(step, first, state, length, sampling, generator, end, vocabulary["pad"])
 
 
-def answer_texts(
-    record: Record,
-    model: Model,
-    questions: Sequence[str],
-    sampling: Sampling = GREEDY,
-    generator: torch.Generator | None = None,
-) -> list[tuple[str, float]]:
-    """Return the answer to each question, with its log-probability (natural logarithm).
-
-    Raises:
-        DataError: a question is empty, too long, or has a symbol that the model lacks.
-    """
-    assert isinstance(model, Seq2Seq) and isinstance(record.options, PairsOptions)
-    form, vocabulary, option = record.form, record.vocabulary, record.options.padding
-    source = encode_lines(list(questions), form["source_length"], vocabulary, "the questions")
-    start, length = vocabulary.ids[form["start"]], form["target_length"] - 1
-    found = answer(model, torch.as_tensor(source), start, length, sampling, generator)
-    texts = [answer_as_text(row, vocabulary, option) for row in found.symbols.tolist()]
-    scores = log_probability(found, vocabulary.ids[BLANK], option).tolist()
-    return list(zip(texts, scores, strict=True))
+def _on(device: torch.device, lengths: Tensor | None) -> Tensor | None:
+    return None if lengths is None else lengths.to(device)
 
 
-def answer_as_text(ids: Sequence[int], vocabulary: Vocabulary, padding_option: str) -> str:
-    """Return an answer without what comes after its end."""
-    kept = padding.answered(torch.tensor([ids]), vocabulary.ids[BLANK], padding_option).sum()
-    return "".join(vocabulary.decode(ids[: int(kept)])).rstrip(BLANK)
+def texts_of(written: Written, form: PairsForm, padding: str) -> list[str]:
+    """Return answers as texts, without what comes after their ends."""
+    vocabulary = form.answers
+    kept = PADDINGS[padding].answered(written.symbols, vocabulary["end"]).sum(dim=1)
+    return [
+        vocabulary.text(row[:length])
+        for row, length in zip(written.symbols.tolist(), kept.tolist(), strict=True)
+    ]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unroll.generation.sampling import Sampling, choose
-from unroll.models.layers import State
+from unroll.models.layers import State, at_least_float32
 
 GREEDY = Sampling(temperature=0)
 
@@ -16,7 +16,7 @@ Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Written:
     """What was written, and how likely the model found it."""
 
     symbols: Tensor  # (N, T)
@@ -31,13 +31,28 @@ def decode(
     length: int,
     sampling: Sampling = GREEDY,
     generator: torch.Generator | None = None,
-) -> Decoded:
-    """Write `length` symbols after the symbols `first` (N, T), T ≥ 1."""
-    symbols, written, scores = first, [], []
-    for _ in range(length):
+    end: int | None = None,
+    pad: int = 0,
+) -> Written:
+    """Write at most `length` symbols after the symbols `first` (N, T), T ≥ 1.
+
+    Where a symbol is the `end`, a sequence ends with it: what follows is `pad`, with a probability
+    of 1. When all have ended nothing more is computed.
+    """
+    symbols, N = first, len(first)
+    written = first.new_full((N, length), pad)
+    scores = first.new_zeros((N, length), dtype=torch.float64)
+    ended = torch.zeros(N, dtype=torch.bool, device=first.device)
+    for i in range(length):
         logits, state = step(symbols, state)
-        last = logits[:, -1]
-        symbols = choose(last, sampling, generator)[:, None]
-        written.append(symbols)
-        scores.append(last.float().log_softmax(dim=1).gather(1, symbols))
-    return Decoded(torch.cat(written, dim=1), torch.cat(scores, dim=1))
+        last = at_least_float32(logits[:, -1])
+        chosen = choose(last, sampling, generator)
+        found = last.log_softmax(dim=1).gather(1, chosen[:, None])[:, 0]
+        if end is not None:
+            chosen, found = chosen.masked_fill(ended, pad), found.masked_fill(ended, 0.0)
+        symbols, written[:, i], scores[:, i] = chosen[:, None], chosen, found
+        if end is not None:
+            ended |= chosen == end
+            if bool(ended.all()):
+                break
+    return Written(written, scores)

@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+FILE = "novelty.csv"
 LENGTHS = (2, 3, 4, 5)  # n, of n-grams: runs of n words
 SAMPLES, TEST_SPLIT = "samples", "test split"  # names of texts
-Written = tuple[Sequence[int], Sequence[int]]  # the ids of a prompt, and those that follow
+Texts = tuple[Sequence[int], Sequence[int]]  # the ids of a prompt, and those that follow
 COLUMNS = ["text", "n", "ngrams", "in_train"]
 
 
 def novelty(
-    texts: Mapping[str, Sequence[Written]], train: Sequence[int], skipped: Collection[int] = ()
+    texts: Mapping[str, Sequence[Texts]], train: Sequence[int], skipped: Collection[int] = ()
 ) -> pd.DataFrame:
     """Return the share of each text's n-grams that stand in the ids of train (T,).
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unroll.models.layers import at_least_float32
+
 # Temperatures beyond these are 0 or infinite in float32; within them nothing is different.
 COLDEST, HOTTEST = 1e-30, 1e30
 
@@ -30,7 +32,7 @@ def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator | None
 
     The generator is asked only where the temperature is above 0.
     """
-    logits = logits.float()
+    logits = at_least_float32(logits)
     if sampling.skip:
         logits = logits.index_fill(1, logits.new_tensor(sampling.skip, dtype=torch.long), -math.inf)
     if sampling.temperature == 0:
@@ -46,8 +48,8 @@ def choose(logits: Tensor, sampling: Sampling, generator: torch.Generator | None
 def _keep_top_k(logits: Tensor, k: int) -> Tensor:
     if not 0 < k < logits.shape[1]:
         return logits
-    kth = logits.topk(k, dim=1).values[:, -1:]
-    return logits.masked_fill(logits < kth, -math.inf)
+    kept = logits.topk(k, dim=1).indices  # k of them also where several are equally likely
+    return torch.full_like(logits, -math.inf).scatter(1, kept, logits.gather(1, kept))
 
 
 def _keep_top_p(probabilities: Tensor, p: float) -> Tensor:

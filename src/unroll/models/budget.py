@@ -1,33 +1,34 @@
 """A hidden size for a number of parameters, so that variants of one size can be compared."""
 
-from unroll.config import PairsOptions, VariantOptions
-from unroll.data.vocabulary import Vocabulary
-from unroll.models.build import build, count_parameters
-from unroll.models.initialise import initialise
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from unroll.options import VariantOptions
 
 LARGEST = 2**13
 
-
-def parameters(options: VariantOptions, vocabulary: Vocabulary) -> int:
-    """Return the number of trained parameters of a model with these options."""
-    model = build(options, vocabulary)
-    initialise(model, options.init, seed=0)  # `book` leaves one of two biases untrained
-    return count_parameters(model)
+Build = Callable[[VariantOptions], nn.Module]
 
 
-def resize(options: VariantOptions, hidden_size: int) -> VariantOptions:
-    """Return the options with another hidden size; a tied embedding follows it."""
-    tied = getattr(options, "tie_weights", False)
-    sizes = {"hidden_size": hidden_size} | ({"embedding_size": hidden_size} if tied else {})
-    return options.model_copy(update=sizes)
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trained parameters; a shared matrix counts once."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def match(options: VariantOptions, budget: int, vocabulary: Vocabulary) -> VariantOptions:
+def parameters(build: Build, options: VariantOptions) -> int:
+    """Return the number of trained parameters of a model with these options; none is drawn."""
+    with torch.device("meta"):
+        return count_parameters(build(options))
+
+
+def match(build: Build, options: VariantOptions, budget: int) -> VariantOptions:
     """Return the options with the hidden size whose parameter count is nearest to `budget`."""
-    step = 2 if isinstance(options, PairsOptions) and options.bidirectional else 1
+    step = options.size_step
 
     def count(steps: int) -> int:
-        return parameters(resize(options, steps * step), vocabulary)
+        return parameters(build, options.resized(steps * step))
 
     above = 1
     while count(above) < budget and above < LARGEST:
@@ -37,4 +38,4 @@ def match(options: VariantOptions, budget: int, vocabulary: Vocabulary) -> Varia
         middle = (above + below) // 2
         below, above = (middle, above) if count(middle) < budget else (below, middle)
     nearest = min((below, above), key=lambda steps: abs(count(steps) - budget))
-    return resize(options, nearest * step)
+    return options.resized(nearest * step)

@@ -2,35 +2,36 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from unroll.config import PairsOptions
 from unroll.models import padding
 from unroll.models.layers import Dropout, RecurrentStack, State
+from unroll.options import EncoderOptions
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a decoder may look at: the encoder's top layer.
+    """What stands of a source after it was read: the encoder's top layer.
 
-    `states` (N, T, H) are its outputs in the order in which the source was read,
-    `summary` (N, H) is its last h, and `present` (N, T) is false at blanks that count as
-    not there (None where all are).
+    `states` (N, T, H) are its outputs in the order in which the source was read, `summary` (N, H)
+    is its last h, and `present` (N, T) is false where a sequence has ended (None where none has).
+    `positions` (N, T) says at which step each symbol of the source was read.
     """
 
     states: Tensor
     summary: Tensor
     present: Tensor | None
+    positions: Tensor
 
 
 class Encoder(nn.Module):
     """Embedding and recurrent layers over the source (Sutskever et al., 2014)."""
 
-    def __init__(self, options: PairsOptions, vocabulary_size: int, blank: int) -> None:
+    def __init__(self, options: EncoderOptions, symbols: int) -> None:
         super().__init__()
-        self.reverse_source, self.blank = options.reverse_source, blank
-        self.masked = options.padding == "masked"
-        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        self.reverse_source = options.reverse_source
+        self.embedding = nn.Embedding(symbols, options.embedding_size)
         self.dropout = Dropout(options.dropout)
         self.recurrent = RecurrentStack(
             options.embedding_size,
@@ -41,15 +42,15 @@ class Encoder(nn.Module):
             bidirectional=options.bidirectional,
         )
 
-    def forward(self, source: Tensor) -> tuple[Memory, State]:
-        """Read sources (N, T).
+    def forward(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
+        """Read sources (N, T): all steps, or those before `lengths` (N,).
 
         Returns:
             The memory, and the state after the last symbol: tensors (layers, N, H).
         """
-        lengths = padding.text_lengths(source, self.blank) if self.masked else None
+        positions = torch.arange(source.shape[1], device=source.device).expand_as(source)
         if self.reverse_source:
-            source = padding.reverse(source, lengths)
+            source, positions = (padding.reverse(x, lengths) for x in (source, positions))
         outputs, state = self.recurrent(self.dropout(self.embedding(source)), lengths=lengths)
         present = None if lengths is None else padding.before(lengths, source.shape[1])
-        return Memory(outputs, state[0][-1], present), state
+        return Memory(outputs, state[0][-1], present, positions), state

@@ -2,9 +2,10 @@
 
 from torch import Tensor, nn
 
-from unroll.config import CorpusOptions
+from unroll.data.corpus import CorpusForm
 from unroll.models.layers import Dropout, RecurrentStack, State
 from unroll.models.linear_cross_entropy import linear_cross_entropy
+from unroll.options import CorpusOptions
 
 
 class LanguageModel(nn.Module):
@@ -13,9 +14,10 @@ class LanguageModel(nn.Module):
     With `tie_weights`, embedding and affine layer share one matrix (Press & Wolf, 2017).
     """
 
-    def __init__(self, options: CorpusOptions, vocabulary_size: int) -> None:
+    def __init__(self, options: CorpusOptions, form: CorpusForm) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        words = len(form.vocabulary)
+        self.embedding = nn.Embedding(words, options.embedding_size)
         self.dropout = Dropout(options.dropout, options.variational_dropout)
         self.recurrent = RecurrentStack(
             options.embedding_size,
@@ -26,7 +28,7 @@ class LanguageModel(nn.Module):
             options.variational_dropout,
             options.skip_connections,
         )
-        self.affine = nn.Linear(options.hidden_size, vocabulary_size)
+        self.affine = nn.Linear(options.hidden_size, words)
         if options.tie_weights:
             self.embedding.weight = self.affine.weight
 

@@ -46,6 +46,11 @@ def set_generator(model: nn.Module, generator: torch.Generator) -> None:
             module.generator = generator
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return x in float32, or in float64 where it is: a softmax wants no less."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class RecurrentStack(nn.Module):
     """Recurrent layers on top of each other, with dropout between them.
 
@@ -91,6 +96,8 @@ class RecurrentStack(nn.Module):
         Returns:
             The outputs of the top layer (N, T, H), and the state after the last step.
         """
+        if lengths is not None and bool((lengths == x.shape[1]).all()):
+            lengths = None  # nothing is filled: the kernels for whole batches are faster
         states = []
         for i, layer in enumerate(self.layers):
             if i:

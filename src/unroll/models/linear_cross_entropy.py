@@ -22,19 +22,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         N, V = len(targets), len(weight)
         dlogits = hidden.new_empty(N, V)
         likelihoods = []
+        precise = torch.promote_types(hidden.dtype, torch.float32)
         for start in range(0, N, BLOCK):
             rows = slice(start, start + BLOCK)
             expected = targets[rows, None]
-            probabilities = F.linear(hidden[rows], weight, bias).softmax(1, dtype=torch.float32)
+            probabilities = F.linear(hidden[rows], weight, bias).softmax(1, dtype=precise)
             likelihoods.append(probabilities.gather(1, expected))
             # The gradient of the loss by the logits: p - 1 at the target, p elsewhere.
             probabilities.scatter_add_(1, expected, torch.full_like(likelihoods[-1], -1.0))
             dlogits[rows] = probabilities
         dbias = (dlogits.new_ones(1, N) @ dlogits)[0]  # a product: sums are slower in bf16
         ctx.save_for_backward(dlogits @ weight, dlogits.t() @ hidden, dbias)
-        # A likelihood of less than float32 can hold counts as the smallest one it can.
-        smallest = torch.finfo(torch.float32).tiny
-        return -torch.cat(likelihoods).clamp_min(smallest).log().mean()
+        found = torch.cat(likelihoods)
+        # A likelihood of less than its type can hold counts as the smallest one it can.
+        return -found.clamp_min(torch.finfo(found.dtype).tiny).log().mean()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -46,7 +47,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross entropy in nats: `cross_entropy(linear(hidden, weight, bias))`.
 
-    The matrix products run in autocast's precision where it is on, the softmax in float32.
+    The matrix products run in autocast's precision where it is on, the softmax in float32 (in
+    float64 where the model is).
 
     Args:
         hidden: (N, H)

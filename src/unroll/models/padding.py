@@ -1,18 +1,91 @@
-"""What blanks at the end of a text mean to a model.
+"""What the filling at the end of a sequence means to a model.
 
-`padding: plain` treats the blank as one more symbol, as the book does. `padding: masked`
-reads and scores texts as if the blanks were not there, but for the first blank after an
-answer: it is the only sign by which a decoder can say that its answer has ended.
+`padding: plain` treats the symbol that fills as one more symbol, as the book does: every sequence
+is as long as the longest. `padding: masked` reads and scores sequences as if the filling were not
+there: it counts in no loss, no accuracy, no attention, and the encoder's state passes it by. A
+target ends with its end symbol, the sign by which a decoder says that its answer is complete.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
 
-def text_lengths(ids: Tensor, blank: int) -> Tensor:
-    """Return the lengths (N,) of texts (N, T) without the blanks at their ends."""
-    positions = torch.arange(1, ids.shape[1] + 1, device=ids.device)
-    return (positions * (ids != blank)).amax(dim=1)
+class Padding(ABC):
+    """Knows what counts; all who must know ask it."""
+
+    @abstractmethod
+    def width(self, lengths: Tensor, widest: int) -> int:
+        """Return how many steps of a batch with these lengths (N,) are looked at."""
+
+    @abstractmethod
+    def lengths(self, lengths: Tensor) -> Tensor | None:
+        """Return the lengths (N,) that a model must know of; None where all steps are read."""
+
+    @abstractmethod
+    def counts(self, lengths: Tensor, steps: int) -> Tensor:
+        """Return which steps (N, steps) count in loss and accuracy."""
+
+    @abstractmethod
+    def answered(self, symbols: Tensor, end: int) -> Tensor:
+        """Return which symbols of answers (N, T) belong to them, as a mask."""
+
+    @abstractmethod
+    def end(self, end: int) -> int | None:
+        """Return the symbol after which nothing more is written; None where none ends it."""
+
+
+class PlainPadding(Padding):
+    """All steps count."""
+
+    def width(self, lengths: Tensor, widest: int) -> int:
+        """All of them."""
+        return widest
+
+    def lengths(self, lengths: Tensor) -> Tensor | None:
+        """None: all steps are read."""
+        return None
+
+    def counts(self, lengths: Tensor, steps: int) -> Tensor:
+        """All of them."""
+        return lengths.new_ones((len(lengths), steps), dtype=torch.bool)
+
+    def answered(self, symbols: Tensor, end: int) -> Tensor:
+        """All of them."""
+        return torch.ones_like(symbols, dtype=torch.bool)
+
+    def end(self, end: int) -> int | None:
+        """None: an answer is as long as the longest."""
+        return None
+
+
+class MaskedPadding(Padding):
+    """The steps before the length of each sequence count."""
+
+    def width(self, lengths: Tensor, widest: int) -> int:
+        """Those of the longest sequence."""
+        return int(lengths.max())
+
+    def lengths(self, lengths: Tensor) -> Tensor | None:
+        """As they are."""
+        return lengths
+
+    def counts(self, lengths: Tensor, steps: int) -> Tensor:
+        """Those before the end of each sequence."""
+        return before(lengths, steps)
+
+    def answered(self, symbols: Tensor, end: int) -> Tensor:
+        """Those up to the first end symbol, it among them."""
+        ends = symbols == end
+        return (ends.cumsum(dim=1) - ends.long()) == 0
+
+    def end(self, end: int) -> int | None:
+        """The end symbol."""
+        return end
+
+
+PADDINGS: dict[str, Padding] = {"plain": PlainPadding(), "masked": MaskedPadding()}
 
 
 def before(lengths: Tensor, steps: int) -> Tensor:
@@ -20,29 +93,10 @@ def before(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def reverse(ids: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Return texts (N, T) in reverse; with `lengths`, blanks stay at the end."""
+def reverse(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Return sequences (N, T) in reverse; with `lengths` (N,), the filling stays at the end."""
     if lengths is None:
-        return ids.flip(1)
-    steps = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        return x.flip(1)
+    steps = torch.arange(x.shape[1], device=x.device).expand_as(x)
     source = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
-    return ids.gather(1, source)
-
-
-def answered(answers: Tensor, blank: int, padding: str) -> Tensor:
-    """Return which symbols of a model's answers (N, T) belong to them, as a mask.
-
-    With `padding: masked` an answer ends with its first blank: what comes after it was
-    never trained.
-    """
-    if padding == "plain":
-        return torch.ones_like(answers, dtype=torch.bool)
-    blanks = answers == blank
-    return (blanks.cumsum(dim=1) - blanks.long()) == 0
-
-
-def scored(targets: Tensor, blank: int, padding: str) -> Tensor:
-    """Return which symbols of answers (N, T) count in loss and accuracy, as a mask."""
-    if padding == "plain":
-        return torch.ones_like(targets, dtype=torch.bool)
-    return before(text_lengths(targets, blank) + 1, targets.shape[1])
+    return x.gather(1, source)

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from unroll.config import PairsOptions
-from unroll.models.decoders import DECODERS
+from unroll.data.pairs import PairsForm
+from unroll.models.decoders import DECODERS, Decoded
 from unroll.models.encoder import Encoder, Memory
 from unroll.models.layers import State
+from unroll.options import PairsOptions
 
 
 class Seq2Seq(nn.Module):
@@ -16,28 +17,48 @@ class Seq2Seq(nn.Module):
     of it; `hidden` is h alone, with c = 0, as in the book. They are different models.
     """
 
-    def __init__(self, options: PairsOptions, vocabulary_size: int, blank: int) -> None:
+    def __init__(self, options: PairsOptions, form: PairsForm) -> None:
         super().__init__()
         self.bridge = options.bridge
-        self.encoder = Encoder(options, vocabulary_size, blank)
-        self.decoder = DECODERS[options.decoder](options, vocabulary_size)
+        self.encoder = Encoder(options, len(form.source))
+        self.decoder = DECODERS[options.decoder](options, len(form.answers))
 
-    def encode(self, source: Tensor) -> tuple[Memory, State]:
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
         """Read sources (N, T); return the memory and the decoder's first state."""
-        memory, state = self.encoder(source)
+        memory, state = self.encoder(source, lengths)
         if self.bridge == "hidden":
             state = (state[0], *(torch.zeros_like(part) for part in state[1:]))
         return memory, state
 
-    def decode(self, inputs: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Read inputs (N, T) from `state`; return the logits (N, T, V) and the next state."""
-        logits, state = self.decoder(inputs, state, memory)
-        return logits, state
+    def decode(self, inputs: Tensor, state: State, memory: Memory) -> Decoded:
+        """Read inputs (N, T) from `state`; return logits (N, T, V), next state and weights."""
+        decoded: Decoded = self.decoder(inputs, state, memory)
+        return decoded
 
-    def forward(self, source: Tensor, inputs: Tensor) -> Tensor:
-        """Return the logits (N, T', V) with teacher forcing.
+    def forward(
+        self,
+        source: Tensor,
+        inputs: Tensor,
+        lengths: Tensor | None = None,
+        forced: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits (N, T', V) of targets.
 
-        `source` is (N, T); `inputs` (N, T') are the targets but for their last symbol.
+        `source` is (N, T), read up to `lengths` (N,); `inputs` (N, T') are the targets but for
+        their last symbol. With teacher forcing alone the decoder reads them all at once. With
+        `forced` (N, T') it reads the target where that is true, and elsewhere what it found
+        likeliest at the step before (Bengio et al., 2015, "Scheduled Sampling").
         """
-        memory, state = self.encode(source)
-        return self.decode(inputs, state, memory)[0]
+        memory, state = self.encode(source, lengths)
+        if forced is None:
+            return self.decode(inputs, state, memory).logits
+        logits: list[Tensor] = []
+        for step in range(inputs.shape[1]):
+            read = inputs[:, step]
+            if step:
+                own = logits[-1][:, 0].detach().argmax(dim=1)
+                read = torch.where(forced[:, step], read, own)
+            decoded = self.decode(read[:, None], state, memory)
+            state = decoded.state
+            logits.append(decoded.logits)
+        return torch.cat(logits, dim=1)

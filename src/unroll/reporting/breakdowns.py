@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from unroll.evaluation.breakdown import MISTAKE
+from unroll.metrics import Metric
 from unroll.reporting.results import Result
 
 COLUMNS = ["variant", "property", "value", "items", "mean", "std", "confidence"]
@@ -17,43 +18,46 @@ MISTAKES = 20  # the most frequent ones are kept
 def together(results: Mapping[str, Result]) -> pd.DataFrame:
     """Return the breakdown of each variant: a row per property and class.
 
-    `mean` is over the items of all seeds: the share of right answers, or the perplexity; of a
-    mistake it is its share of the wrong answers. `std` is that of the seeds, `confidence` what the
-    models give to their answers.
+    `mean` is that of the metric that decides over the items of all seeds; of a mistake it is its
+    share of the wrong answers. `std` is that of the seeds, `confidence` what the models give to
+    their answers, where they have such an opinion.
     """
     rows = []
     for variant, result in results.items():
+        metric = result.kind.main
         for name, group in result.breakdown.groupby("property", sort=False):
-            found = _mistakes(group, result) if name == MISTAKE else _classes(group)
+            found = _mistakes(group, metric) if name == MISTAKE else _classes(group, metric)
             rows += [{"variant": variant, "property": name, **row} for row in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _classes(group: pd.DataFrame) -> list[dict[str, Any]]:
+def _classes(group: pd.DataFrame, metric: Metric) -> list[dict[str, Any]]:
     """Return the classes of one property in their natural order."""
     classes = group.groupby("value", sort=False)
-    rows = [{"value": str(value), **_class(rows)} for value, rows in classes]
+    rows = [{"value": str(value), **_class(rows, metric)} for value, rows in classes]
     return sorted(rows, key=lambda row: numbers(row["value"]))
 
 
-def _class(rows: pd.DataFrame) -> dict[str, Any]:
-    items = rows["items"]
-    if "perplexity" in rows:
-        mean = np.exp(np.average(np.log(rows["perplexity"]), weights=items))
-        return {"items": items.sum(), "mean": mean, "std": rows["perplexity"].std()}
+def _class(rows: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    items, scale = rows["items"], metric.scale
     return {
         "items": items.sum(),
-        "mean": np.average(rows["right"], weights=items),
-        "std": rows["right"].std(),
+        "mean": float(scale.back(np.average(scale.to(rows["mean"]), weights=items))),
+        "std": rows["mean"].std(),
         "confidence": np.average(rows["confidence"], weights=items),
     }
 
 
-def _mistakes(group: pd.DataFrame, result: Result) -> list[dict[str, Any]]:
+def _mistakes(group: pd.DataFrame, metric: Metric) -> list[dict[str, Any]]:
     """Return the mistakes, the most frequent ones first."""
-    wrong = sum(int((items["right"] == 0).sum()) for items in result.items)
+    wrong = group["items"].sum()
     rows = [
-        {"value": str(value), **_class(rows), "mean": rows["items"].sum() / wrong, "std": np.nan}
+        {
+            **_class(rows, metric),
+            "value": str(value),
+            "mean": rows["items"].sum() / wrong,
+            "std": np.nan,
+        }
         for value, rows in group.groupby("value", sort=False)
     ]
     return sorted(rows, key=lambda row: -row["items"])[:MISTAKES]

@@ -1,4 +1,4 @@
-"""The table of a study: one row per variant and metric."""
+"""The table of a study: one row per variant and score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unroll.config import Study
 from unroll.evaluation.statistics import Estimate, estimate, holm, superiority
-from unroll.reporting.results import Result, is_perplexity
+from unroll.metrics import Metric
+from unroll.reporting.results import Result
 from unroll.seeds import numpy_generator
+from unroll.study import Study
 
 COLUMNS = [
     "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low", "high",
@@ -18,22 +19,23 @@ COLUMNS = [
 
 
 def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return every metric of every variant with its interval and its verdict."""
+    """Return every score of every variant with its interval and its verdict."""
     rows = []
     for variant, result in results.items():
-        for metric, scores in result.scores.groupby("metric", sort=False)["value"]:
-            found = _estimate(study, result.outcomes(str(metric), result.seeds), variant, metric)
+        for score, values in result.scores.groupby("metric", sort=False)["value"]:
+            metric = result.kind.metric(str(score))
+            found = _estimate(study, result.outcomes(str(score), result.seeds), variant, score)
             rows.append(
                 {
                     "study": study.name,
                     "task": study.variants[variant].task,
                     "variant": variant,
-                    "metric": metric,
+                    "metric": score,
                     "parameters": result.parameters,
-                    "seeds": len(scores),
-                    "mean": scores.mean(),
-                    "std": scores.std(),  # of a sample: empty where there is one seed
-                    **_bounds(str(metric), found),
+                    "seeds": len(values),
+                    "mean": values.mean(),
+                    "std": values.std(),  # of a sample: empty where there is one seed
+                    **_bounds(metric, found),
                     "seconds": result.seconds,
                 }
             )
@@ -45,57 +47,63 @@ def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame)
 def judge(study: Study, results: Mapping[str, Result]) -> pd.DataFrame:
     """Return each variant against its reference, on the seeds that both have.
 
-    A row per variant and metric: the difference (of perplexities: their ratio less one) with
-    its interval, the p-value, the same corrected for the number of variants that are judged by
-    this metric, the probability of superiority, and the verdict in plain words.
+    A row per variant and score: the difference (of what is compared as a logarithm: the ratio less
+    one) with its interval, the p-value, the same corrected for the number of variants that are
+    judged by this score, the probability of superiority, and the verdict in plain words.
     """
     rows = [
-        _against(study, results[variant], results[reference], variant, reference, str(metric))
+        _against(study, results[variant], results[reference], variant, reference, str(score))
         for variant in results
         if (reference := study.reference(variant)) is not None and reference in results
-        for metric in results[variant].scores["metric"].unique()
+        for score in results[variant].scores["metric"].unique()
     ]
     columns = [
         "task", "variant", "reference", "metric", "seeds", "difference", "low", "high",
         "superiority", "p_value", "p_corrected", "verdict",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    by_metric = table.groupby(["task", "metric"])["p_value"]
-    table["p_corrected"] = by_metric.transform(lambda values: holm(values.tolist()))
-    table["verdict"] = [verdict(row, study.comparison.confidence) for row in dicts(table)]
+    by_score = table.groupby(["task", "metric"])["p_value"]
+    table["p_corrected"] = by_score.transform(lambda values: holm(values.tolist()))
+    table["verdict"] = [
+        verdict(
+            row, results[row["variant"]].kind.metric(row["metric"]), study.comparison.confidence
+        )
+        for row in dicts(table)
+    ]
     return table
 
 
 def _against(
-    study: Study, one: Result, other: Result, variant: str, reference: str, metric: str
+    study: Study, one: Result, other: Result, variant: str, reference: str, score: str
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "task": study.variants[variant].task,
         "variant": variant,
         "reference": reference,
-        "metric": metric,
+        "metric": score,
         "seeds": len(common := [seed for seed in one.seeds if seed in other.seeds]),
     }
     if not common:
         return row
-    ours, theirs = one.outcomes(metric, common), other.outcomes(metric, common)
-    found = _estimate(study, ours - theirs, variant, reference, metric)
-    sign = -1 if is_perplexity(metric) else 1
-    better = superiority(sign * ours.mean(axis=1), sign * theirs.mean(axis=1))
-    bounds = np.array([found.mean, found.low, found.high])
-    # Those of perplexities are logarithms until here; shares cannot differ by more than 1.
-    bounds = np.expm1(bounds) if is_perplexity(metric) else bounds.clip(-1, 1)
-    named = dict(zip(("difference", "low", "high"), bounds.tolist(), strict=True))
+    metric = one.kind.metric(score)
+    ours, theirs = one.outcomes(score, common), other.outcomes(score, common)
+    found = _estimate(study, ours - theirs, variant, reference, score)
+    better = superiority(metric.sign * ours.mean(axis=1), metric.sign * theirs.mean(axis=1))
+    bounds = {"difference": found.mean, "low": found.low, "high": found.high}
+    named = {
+        name: metric.clip_difference(metric.scale.difference(bound))
+        for name, bound in bounds.items()
+    }
     return {**row, **named, "superiority": better, "p_value": found.p_value}
 
 
-def verdict(row: Mapping[str, Any], confidence: float) -> str:
+def verdict(row: Mapping[str, Any], metric: Metric, confidence: float) -> str:
     """Say in plain words what can be said of a variant and its reference."""
     if row["seeds"] < 2:
         return "cannot be told at one seed" if row["seeds"] else "no seed in common"
     if not row["p_corrected"] < 1 - confidence:
         return f"cannot be told at {row['seeds']} seeds"
-    return "better" if (row["difference"] > 0) != is_perplexity(row["metric"]) else "worse"
+    return "better" if metric.sign * row["difference"] > 0 else "worse"
 
 
 def _estimate(study: Study, values: np.ndarray, *names: object) -> Estimate:
@@ -104,10 +112,9 @@ def _estimate(study: Study, values: np.ndarray, *names: object) -> Estimate:
     return estimate(values, options.confidence, options.resamples, random)
 
 
-def _bounds(metric: str, found: Estimate) -> dict[str, float]:
-    if is_perplexity(metric):
-        return {"low": max(float(np.exp(found.low)), 1.0), "high": float(np.exp(found.high))}
-    return {"low": max(found.low, 0.0), "high": min(found.high, 1.0)}
+def _bounds(metric: Metric, found: Estimate) -> dict[str, float]:
+    low, high = metric.scale.back([found.low, found.high]).tolist()
+    return {"low": metric.clip(low), "high": metric.clip(high)}
 
 
 def dicts(table: pd.DataFrame) -> list[dict[str, Any]]:

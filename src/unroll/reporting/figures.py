@@ -16,9 +16,9 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
-from unroll.reporting.results import is_perplexity
+from unroll.metrics import EXACT_MATCH, Metric
 
 # Okabe & Ito's colours, told apart by colour-blind readers too, with markers as a second sign.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,8 +27,8 @@ WIDE, SMALL = (7.0, 4.0), (4.8, 3.6)  # inches
 STYLE = {"svg.hashsalt": "unroll", "svg.fonttype": "path"}
 
 
-def learning_curves(table: pd.DataFrame, metric: str, title: str = "") -> str:
-    """Draw the validation metric of variants by epoch: mean and range of the seeds."""
+def learning_curves(table: pd.DataFrame, metric: Metric, title: str = "") -> str:
+    """Draw the validation score of variants by epoch: mean and range of the seeds."""
     with _drawing(WIDE) as (axes, svg):
         _curves(axes, table, metric, "epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -37,8 +37,8 @@ def learning_curves(table: pd.DataFrame, metric: str, title: str = "") -> str:
     return svg.getvalue()
 
 
-def curves_against(table: pd.DataFrame, metric: str, x: str, label: str) -> str:
-    """Draw the validation metric by another column of learning curves: examples or seconds."""
+def curves_against(table: pd.DataFrame, metric: Metric, x: str, label: str) -> str:
+    """Draw the validation score by another column of learning curves: examples or seconds."""
     with _drawing(SMALL) as (axes, svg):
         _curves(axes, table, metric, x)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -47,8 +47,8 @@ def curves_against(table: pd.DataFrame, metric: str, x: str, label: str) -> str:
     return svg.getvalue()
 
 
-def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """Draw the test metric of variants with its interval by the number of their parameters."""
+def against_parameters(rows: Sequence[Mapping[str, Any]], metric: Metric) -> str:
+    """Draw the test score of variants with its interval by the number of their parameters."""
     with _drawing(SMALL) as (axes, svg):
         for i, row in enumerate(rows):
             reach = np.abs([[row["low"] - row["mean"]], [row["high"] - row["mean"]]])
@@ -57,7 +57,7 @@ def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
                 row["parameters"], row["mean"], known, label=row["variant"], capsize=3,
                 linestyle="", **_style(i),
             )  # fmt: skip
-        _measure(axes, metric)
+        _measure(axes, metric, "test")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("parameters")
         axes.margins(x=0.15)
@@ -66,14 +66,14 @@ def against_parameters(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
 
 
 def by_class(
-    table: pd.DataFrame, metric: str, values: Sequence[str], label: str, measure: str
+    table: pd.DataFrame, metric: Metric, values: Sequence[str], label: str, measure: str
 ) -> str:
     """Draw a measure of variants, on the scale of a metric, by the classes of one property."""
     with _drawing(SMALL) as (axes, svg):
         for variant, rows, style in _variants(table):
             places = [values.index(value) for value in rows["value"]]
             axes.plot(places, rows["mean"], ms=5, label=variant, **style)
-        _measure(axes, metric)
+        _measure(axes, metric, "test")
         axes.set_ylabel(measure)
         slanted = max(map(len, values)) * len(values) > 40
         axes.set_xticks(range(len(values)), values, rotation=30 if slanted else 0)
@@ -88,19 +88,22 @@ def calibration(table: pd.DataFrame) -> str:
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
         for variant, rows, style in _variants(table):
             axes.plot(rows["confidence"], rows["mean"], ms=5, label=variant, **style)
-        _measure(axes, "test_exact_match")
+        _measure(axes, EXACT_MATCH, "test")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("probability that the model gives to its answer")
         _legend(axes)
     return svg.getvalue()
 
 
-def attention_map(weights: np.ndarray, question: str, answer: str, title: str) -> str:
+def attention_map(
+    weights: np.ndarray, question: Sequence[str], answer: Sequence[str], title: str
+) -> str:
     """Draw the weights (T', T) that each symbol of an answer gives to those of its question."""
     with _drawing((2.6, 2.3)) as (axes, svg):
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(question)), list(question.replace(" ", "·")), family="monospace")
-        axes.set_yticks(range(len(answer)), list(answer.replace(" ", "·")), family="monospace")
+        for ticks, symbols in ((axes.set_xticks, question), (axes.set_yticks, answer)):
+            shown = [symbol.replace(" ", "·") for symbol in symbols]
+            ticks(range(len(symbols)), shown, family="monospace")
         axes.set_title(title, fontsize=10, family="monospace")
         axes.grid(False)
     return svg.getvalue()
@@ -120,25 +123,27 @@ def _drawing(size: tuple[float, float]) -> Iterator[tuple[Any, io.StringIO]]:
             plt.close(figure)
 
 
-def _curves(axes: Any, table: pd.DataFrame, metric: str, x: str) -> None:
+def _curves(axes: Any, table: pd.DataFrame, metric: Metric, x: str) -> None:
     for variant, rows, style in _variants(table):
-        axes.plot(rows[x], rows[metric], ms=4, label=variant, **style)
+        axes.plot(rows[x], rows[f"valid_{metric.name}"], ms=4, label=variant, **style)
         axes.fill_between(rows[x], rows["min"], rows["max"], color=style["color"], alpha=0.15)
-    _measure(axes, metric)
+    _measure(axes, metric, "validation")
     axes.set_xlabel(x)
 
 
-def _measure(axes: Any, metric: str) -> None:
-    """Set up the axis of a metric: shares from 0 to 1, perplexities on a logarithmic scale."""
-    if is_perplexity(metric):
+def _measure(axes: Any, metric: Metric, split: str) -> None:
+    """Set up the axis of a metric: its bounds and its unit, or a logarithmic scale."""
+    if metric.scale.logarithmic:
         axes.set_yscale("log")
+        plain = LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5))
+        axes.yaxis.set_minor_formatter(plain)  # fewer labels where they would overlap
         axes.yaxis.set_major_formatter("{x:.3g}")
-        axes.yaxis.set_minor_formatter("{x:.3g}")
-    else:
-        axes.set_ylim(-0.02, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-    split, _, name = metric.partition("_")
-    axes.set_ylabel(f"{'validation' if split == 'valid' else split} {name.replace('_', ' ')}")
+    elif np.isfinite(metric.high):
+        margin = 0.02 * (metric.high - metric.low)
+        axes.set_ylim(metric.low - margin, metric.high + margin)
+    if metric.scale.unit.strip() == "%":
+        axes.yaxis.set_major_formatter(PercentFormatter(metric.high))
+    axes.set_ylabel(f"{split} {metric.title}")
 
 
 def _legend(axes: Any) -> None:

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from unroll.config import PairsOptions, Study
-from unroll.evaluation.breakdown import FIRST_WRONG, MISTAKE
-from unroll.evaluation.scores import show
-from unroll.generation.answering import answer_as_text
+from unroll.evaluation.attention import Map
+from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
 from unroll.generation.novelty import TEST_SPLIT
-from unroll.record import Record
+from unroll.kinds.kind import Kind
+from unroll.metrics import Metric
+from unroll.options import resolved
 from unroll.reporting import figures, words
 from unroll.reporting.breakdowns import numbers
 from unroll.reporting.comparison import dicts
-from unroll.reporting.curves import measured
-from unroll.reporting.results import Result, is_perplexity, main_metric
+from unroll.reporting.results import Result
+from unroll.study import Study
 
 SHOWN = 6  # of the most frequent mistakes
 
@@ -30,15 +31,11 @@ MEASURES = {FIRST_WRONG: "right at this symbol"}
 
 Row = tuple[str, ...]  # of a table, as it is shown
 
-# What the horizontal axis of a property's picture says.
-PROPERTIES = {
-    "answer length": "symbols of the expected answer",
-    "operand lengths": "digits of both operands",
-    "carries": "carries in the sum",
+# What the horizontal axis of a property's picture says, where the task does not say it.
+AXES = {
+    ANSWER_LENGTH: "symbols of the expected answer",
     FIRST_WRONG: "symbol of the answer, where all before it are right",
-    "confidence": "",
-    "times in train": "times that the word stands in train",
-    "position in sentence": "position of the word in its sentence",
+    CONFIDENCE: "",
 }
 
 
@@ -66,8 +63,26 @@ class TaskTables:
     verdicts: pd.DataFrame
     curves: pd.DataFrame
     breakdown: pd.DataFrame
-    novelty: Mapping[str, pd.DataFrame]  # of language models (generation/novelty.py)
-    counts: Mapping[str, int]  # of pairs or tokens, of each split
+
+    @property
+    def first(self) -> Result:
+        """The result of the first variant: task and kind are the same for all."""
+        return next(iter(self.results.values()))
+
+    @property
+    def kind(self) -> Kind[Any, Any]:
+        """The kind of the models."""
+        return self.first.kind
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The examples of each split."""
+        return self.first.counts
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """What the horizontal axis of each property's picture says."""
+        return {**AXES, **self.first.records[0].task.axes}
 
 
 def page(study: Study, tasks: list[TaskTables]) -> str:
@@ -87,25 +102,25 @@ def page(study: Study, tasks: list[TaskTables]) -> str:
         tasks=[_task(tables) for tables in tasks],
         reports=study.reports.as_posix(),
         environment=_environment(tasks),
-        repro="dvc repro" if study.name == "root" else f"dvc repro pipeline/{study.name}/dvc.yaml",
-        stage_prefix="" if study.name == "root" else f"pipeline/{study.name}/dvc.yaml:",
+        repro=study.repro,
+        rerun=lambda stage: study.rerun(stage).removeprefix("run: "),
     )
 
 
 def _task(tables: TaskTables) -> dict[str, Any]:
-    main = main_metric(tables.comparison["metric"])
-    decisive = tables.verdicts[tables.verdicts["metric"] == main]
+    kind = tables.kind
+    decisive = tables.verdicts[tables.verdicts["metric"] == kind.deciding]
     return {
         "name": tables.name,
-        "metric": words.title(main),
-        "less_is_better": is_perplexity(main),
-        "ranking": _ranking(tables, main),
-        "ahead": _ahead(tables, main),
-        "sentences": words.sentences(tables.verdicts, main),
-        "verdicts": [_verdict(row) for row in dicts(decisive)],
+        "metric": words.title(kind.deciding),
+        "less_is_better": not kind.main.higher_is_better,
+        "ranking": _ranking(tables),
+        "ahead": _ahead(tables),
+        "sentences": words.sentences(kind, tables.verdicts),
+        "verdicts": [_verdict(kind.main, row) for row in dicts(decisive)],
         "curves": _learning(tables),
-        "why": _costs(tables, main),
-        "failures": _failures(tables, main),
+        "why": _costs(tables),
+        "failures": _failures(tables),
         "mistakes": _mistakes(tables),
         "attention": _attention(tables),
         "novelty": _novelty(tables),
@@ -116,35 +131,36 @@ def _task(tables: TaskTables) -> dict[str, Any]:
     }
 
 
-def _ranking(tables: TaskTables, main: str) -> list[Row]:
+def _ranking(tables: TaskTables) -> list[Row]:
+    metric = tables.kind.main
     return [
         (
             row["variant"],
-            words.show_interval(main, row),
-            words.show_spread(main, row["std"]),
+            words.show_interval(metric, row),
+            metric.show_spread(row["std"]),
             words.in_words(row),
             f"{row['parameters']:,}",
             str(row["seeds"]),
             f"{row['seconds']:.0f}",
         )
-        for row in dicts(words.ranked(tables.comparison))
+        for row in dicts(words.ranked(tables.kind, tables.comparison))
     ]
 
 
-def _ahead(tables: TaskTables, main: str) -> str:
-    best = dicts(words.ranked(tables.comparison))[0]
-    side = "Lowest" if is_perplexity(main) else "Highest"
-    return f"{side} mean: {best['variant']}, {words.show_interval(main, best)}."
+def _ahead(tables: TaskTables) -> str:
+    best, metric = dicts(words.ranked(tables.kind, tables.comparison))[0], tables.kind.main
+    side = "Highest" if metric.higher_is_better else "Lowest"
+    return f"{side} mean: {best['variant']}, {words.show_interval(metric, best)}."
 
 
-def _verdict(row: Mapping[str, Any]) -> Row:
+def _verdict(metric: Metric, row: Mapping[str, Any]) -> Row:
     def number(name: str, form: str) -> str:
         return "–" if pd.isna(row[name]) else format(row[name], form)
 
     return (
         row["variant"],
         row["reference"],
-        words.show_difference(row),
+        words.show_difference(metric, row),
         number("superiority", ".2f"),
         number("p_value", ".2g"),
         number("p_corrected", ".2g"),
@@ -153,91 +169,86 @@ def _verdict(row: Mapping[str, Any]) -> Row:
 
 
 def _learning(tables: TaskTables) -> Picture:
-    metric = measured(tables.curves)
-    last = tables.curves.groupby("variant", sort=False)[metric].last()
-    ends = ", ".join(f"{v} {_mean(metric, value)}" for v, value in last.items())
+    metric, score = tables.kind.main, tables.kind.choosing
+    last = tables.curves.groupby("variant", sort=False)[score].last()
+    ends = ", ".join(f"{v} {metric.show(value)}" for v, value in last.items())
     return Picture(
         figures.learning_curves(tables.curves, metric),
-        f"Learning curves, {words.title(metric)} after the last epoch: {ends}.",
+        f"Learning curves, {words.title(score)} after the last epoch: {ends}.",
         "After each epoch, on the validation split: mean of the seeds, the band from the worst "
         "to the best.",
     )
 
 
-def _costs(tables: TaskTables, main: str) -> list[Picture]:
-    metric, name = measured(tables.curves), words.title(main)
-    pairs = not is_perplexity(main)
-    unit = "questions" if pairs else "words"
-    rows = dicts(tables.comparison[tables.comparison["metric"] == main])
+def _costs(tables: TaskTables) -> list[Picture]:
+    kind, metric = tables.kind, tables.kind.main
+    score, name = words.title(kind.choosing), words.title(kind.deciding)
+    rows = dicts(tables.comparison[tables.comparison["metric"] == kind.deciding])
     listed = ", ".join(
-        f"{r['variant']} {r['parameters']:,}: {words.show_interval(main, r)}" for r in rows
+        f"{r['variant']} {r['parameters']:,}: {words.show_interval(metric, r)}" for r in rows
     )
     curves = tables.curves.groupby("variant", sort=False)
     seconds = ", ".join(f"{v} {s:.0f} s" for v, s in curves["seconds"].last().items())
     seen = ", ".join(f"{v} {s:,}" for v, s in curves["examples"].last().items())
     return [
         Picture(
-            figures.against_parameters(rows, main),
+            figures.against_parameters(rows, metric),
             f"{name} by number of parameters. {listed}.",
             "Against parameters: the interval of each variant.",
         ),
         Picture(
             figures.curves_against(tables.curves, metric, "seconds", "seconds of training"),
-            f"{words.title(metric)} by seconds of training of one seed; in all {seconds}.",
+            f"{score} by seconds of training of one seed; in all {seconds}.",
             "Against seconds of training (without scoring), as this machine took them.",
         ),
         Picture(
-            figures.curves_against(tables.curves, metric, "examples", f"{unit} seen"),
-            f"{words.title(metric)} by {unit} seen in training; in all {seen}.",
-            f"Against {unit} seen, repeated ones counted each time.",
+            figures.curves_against(tables.curves, metric, "examples", f"{kind.seen} seen"),
+            f"{score} by {kind.seen} seen in training; in all {seen}.",
+            f"Against {kind.seen} seen, repeated ones counted each time.",
         ),
     ]
 
 
-def _failures(tables: TaskTables, main: str) -> list[dict[str, Any]]:
-    found = []
+def _failures(tables: TaskTables) -> list[dict[str, Any]]:
+    found, metric = [], tables.kind.main
     for name, table in tables.breakdown.groupby("property", sort=False):
         if name == MISTAKE or table["value"].nunique() == 1:
             continue
-        label = PROPERTIES.get(str(name), str(name))
+        label = tables.axes.get(str(name), str(name))
         values = sorted(table["value"].unique(), key=numbers)
-        measure = MEASURES.get(str(name), words.title(main))
-        calibrated = name == "confidence"
+        measure = MEASURES.get(str(name), words.title(tables.kind.deciding))
+        calibrated = name == CONFIDENCE
         svg = (
             figures.calibration(table)
             if calibrated
-            else figures.by_class(table, main, values, label, measure)
+            else figures.by_class(table, metric, values, label, measure)
         )
         found.append(
             {
                 "name": "calibration" if calibrated else name,
-                "picture": Picture(svg, _spoken(table, main, measure, str(name))),
+                "picture": Picture(svg, _spoken(table, metric, measure, str(name))),
                 "values": values,
-                "rows": _cells(table, main, values),
+                "rows": _cells(table, metric, values),
             }
         )
     return found
 
 
-def _cells(table: pd.DataFrame, main: str, values: list[str]) -> list[Row]:
+def _cells(table: pd.DataFrame, metric: Metric, values: list[str]) -> list[Row]:
     rows = []
     for variant, of_variant in table.groupby("variant", sort=False):
         means = of_variant.set_index("value")["mean"]
-        shown = (_mean(main, means[value]) if value in means else "–" for value in values)
+        shown = (metric.show(means[value]) if value in means else "–" for value in values)
         rows.append((str(variant), *shown))
     return rows
 
 
-def _mean(metric: str, value: float) -> str:
-    return show(metric, value, math.nan)
-
-
-def _spoken(table: pd.DataFrame, main: str, measure: str, name: str) -> str:
+def _spoken(table: pd.DataFrame, metric: Metric, measure: str, name: str) -> str:
     """Return a picture of classes in words: each variant at its first and its last class."""
     ends = []
     for variant, rows in table.groupby("variant", sort=False):
         first, last = (
-            f"{rows['value'].iloc[i]}: {_mean(main, rows['mean'].iloc[i])}" for i in (0, -1)
+            f"{rows['value'].iloc[i]}: {metric.show(rows['mean'].iloc[i])}" for i in (0, -1)
         )
         ends.append(f"{variant} from {first} to {last}")
     return f"{measure} by {name}. " + "; ".join(ends) + "."
@@ -256,49 +267,35 @@ def _mistakes(tables: TaskTables) -> list[Row]:
 
 def _attention(tables: TaskTables) -> dict[str, list[Picture]]:
     """Return the maps of each attention variant's best seed."""
-    found = {}
-    for variant, result in tables.results.items():
-        if not result.attention:
-            continue
-        scores = result.scores[result.scores["metric"] == "valid_exact_match"]["value"].tolist()
-        best = scores.index(max(scores))
-        found[f"{variant}, seed {result.seeds[best]}"] = _maps(
-            result.attention[best], result.records[best]
-        )
-    return found
+    return {
+        f"{variant}, seed {result.seeds[result.best]}": [_map(one) for one in maps]
+        for variant, result in tables.results.items()
+        if (maps := result.maps[result.best])
+    }
 
 
-def _maps(maps: Mapping[str, Any], record: Record) -> list[Picture]:
-    assert isinstance(record.options, PairsOptions)
-    option, vocabulary, pictures = record.options.padding, record.vocabulary, []
-    for i in range(len(maps["right"])):
-        question = "".join(vocabulary.decode(maps["sources"][i].tolist()))
-        ids = maps["answers"][i].tolist()
-        # With masked padding, what comes after the blank that ends an answer was never trained.
-        end = len(answer_as_text(ids, vocabulary, option)) + 1 if option == "masked" else len(ids)
-        answer = "".join(vocabulary.decode(ids))[:end]
-        shown = maps["weights"][i][:end]
-        mark = "right" if maps["right"][i] else "wrong"
-        spoken = f"{question.strip()} = {answer.strip()}"
-        peaks = ", ".join(
-            f"{a} at {question[weights.argmax()]!r} ({weights.max():.0%})"
-            for a, weights in zip(answer, shown, strict=True)
-            if a != " "
-        )
-        pictures.append(
-            Picture(
-                figures.attention_map(shown, question, answer, spoken),
-                f"Attention map of {spoken} ({mark}). It looks most, symbol by symbol: {peaks}.",
-                mark,
-            )
-        )
-    return pictures
+def _map(found: Map) -> Picture:
+    question, answer = "".join(found.question), "".join(found.answer)
+    mark, spoken = "right" if found.right else "wrong", f"{question.strip()} = {answer.strip()}"
+    weights = np.array(found.weights)
+    peaks = ", ".join(
+        f"{symbol} at {found.question[row.argmax()]!r} ({row.max():.0%})"
+        for symbol, row in zip(found.answer, weights, strict=True)
+        if symbol.strip()
+    )
+    return Picture(
+        figures.attention_map(weights, found.question, found.answer, spoken),
+        f"Attention map of {spoken} ({mark}). It looks most, symbol by symbol: {peaks}.",
+        mark,
+    )
 
 
 def _novelty(tables: TaskTables) -> list[Row]:
     """Return the shares of each variant's samples, and once those of the test split."""
     rows: dict[str, Row] = {}
-    for variant, table in tables.novelty.items():
+    for variant, result in tables.results.items():
+        if (table := result.novelty) is None:
+            continue
         for text, of_text in table.groupby("text", sort=False):
             name = str(text) if text == TEST_SPLIT else f"{text} of {variant}"
             rows[name] = (
@@ -309,24 +306,29 @@ def _novelty(tables: TaskTables) -> list[Row]:
 
 
 def _provenance(variant: str, result: Result) -> Row:
-    subject, source = result.records[0].subject, result.circumstances.source
-    runs = result.circumstances.runs
+    subject, found = result.records[0].subject, list(result.circumstances.values())
+    source = max(found, key=lambda of: of.session.started).source
     return (
         variant,
         subject.key(),
         (source.commit or "no git")[:12] + (" + changes" if source.dirty else ""),
         subject.data_digest[:12],
-        f"{result.circumstances.seconds.sum():.0f}",
-        f"{runs['peak_memory_mb'].max():.0f}",
+        f"{sum(of.seconds for of in found):.0f}",
+        f"{max(of.session.peak_memory_mb for of in found):.0f}",
         source.command,
     )
 
 
 def _options(results: Mapping[str, Result]) -> str:
     """Return what variants have in common and what each has for itself, as YAML."""
-    of = {v: r.records[0].options.model_dump(mode="json") for v, r in results.items()}
-    first = next(iter(of.values()))
-    common = {k: first[k] for k in first if all(options[k] == first[k] for options in of.values())}
+    of = {v: resolved(r.records[0].options) for v, r in results.items()}
+    names = dict.fromkeys(name for options in of.values() for name in options)
+    common = {
+        name: next(iter(of.values()))[name]
+        for name in names
+        if all(name in options for options in of.values())
+        and len({repr(options[name]) for options in of.values()}) == 1
+    }
     own = {v: {k: x for k, x in options.items() if k not in common} for v, options in of.items()}
     text = io.StringIO()
     yaml = YAML()
@@ -340,6 +342,6 @@ def _environment(tasks: list[TaskTables]) -> list[Row]:
     found: dict[str, dict[str, None]] = {}
     for tables in tasks:
         for result in tables.results.values():
-            for name, value in result.records[0].subject.environment.items():
+            for name, value in result.records[0].environment.items():
                 found.setdefault(name, {})[str(value)] = None
     return [(name, " or ".join(values)) for name, values in found.items()]

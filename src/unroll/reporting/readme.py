@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from unroll.data.files import read_text, write_text
 from unroll.errors import DataError
+from unroll.storage.files import read_text, write_text
 
 BLOCK = re.compile(
     r"(?P<start><!-- results: (?P<source>\S+) -->\n).*?(?P<end><!-- end of results -->)", re.DOTALL

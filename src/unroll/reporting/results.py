@@ -1,22 +1,25 @@
-"""What training and evaluation of a variant have left, read for the report."""
+"""What training and evaluation of a variant have left, read for the report: no model is needed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from unroll.circumstances import Circumstances, circumstances_of
-from unroll.config import Study
-from unroll.data.files import read_text
-from unroll.data.tables import read_table
-from unroll.evaluation import attention, breakdown
-from unroll.evaluation.items import outcomes, read_items
+from unroll.evaluation import breakdown
+from unroll.evaluation.attention import Map, read_maps
+from unroll.evaluation.evaluation import COUNTS, SAMPLES
+from unroll.evaluation.items import Item, outcomes, read_items
 from unroll.evaluation.scores import scores_of
-from unroll.record import Record
-from unroll.trained import trained
-
-MAIN_METRICS = ("test_exact_match", "test_perplexity")
+from unroll.generation import novelty
+from unroll.kinds.kind import Kind
+from unroll.runs.circumstances import Circumstances, read_circumstances
+from unroll.runs.record import Record, best, seed_folder
+from unroll.runs.trained import evaluated
+from unroll.storage.files import read_json, read_text
+from unroll.storage.tables import read_table
+from unroll.study import Study
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,28 @@ class Result:
 
     records: list[Record]
     scores: pd.DataFrame  # seed, metric, value
-    items: list[dict[str, np.ndarray]]  # of the test split (evaluation/items.py)
+    items: list[dict[str, Item]]  # of the test split (evaluation/items.py)
     breakdown: pd.DataFrame  # seed, and the columns of evaluation/breakdown.py
-    attention: list[dict[str, np.ndarray]]  # empty where the decoder has none
-    circumstances: Circumstances
+    maps: list[list[Map]]  # of attention, for each seed
+    circumstances: Mapping[int, Circumstances]
+    counts: Mapping[str, int]  # examples of each split
     samples: str
+    novelty: pd.DataFrame | None  # of language models (generation/novelty.py)
+
+    @property
+    def kind(self) -> Kind[Any, Any]:
+        """The kind of the variant's models."""
+        return self.records[0].kind
 
     @property
     def seeds(self) -> list[int]:
         """The seeds in the order of the records."""
         return [record.seed for record in self.records]
+
+    @property
+    def best(self) -> int:
+        """The place of the seed that is best on validation."""
+        return self.records.index(best(self.records))
 
     @property
     def parameters(self) -> int:
@@ -44,28 +59,18 @@ class Result:
     @property
     def seconds(self) -> float:
         """Seconds of training and validation, mean of the seeds."""
-        return float(self.circumstances.seconds.mean())
+        return float(np.mean([found.seconds for found in self.circumstances.values()]))
 
-    def outcomes(self, metric: str, seeds: list[int]) -> np.ndarray:
-        """Return the outcomes (S, I) of a metric; I is 1 where only the seeds' means are known.
+    def outcomes(self, score: str, seeds: Sequence[int]) -> np.ndarray:
+        """Return the outcomes (S, I) of a score, on the scale on which it is compared.
 
-        Those of a perplexity are its logarithms.
+        I is 1 where only the means of the seeds are known, as those of validation.
         """
-        if metric in MAIN_METRICS:
-            return outcomes([self.items[self.seeds.index(seed)] for seed in seeds])
-        values = self.scores[self.scores["metric"] == metric].set_index("seed")["value"]
-        found = values.loc[seeds].to_numpy(dtype=float)[:, None]
-        return np.log(found) if is_perplexity(metric) else found
-
-
-def is_perplexity(metric: str) -> bool:
-    """Say whether a metric is a perplexity: less of it is better."""
-    return metric.endswith("perplexity")
-
-
-def main_metric(metrics: pd.Series) -> str:
-    """Return the metric of the test split that decides."""
-    return str(next(metric for metric in metrics if metric in MAIN_METRICS))
+        split, _, name = score.partition("_")
+        if split == "test" and name in self.items[0]:
+            return outcomes([self.items[self.seeds.index(seed)][name] for seed in seeds])
+        values = self.scores[self.scores["metric"] == score].set_index("seed")["value"]
+        return self.kind.metric(score).scale.to(values.loc[list(seeds)])[:, None]
 
 
 def read_result(study: Study, variant: str) -> Result:
@@ -74,29 +79,28 @@ def read_result(study: Study, variant: str) -> Result:
     Raises:
         DataError: something is missing or damaged; the message says what to run.
     """
-    records = trained(study, variant)
-    folder, evaluated = study.evaluation(variant), study.remedy(f"evaluate@{variant}")
+    records = evaluated(study, variant)
     scores = scores_of(study, variant, records)
-    folders = {record.seed: folder / f"seed-{record.seed}" for record in records}
-    pairs = study.variants[variant].kind == "pairs"
-    columns = breakdown.PAIRS_COLUMNS if pairs else breakdown.CORPUS_COLUMNS
-    tables = [
-        read_table(path / "breakdown.csv", columns, evaluated, columns[2:]).assign(seed=seed)
-        for seed, path in folders.items()
-    ]
-    symbols = len(records[0].vocabulary)
-    with_maps = [path for path in folders.values() if (path / attention.NAME).is_file()]
-    samples = next(iter(folders.values())) / "samples.txt" if pairs else study.generated(variant)
-    return Result(
-        records,
-        scores,
-        [read_items(path, evaluated) for path in folders.values()],
-        pd.concat(tables, ignore_index=True),
-        [attention.read_maps(path, symbols, evaluated) for path in with_maps],
-        circumstances_of(study, variant, records),
-        _text(samples),
-    )
-
-
-def _text(path: Path) -> str:
-    return read_text(path) if path.is_file() else ""
+    folder = study.evaluation(variant)
+    folders = {record: seed_folder(folder, record.seed) for record in records}
+    with study.remedy(f"evaluate@{variant}"):
+        tables = [
+            read_table(path / "breakdown.csv", breakdown.COLUMNS, breakdown.NUMBERS).assign(
+                seed=record.seed
+            )
+            for record, path in folders.items()
+        ]
+        items = [read_items(path) for path in folders.values()]
+        maps = [read_maps(path) for path in folders.values()]
+        circumstances = {r.seed: read_circumstances(path, r) for r, path in folders.items()}
+        counts = read_json(folder / COUNTS)
+    written = study.generated(variant)
+    with study.remedy(f"generate@{variant}"):
+        known = written / novelty.FILE
+        new = None
+        if known.is_file():
+            new = read_table(known, novelty.COLUMNS, novelty.COLUMNS[1:])
+    texts = [written / SAMPLES, *(path / SAMPLES for path in folders.values())]
+    samples = next((read_text(path) for path in texts if path.is_file()), "")
+    breakdowns = pd.concat(tables, ignore_index=True)
+    return Result(records, scores, items, breakdowns, maps, circumstances, counts, samples, new)

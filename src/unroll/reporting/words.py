@@ -3,50 +3,53 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from unroll.evaluation.scores import show
+from unroll.kinds.kind import Kind
+from unroll.metrics import Metric
 from unroll.reporting.comparison import dicts
-from unroll.reporting.results import is_perplexity, main_metric
 
 
-def markdown(table: pd.DataFrame, verdicts: pd.DataFrame, confidence: float) -> str:
+def markdown(
+    kind: Kind[Any, Any], table: pd.DataFrame, verdicts: pd.DataFrame, confidence: float
+) -> str:
     """Return the comparison of one task in Markdown: a table, the best variant first, and verdicts.
 
-    The test metric that decides comes with its interval and the verdict, the others with the
+    The score that decides comes with its interval and the verdict, the others with the
     standard deviation of the seeds.
     """
-    main = main_metric(table["metric"])
-    others = [m for m in dict.fromkeys(table["metric"]) if m != main]
-    interval = f"{title(main)} [{100 * confidence:g} % interval]"
+    main, others = kind.main, [s for s in dict.fromkeys(table["metric"]) if s != kind.deciding]
+    interval = f"{title(kind.deciding)} [{100 * confidence:g} % interval]"
     titles = [interval, "± of seeds", "verdict", *map(title, others)]
     lines = [f"| variant | parameters | seeds | {' | '.join(titles)} |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
-    for row in dicts(ranked(table)):
+    for row in dicts(ranked(kind, table)):
         of_variant = table[table["variant"] == row["variant"]].set_index("metric")
-        cells = [show_interval(main, row), show_spread(main, row["std"]), in_words(row)]
-        cells += [show(m, of_variant.at[m, "mean"], of_variant.at[m, "std"]) for m in others]
+        cells = [show_interval(main, row), main.show_spread(row["std"]), in_words(row)]
+        cells += [
+            kind.metric(s).show(of_variant.at[s, "mean"], of_variant.at[s, "std"]) for s in others
+        ]
         first = f"| {row['variant']} | {row['parameters']:,} | {row['seeds']} |"
         lines.append(f"{first} {' | '.join(cells)} |")
-    lines += ["", *(f"- {sentence}" for sentence in sentences(verdicts, main))]
+    lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def sentences(verdicts: pd.DataFrame, metric: str) -> list[str]:
-    """Return what the verdicts of one task say by this metric, each in a sentence."""
-    return [in_a_sentence(row) for row in dicts(verdicts[verdicts["metric"] == metric])]
+def sentences(kind: Kind[Any, Any], verdicts: pd.DataFrame) -> list[str]:
+    """Return what the verdicts of one task say by the score that decides, each in a sentence."""
+    deciding = verdicts[verdicts["metric"] == kind.deciding]
+    return [in_a_sentence(kind.main, row) for row in dicts(deciding)]
 
 
-def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the metric that decides, the best variant first."""
-    main = main_metric(table["metric"])
-    return table[table["metric"] == main].sort_values("mean", ascending=is_perplexity(main))
+def ranked(kind: Kind[Any, Any], table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the score that decides, the best variant first."""
+    rows = table[table["metric"] == kind.deciding]
+    return rows.sort_values("mean", ascending=not kind.main.higher_is_better)
 
 
-def title(metric: str) -> str:
-    """Return a metric's name in words."""
-    return metric.replace("_", " ")
+def title(score: str) -> str:
+    """Return a score's name in words."""
+    return score.replace("_", " ")
 
 
 def in_words(row: Mapping[str, Any]) -> str:
@@ -58,41 +61,24 @@ def in_words(row: Mapping[str, Any]) -> str:
     return f"{row['verdict']} (against {row['reference']})"
 
 
-def show_interval(metric: str, row: Mapping[str, Any]) -> str:
+def show_interval(metric: Metric, row: Mapping[str, Any]) -> str:
     """Return a mean with its interval, as people write it."""
     if pd.isna(row["low"]):
         reason = "one seed" if row["seeds"] == 1 else "no spread"
-        return f"{show(metric, row['mean'], np.nan)} [none: {reason}]"
-    scale = 1 if is_perplexity(metric) else 100
-    bounds = f"[{scale * row['low']:.1f}, {scale * row['high']:.1f}]"
-    return f"{show(metric, row['mean'], np.nan)} {bounds}"
+        return f"{metric.show(row['mean'])} [none: {reason}]"
+    return metric.show_interval(row["mean"], row["low"], row["high"])
 
 
-def show_spread(metric: str, std: float) -> str:
-    """Return the standard deviation of the seeds, as people write it."""
-    return "" if pd.isna(std) else f"{std if is_perplexity(metric) else 100 * std:.1f}"
-
-
-def in_a_sentence(row: Mapping[str, Any]) -> str:
+def in_a_sentence(metric: Metric, row: Mapping[str, Any]) -> str:
     """Say what a row of verdicts says: how much better or worse, and how sure that is."""
     variant, reference, verdict = row["variant"], row["reference"], row["verdict"]
     if row["seeds"] < 2:
         return f"{variant} against {reference}: {verdict}."
     if verdict in ("better", "worse"):
-        return f"{variant} is {verdict} than {reference}: {show_difference(row)}."
-    return f"Whether {variant} differs from {reference} {verdict}: {show_difference(row)}."
+        return f"{variant} is {verdict} than {reference}: {show_difference(metric, row)}."
+    return f"Whether {variant} differs from {reference} {verdict}: {show_difference(metric, row)}."
 
 
-def show_difference(row: Mapping[str, Any]) -> str:
-    """Return a difference with its interval: points of percent, or percent of a perplexity."""
-    unit = "% of perplexity" if is_perplexity(row["metric"]) else "points"
-    if pd.isna(row["difference"]):
-        return "–"
-    shown = f"{_signed(row['difference'])} {unit}"
-    if pd.isna(row["low"]):
-        return shown
-    return f"{shown} [{_signed(row['low'])}, {_signed(row['high'])}]"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+def show_difference(metric: Metric, row: Mapping[str, Any]) -> str:
+    """Return a difference with its interval."""
+    return metric.show_difference(row["difference"], row["low"], row["high"])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from unroll.config import Study
 from unroll.errors import UserError
-from unroll.record import Record
+from unroll.runs.record import Record
+from unroll.study import Study
 from unroll.training.checkpoint import Checkpoint
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unroll.config import Study
 from unroll.errors import DataError, UserError, first_line
+from unroll.study import Study
 from unroll.tracking.address import shown_uri
 
 

@@ -1,75 +1,59 @@
-"""Stage generate: what the language models write, and how much of it they have read."""
+"""Stage generate: what a language model writes, and how much of it it has read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
-import torch
 
-from unroll.config import Generate, Study
-from unroll.data.corpus import Corpus, load_corpus
-from unroll.data.files import write_text
-from unroll.data.tables import write_table
-from unroll.errors import UserError
-from unroll.evaluation.selection import best
-from unroll.generation.novelty import SAMPLES, TEST_SPLIT, Written, novelty
-from unroll.generation.sampling import Sampling
-from unroll.generation.writing import as_text, encode_prompt, skipped, write
-from unroll.models.build import Model
-from unroll.record import Record, read_model
-from unroll.seeds import torch_generator
-
-
-def generate(study: Study) -> None:
-    """Let the best seed of every language model continue every prompt."""
-    if study.generate is None:
-        raise UserError(f"{study.params_file} has no section generate")
-    for variant, options in study.variants_of("corpus").items():
-        remedy = study.remedy(f"train@{variant}")
-        record, model = read_model(best([study.model(variant)], remedy), remedy)
-        written = {p: _write(record, model, p, study.generate) for p in study.generate.prompts}
-        text = "\n".join(
-            f"=== {prompt}\n{_text(record, prompt, row)}\n"
-            for prompt, rows in written.items()
-            for row in rows
-        )
-        corpus = load_corpus(study.prepared(options.task), study.remedy(f"prepare@{options.task}"))
-        known = _known(written, corpus, study.generate.skip)
-        path = study.generated(variant)
-        write_text(path, text)
-        write_table(path.with_suffix(".csv"), known)
-        print(f"{path}:\n{text}\nHow much of it stands in train:\n{known.to_string(index=False)}\n")
+from unroll.data.corpus import Corpus
+from unroll.evaluation.evaluation import SAMPLES as FILE
+from unroll.generation import novelty
+from unroll.generation.novelty import SAMPLES, TEST_SPLIT, Texts
+from unroll.generation.writing import Continuation, skipped
+from unroll.options import Generate
+from unroll.runs.model import read_model
+from unroll.runs.record import best, seed_folder
+from unroll.runs.trained import trained
+from unroll.storage.files import write_text
+from unroll.storage.folders import new_folder
+from unroll.storage.tables import write_table
+from unroll.study import Study
 
 
-def _known(written: Mapping[str, list[list[int]]], corpus: Corpus, skip: list[str]) -> pd.DataFrame:
+def generate(study: Study, variant: str) -> None:
+    """Let the best seed of a variant continue every prompt, where it is a model that writes."""
+    kind = study.kind_of(variant)
+    with new_folder(study.generated(variant)) as folder:
+        if study.generate is None or not kind.continues:
+            print(f"{variant}: nothing to write")
+            return
+        chosen = best(trained(study, variant))
+        with study.remedy(f"train@{variant}"):
+            found = read_model(seed_folder(study.model(variant), chosen.seed))
+        task = study.variant(variant).task
+        with study.remedy(f"prepare@{task}"):
+            corpus = kind.load(study.prepared(task))
+        _write(folder, kind.write(found, study.generate), corpus, study.generate)
+    print((study.generated(variant) / FILE).read_text())
+
+
+def _write(
+    folder: Path, written: Mapping[str, list[Continuation]], corpus: Corpus, options: Generate
+) -> None:
+    text = "\n".join(
+        f"=== {prompt}\n{one.text}\n" for prompt, texts in written.items() for one in texts
+    )
+    write_text(folder / FILE, text)
+    write_table(folder / novelty.FILE, _known(written, corpus, options.skip))
+
+
+def _known(
+    written: Mapping[str, list[Continuation]], corpus: Corpus, skip: list[str]
+) -> pd.DataFrame:
     """Return how much of the samples, and of the test split, stands in train."""
-    samples: list[Written] = [
-        (encode_prompt(prompt, corpus.vocabulary), row)
-        for prompt, rows in written.items()
-        for row in rows
-    ]
-    texts: dict[str, list[Written]] = {
+    samples = [(one.prompt, one.words) for texts in written.values() for one in texts]
+    texts: dict[str, list[Texts]] = {
         SAMPLES: samples,
         TEST_SPLIT: [((), corpus.tokens["test"].tolist())],
     }
-    return novelty(texts, corpus.tokens["train"].tolist(), skipped(skip, corpus.vocabulary))
-
-
-def continuations(record: Record, model: Model, prompt: str, options: Generate) -> list[str]:
-    """Return `options.samples` texts that begin with the prompt."""
-    return [_text(record, prompt, row) for row in _write(record, model, prompt, options)]
-
-
-def _write(record: Record, model: Model, prompt: str, options: Generate) -> list[list[int]]:
-    """Return the ids that follow the prompt in each sample."""
-    ids = torch.tensor(encode_prompt(prompt, record.vocabulary))
-    sampling = Sampling(
-        options.temperature, options.top_k, options.top_p, skipped(options.skip, record.vocabulary)
-    )
-    generator = torch_generator(options.seed, "generate", prompt)
-    written = write(model, ids, options.samples, options.length, sampling, generator)  # type: ignore[arg-type]
-    rows: list[list[int]] = written.symbols.tolist()
-    return rows
-
-
-def _text(record: Record, prompt: str, ids: list[int]) -> str:
-    return as_text(prompt, record.vocabulary.decode(ids))
+    return novelty.novelty(texts, corpus.tokens["train"].tolist(), skipped(skip, corpus.vocabulary))

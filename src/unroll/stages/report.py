@@ -5,21 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from unroll.config import Study
-from unroll.data.files import check_folder, replaced_folder, write_text
-from unroll.data.prepared import read_counts
-from unroll.data.tables import read_table, write_table
 from unroll.errors import DataError
-from unroll.generation import novelty
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.check import COMPARED, DIFFERS, MISSING, UNTESTED, committed, differences
 from unroll.reporting.comparison import compare, judge
-from unroll.reporting.curves import curves, measured
+from unroll.reporting.curves import curves
 from unroll.reporting.page import TaskTables, page
 from unroll.reporting.readme import rewrite
 from unroll.reporting.results import Result, read_result
 from unroll.reporting.words import markdown
+from unroll.storage.files import write_text
+from unroll.storage.folders import replaced_folder
+from unroll.storage.tables import read_table, write_table
+from unroll.study import Study
 
 
 def report(study: Study) -> None:
@@ -30,7 +29,7 @@ def report(study: Study) -> None:
     tasks = [
         _task_tables(study, task, results, table, verdicts)
         for task in study.tasks
-        if any(options.task == task for options in study.variants.values())
+        if study.variants_of(task)
     ]
     seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
     breakdown = pd.concat([tables.breakdown.assign(task=tables.name) for tables in tasks])
@@ -47,7 +46,9 @@ def report(study: Study) -> None:
         _write_curves(study.reports / "curves", tables)
     write_text(study.reports / "report.html", page(study, tasks))
     confidence = study.comparison.confidence
-    sections = [f"## {t.name}\n\n{markdown(t.comparison, t.verdicts, confidence)}" for t in tasks]
+    sections = [
+        f"## {t.name}\n\n{markdown(t.kind, t.comparison, t.verdicts, confidence)}" for t in tasks
+    ]
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
     print(f"{text}\n{study.reports}/report.html: all of it, with pictures")
@@ -61,30 +62,20 @@ def _task_tables(
     verdicts: pd.DataFrame,
 ) -> TaskTables:
     of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
-    remedy = study.remedy(f"prepare@{task}")
-    check_folder(study.prepared(task), remedy)
-    counts = read_counts(study.prepared(task), remedy)
-    generated = study.remedy("generate")
-    known = {v: study.generated(v).with_suffix(".csv") for v in of_task}
+    first = next(iter(of_task.values()))
     return TaskTables(
         name=task,
         results=of_task,
         comparison=table[table["task"] == task],
         verdicts=verdicts[verdicts["task"] == task],
-        curves=curves(of_task, counts["train"]),
+        curves=curves(of_task, first.counts["train"]),
         breakdown=together(of_task),
-        novelty={
-            variant: read_table(path, novelty.COLUMNS, generated, novelty.COLUMNS[1:])
-            for variant, path in known.items()
-            if path.is_file()
-        },
-        counts=counts,
     )
 
 
 def _write_curves(folder: Path, tables: TaskTables) -> None:
     """Write learning curves as a picture and a table; without seconds, which no two runs share."""
-    picture = figures.learning_curves(tables.curves, measured(tables.curves), tables.name)
+    picture = figures.learning_curves(tables.curves, tables.kind.main, tables.name)
     write_text(folder / f"{tables.name}.svg", picture)
     write_table(folder / f"{tables.name}.csv", tables.curves.drop(columns="seconds"))
 
@@ -101,7 +92,8 @@ def check(study: Study) -> None:
         DataError: a result differs by more than seeds explain, or is missing.
     """
     path = study.reports / "comparison.csv"
-    fresh = read_table(path, comparison.COLUMNS, study.remedy("report"), COMPARED)
+    with study.remedy("report"):
+        fresh = read_table(path, comparison.COLUMNS, COMPARED)
     table = differences(fresh, committed(path), study.comparison.confidence)
     print(table.to_string(index=False, float_format="{:.4g}".format))
     if untested := int((table["verdict"] == UNTESTED).sum()):

@@ -1,15 +1,20 @@
 """Stage size: how large every variant of a task is, solved where a parameter budget is given."""
 
+from typing import Any
+
 from pydantic import ValidationError
+from torch import nn
 
-from unroll.config import Count, Options, Study, VariantOptions
-from unroll.data.files import check_folder, new_folder, read_json, write_json
-from unroll.data.loading import load
+from unroll import kinds
 from unroll.errors import DataError
-from unroll.models.budget import match, parameters, resize
+from unroll.models.budget import match, parameters
+from unroll.options import Count, Strict, VariantOptions
+from unroll.storage.files import read_json, write_json
+from unroll.storage.folders import check_folder, new_folder
+from unroll.study import Study
 
 
-class Size(Options):
+class Size(Strict):
     """The file of a variant's size."""
 
     hidden_size: Count
@@ -18,16 +23,20 @@ class Size(Options):
 
 def size(study: Study, task: str) -> None:
     """Write hidden size and parameter count of each variant of a task."""
-    kind = study.task(task).kind
-    vocabulary = load(kind, study.prepared(task), study.remedy(f"prepare@{task}")).vocabulary
-    variants = {name: o for name, o in study.variants.items() if o.task == task}
+    kind = kinds.named(study.task(task).kind)
+    with study.remedy(f"prepare@{task}"):
+        form: Any = kind.form(kind.load(study.prepared(task)))
+
+    def build(options: VariantOptions) -> nn.Module:
+        return kind.build(options, form)
+
+    variants = study.variants_of(task)
     with new_folder(study.data / "sizes" / task) as folder:
         for name, options in variants.items():
             if options.match_parameters is not None:
-                budget = parameters(variants[options.match_parameters], vocabulary)
-                options = match(options, budget, vocabulary)
-            count = parameters(options, vocabulary)
-            found = Size(hidden_size=options.hidden_size, parameters=count)
+                budget = parameters(build, variants[options.match_parameters])
+                options = match(build, options, budget)
+            found = Size(hidden_size=options.hidden_size, parameters=parameters(build, options))
             write_json(folder / f"{name}.json", found.model_dump())
             print(f"{name}: hidden_size {found.hidden_size}, {found.parameters:,} parameters")
 
@@ -39,15 +48,15 @@ def sized(study: Study, variant: str) -> VariantOptions:
         DataError: its file is missing or damaged, or of an earlier hidden size.
     """
     options, path = study.variant(variant), study.size(variant)
-    remedy = study.remedy(f"size@{options.task}")
-    check_folder(path.parent, remedy)
-    try:
-        found = Size.model_validate(read_json(path, remedy))
-    except ValidationError:
-        raise DataError(f"{path} is damaged; {remedy}") from None
-    if options.match_parameters is None and found.hidden_size != options.hidden_size:
-        raise DataError(
-            f"{path} is of another hidden_size ({found.hidden_size}) than {study.params_file} "
-            f"({options.hidden_size}); {remedy}"
-        )
-    return resize(options, found.hidden_size)
+    with study.remedy(f"size@{options.task}"):
+        check_folder(path.parent)
+        try:
+            found = Size.model_validate(read_json(path))
+        except ValidationError:
+            raise DataError(f"{path} is damaged") from None
+        if options.match_parameters is None and found.hidden_size != options.hidden_size:
+            raise DataError(
+                f"{path} is of another hidden_size ({found.hidden_size}) than "
+                f"{study.params_file} ({options.hidden_size})"
+            )
+    return options.resized(found.hidden_size)

@@ -4,9 +4,9 @@ import sys
 
 import pandas as pd
 
-from unroll.config import Study
-from unroll.data.files import write_text
 from unroll.errors import DataError, UserError, first_line
+from unroll.storage.files import write_text
+from unroll.study import Study
 from unroll.tracking.address import shown_uri
 
 
@@ -38,11 +38,13 @@ def track(study: Study, best_effort: bool = False) -> None:
 
 
 def _keys(study: Study) -> str:
-    """Return the keys of all trained runs: what a later `dvc repro` compares."""
-    from unroll.trained import trained
+    """Return the keys of all runs that are scored: what a later `dvc repro` compares."""
+    from unroll.runs.trained import evaluated
 
     rows = ["variant,seed,key"]
     for variant in study.variants:
-        if study.model(variant).is_dir():
-            rows += [f"{variant},{record.seed},{record.key}" for record in trained(study, variant)]
+        if study.evaluation(variant).is_dir():
+            rows += [
+                f"{variant},{record.seed},{record.key}" for record in evaluated(study, variant)
+            ]
     return "\n".join(rows) + "\n"

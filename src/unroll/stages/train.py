@@ -4,46 +4,67 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 
-from unroll.circumstances import Recorder
-from unroll.config import Study
-from unroll.data.files import MANIFEST, digest
-from unroll.errors import DataError
-from unroll.record import seed_folder
+from unroll.errors import DataError, TrainingError
+from unroll.runs.circumstances import circumstances_of
+from unroll.runs.record import read_record, seed_folder
+from unroll.runs.recorder import Recorder
+from unroll.runs.subject import Subject
 from unroll.stages.checkpoints import held
+from unroll.stages.earlier import bring_back
+from unroll.stages.plan import planned
 from unroll.stages.size import sized
-from unroll.subject import Subject
+from unroll.storage.files import read_json
+from unroll.storage.folders import MANIFEST, digest
+from unroll.study import Study
 from unroll.tracking.live import LiveTracking
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.code import code_digest
 from unroll.training.machine import choose
 from unroll.training.progress import display
 from unroll.training.run import Job
+from unroll.training.sources import sources_digest
 from unroll.training.workers import run_all, worker_count
 
 
 def train(study: Study, variant: str) -> None:
     """Train a variant; write a run record per seed, and apart what differs each time.
 
+    Seeds that were trained already, with the same key, are kept.
+
     Raises:
         UserError: another process trains the same variant.
     """
-    jobs = plan(study, variant)
+    jobs = jobs_of(study, variant)
+    bring_back(study, variant)
     with held(study, variant):
         _train(study, variant, jobs)
 
 
 def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
-    workers = worker_count(study.compute, len(jobs))
-    machine = jobs[0].machine
+    kept = [job for job in jobs if _is_trained(study, variant, job)]
+    left = [job for job in jobs if job not in kept]
+    for job in kept:
+        print(f"{variant} seed {job.seed}: kept, it was trained already", flush=True)
+    if left:
+        _train_seeds(study, variant, left, [job.seed for job in kept])
+    for folder in (study.model(variant), study.circumstances(variant)):
+        wanted = {seed_folder(folder, job.seed) for job in jobs}
+        for other in folder.glob("seed-*"):  # of seeds that are no longer asked for
+            if other not in wanted:
+                shutil.rmtree(other)
+
+
+def _train_seeds(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[int]) -> None:
+    workers, machine = worker_count(study.compute, len(jobs)), jobs[0].machine
     print(
         f"{variant}: {len(jobs)} seeds, {workers} at a time, on {machine.device} in "
         f"{machine.precision}",
         flush=True,
     )
     for path in (path for job in jobs for path in job.checkpoint.others()):
-        print(f"not used: {path} (a checkpoint of other options, data or code)", flush=True)
-    recorder = Recorder(study.command("train", variant))
-    tracking = LiveTracking(study, jobs[0].subject, recorder)
+        print(f"not used: {path} (a checkpoint of another behaviour or other data)", flush=True)
+    command, sources = study.command("train", variant), jobs[0].sources
+    recorder = Recorder(command, sources, study.circumstances(variant))
+    tracking = LiveTracking(study, jobs[0].subject, recorder, [job.seed for job in jobs])
     try:
         with contextlib.closing(display(jobs)) as shown:
             run_all(jobs, workers, [shown, recorder, tracking])
@@ -51,43 +72,52 @@ def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     except BaseException:
         tracking.fail()
         raise
-    for other in study.model(variant).glob("seed-*"):  # of seeds that are no longer asked for
-        if other not in {job.target for job in jobs}:
-            shutil.rmtree(other)
-    recorder.write(study.circumstances(variant))
     tracking.finish()
 
 
+def _is_trained(study: Study, variant: str, job: Job) -> bool:
+    """Say whether a seed has left record and circumstances, with the key that it has now."""
+    try:
+        record = read_record(job.target)
+        circumstances_of(study.circumstances(variant), [record])
+    except (DataError, OSError):
+        return False
+    return record.key == job.subject.key(job.seed)
+
+
 def _check_records(jobs: Sequence[Job]) -> None:
-    """Check that each run has left its record: `dvc repro` begins by removing what there is.
+    """Check that each run has left its record: somebody may have removed it.
 
     Raises:
-        DataError: one is gone; its checkpoint is still there.
+        TrainingError: one is gone; its checkpoint is still there.
     """
     for job in jobs:
         if not (job.target / MANIFEST).is_file():
-            raise DataError(f"{job.target} was removed meanwhile; run the same command again")
+            raise TrainingError(f"{job.target} was removed meanwhile; run the same command again")
 
 
-def plan(study: Study, variant: str) -> list[Job]:
+def jobs_of(study: Study, variant: str) -> list[Job]:
     """Return a job for each seed of a variant.
 
     Raises:
-        DataError: the task's data are not prepared, or the variant's size is not known yet.
+        DataError: the task's data are not prepared, the variant's size is not known yet, or its
+            plan is of other sources than those that run.
     """
-    task = study.variant(variant).task
-    prepared, remedy = study.prepared(task), study.remedy(f"prepare@{task}")
+    options, task = sized(study, variant), study.variant(variant).task
+    prepared, again = study.prepared(task), study.rerun(f"prepare@{task}")
     if not (prepared / MANIFEST).is_file():
-        raise DataError(f"{prepared} does not exist; {remedy}")
-    options, machine = sized(study, variant), choose(study.compute)
-    subject = Subject(
-        study.name, variant, options, digest(prepared), code_digest(), machine.facts()
-    )
+        raise DataError(f"{prepared} does not exist; {again}")
+    machine, plan, sources = choose(study.compute), planned(study, variant), sources_digest()
+    with study.remedy("plan"):
+        if read_json(study.sources).get("sha256") != sources:
+            raise DataError("the sources in src/unroll were changed since the plans were made")
+    subject = Subject(study.name, variant, options, digest(prepared), plan, machine.facts())
 
     def job(seed: int) -> Job:
-        every = study.checkpoint.every
-        checkpoint = Checkpoint(study.checkpoints(variant), seed, subject.key(seed), every)
+        every, key = study.checkpoint.every, subject.key(seed)
+        checkpoint = Checkpoint(study.checkpoints(variant), seed, key, every, sources)
         target = seed_folder(study.model(variant), seed)
-        return Job(subject, seed, machine, prepared, target, checkpoint, remedy)
+        found = study.task_of(variant)
+        return Job(subject, seed, found, machine, prepared, target, checkpoint, sources, again)
 
     return [job(seed) for seed in options.seeds]

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from unroll.circumstances import Source
-from unroll.config import ROOT_STUDY, Study
-from unroll.evaluation.scores import show
-from unroll.subject import Subject
+from unroll.kinds.kind import Kind
+from unroll.runs.circumstances import Source
+from unroll.runs.subject import Subject
+from unroll.study import ROOT_STUDY, Study
 
 SAMPLE_LINES = 16
 
 
 def describe_run(
+    kind: Kind[Any, Any],
     subject: Subject,
     seed: int | None,
     scores: Mapping[str, tuple[float, float]],
@@ -26,7 +28,10 @@ def describe_run(
     which = f"{len(subject.options.seeds)} seeds" if seed is None else f"seed {seed}"
     parts = [
         f"**{subject.variant}** on {subject.options.task}, {which}, {parameters:,} parameters.",
-        "\n".join(f"- {name.replace('_', ' ')}: {show(name, *v)}" for name, v in scores.items()),
+        "\n".join(
+            f"- {name.replace('_', ' ')}: {kind.metric(name).show(*value)}"
+            for name, value in scores.items()
+        ),
     ]
     if samples:
         lines = samples.splitlines()[:SAMPLE_LINES]

@@ -9,10 +9,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from unroll.config import Study, read_yaml
-from unroll.data.files import check_folder
+from unroll import kinds
 from unroll.data.prepared import read_counts
 from unroll.errors import UserError
+from unroll.storage.folders import check_folder
+from unroll.storage.yaml import read_yaml
+from unroll.study import Study
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,11 @@ def dvc_digest(folder: Path) -> str:
 
 
 def _data(study: Study, task: str, digest: str) -> Data:
-    prepared, remedy = study.prepared(task), study.remedy(f"prepare@{task}")
-    check_folder(prepared, remedy)
-    counts = read_counts(prepared, remedy)
-    columns = {"pairs": ("question", "answer"), "corpus": ("token",)}[study.tasks[task].kind]
+    prepared = study.prepared(task)
+    with study.remedy(f"prepare@{task}"):
+        check_folder(prepared)
+        counts = read_counts(prepared)
+    columns = kinds.named(study.task(task).kind).columns
     return Data(task, digest, prepared.as_posix(), columns, counts)
 
 

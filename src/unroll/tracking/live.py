@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from unroll.circumstances import Recorder
-from unroll.config import Study
 from unroll.errors import first_line
-from unroll.subject import Subject
+from unroll.runs.recorder import Recorder
+from unroll.runs.subject import Subject
+from unroll.study import Study
 from unroll.tracking.address import shown_uri
 from unroll.tracking.state import Point, epoch_points, opening
 from unroll.training.loop import Epoch, Resumed
@@ -32,8 +32,11 @@ class LiveTracking:
     `unroll track` adds later what is missing.
     """
 
-    def __init__(self, study: Study, subject: Subject, recorder: Recorder) -> None:
+    def __init__(
+        self, study: Study, subject: Subject, recorder: Recorder, seeds: Sequence[int]
+    ) -> None:
         self.study, self.subject, self.recorder = study, subject, recorder
+        self.seeds = seeds  # those that are trained now
         self.runs: dict[int | None, str] = {}  # ids: of each seed, and (None) of the parent
         self.client: MlflowClient
         self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -47,7 +50,7 @@ class LiveTracking:
             epochs = message.epochs
         else:
             epochs = (message,) if isinstance(message, Epoch) else ()
-        timings = self.recorder.epochs[len(self.recorder.epochs) - len(epochs) :]
+        timings = self.recorder.timings(job.seed, epochs)
         for epoch, timing in zip(epochs, timings, strict=True):
             points = epoch_points(epoch.metrics, timing)
             self.tasks.put(functools.partial(self._log, job.seed, points))
@@ -81,7 +84,7 @@ class LiveTracking:
         from unroll.tracking.sync import Sync
 
         self.client = connect()
-        state = opening(self.subject, self.recorder.source)
+        state = opening(self.subject, self.recorder.source, self.seeds)
         experiment = Sync(self.client, self.study).experiment(self.subject.options.task)
         parent = start(self.client, experiment, state.parent, None)
         self.runs[None] = parent

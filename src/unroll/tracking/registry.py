@@ -15,9 +15,11 @@ from mlflow.models import Model
 from mlflow.pyfunc import save_model
 
 from unroll import serving
-from unroll.config import Study
-from unroll.evaluation.selection import best, validation_metric
-from unroll.record import Record, read_record
+from unroll.options import resolved
+from unroll.runs.model import read_model
+from unroll.runs.record import Record, best, seed_folder
+from unroll.runs.trained import trained
+from unroll.study import Study
 from unroll.tracking.state import KEY, experiment_name
 
 CHAMPION = "champion"
@@ -31,10 +33,10 @@ def bring_models(
     `runs` holds the run id of each key. Returns what was done: (version or alias, action).
     """
     name = experiment_name(study.name, task)
-    trained = [v for v, o in study.variants.items() if o.task == task and study.model(v).is_dir()]
-    folders = {v: best([study.model(v)], study.remedy(f"train@{v}")) for v in trained}
-    records = {v: read_record(f, study.remedy(f"train@{v}")) for v, f in folders.items()}
-    folders = {v: f for v, f in folders.items() if records[v].key in runs}
+    there = [v for v in study.variants_of(task) if study.model(v).is_dir()]
+    found = {v: best(trained(study, v)) for v in there}
+    records = {v: record for v, record in found.items() if record.key in runs}
+    folders = {v: seed_folder(study.model(v), record.seed) for v, record in records.items()}
     if not folders:
         return []
     _registered(client, name, task)
@@ -44,11 +46,12 @@ def bring_models(
         version = _find_version(client, name, record.key, runs[record.key])
         action = "kept" if version else "created"
         if version is None:
-            model = _logged(client, experiment, record, folder, runs[record.key])
+            with study.remedy(f"train@{variant}"):
+                model = _logged(client, experiment, folder, runs[record.key])
             version = _add_version(client, name, model, record, runs[record.key])
         aliases[_alias(variant)] = str(version.version)
         done.append((f"{name} version {version.version} ({variant} seed {record.seed})", action))
-    champion = best([study.model(v) for v in folders], "train it again").parent.name
+    champion = best(records.values()).subject.variant
     aliases[CHAMPION] = aliases[_alias(champion)]
     return done + _set_aliases(client, name, aliases)
 
@@ -94,20 +97,22 @@ def _has_files(client: MlflowClient, version: ModelVersion) -> bool:
         return False
 
 
-def _logged(client: MlflowClient, experiment: str, record: Record, folder: Path, run: str) -> str:
+def _logged(client: MlflowClient, experiment: str, folder: Path, run: str) -> str:
     """Log a record as a model of its run; return the model's id."""
+    trained = read_model(folder)
+    record = trained.record
     for left in client.search_logged_models(
         [experiment], filter_string=f"tags.`{KEY}` = '{record.key}'"
     ):  # of a try that was killed, or of a run that is gone
         client.delete_logged_model(left.model_id)
-    kind, subject = record.options.kind, record.subject
+    kind, subject = record.kind, record.subject
     model = client.create_logged_model(
         experiment,
         name=subject.variant,
         source_run_id=run,
         tags={KEY: record.key, "variant": subject.variant, "seed": str(record.seed)},
-        params={k: str(v) for k, v in record.options.model_dump().items()},
-        model_type=kind,
+        params={k: str(v) for k, v in resolved(record.options).items()},
+        model_type=kind.name,
     )
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary) / "model"
@@ -116,7 +121,7 @@ def _logged(client: MlflowClient, experiment: str, record: Record, folder: Path,
             python_model=serving.__file__,
             artifacts={serving.RECORD: str(folder)},
             signature=serving.signature(kind),
-            input_example=serving.example(record),
+            input_example=serving.example(trained),
             pip_requirements=["unroll"],
             mlflow_model=Model(run_id=run, model_id=model.model_id, model_uuid=model.model_id),
         )
@@ -129,17 +134,16 @@ def _logged(client: MlflowClient, experiment: str, record: Record, folder: Path,
 def _add_version(
     client: MlflowClient, name: str, model: str, record: Record, run: str
 ) -> ModelVersion:
-    metric, _ = validation_metric(record)
-    value = float(record.history[metric].iloc[-1])
-    variant = record.subject.variant
+    metric, variant = record.kind.choosing, record.subject.variant
     tags = {KEY: record.key, "variant": variant, "seed": str(record.seed)}
     return client.create_model_version(
         name,
         source=f"models:/{model}",
         run_id=run,
         model_id=model,
-        tags={**tags, metric: f"{value:.6g}"},
-        description=f"{variant}, seed {record.seed}: {metric.replace('_', ' ')} {value:.4g}",
+        tags={**tags, metric: f"{record.chosen_by:.6g}"},
+        description=f"{variant}, seed {record.seed}: {metric.replace('_', ' ')} "
+        f"{record.kind.main.show(record.chosen_by)}",
     )
 
 

@@ -6,21 +6,29 @@ all of it again where the database has lost it, comes from the files of the stud
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from unroll.circumstances import Circumstances, EpochTiming, Source, circumstances_of
-from unroll.config import ROOT_STUDY, Study
-from unroll.data.files import read_text
+from unroll.evaluation.evaluation import SAMPLES
 from unroll.evaluation.scores import is_scored, scores_of, summary
-from unroll.record import Record, record_documents, seed_folder
-from unroll.subject import Subject
+from unroll.options import resolved
+from unroll.runs.circumstances import (
+    Circumstances,
+    EpochTiming,
+    Source,
+    circumstances_of,
+    read_diff,
+)
+from unroll.runs.record import DOCUMENTS, Record, seed_folder
+from unroll.runs.subject import Subject
+from unroll.runs.trained import trained
+from unroll.storage.files import read_text
+from unroll.study import ROOT_STUDY, Study
 from unroll.tracking import lineage
 from unroll.tracking.descriptions import describe_run, way_back
-from unroll.trained import trained
 
 KEY = "unroll.key"
 
@@ -74,14 +82,14 @@ def experiment_name(study: str, task: str) -> str:
     return task if study == ROOT_STUDY else f"{study}-{task}"
 
 
-def opening(subject: Subject, source: Source) -> VariantState:
-    """Return what is known when training starts."""
-    children = {seed: _open(subject, source, seed) for seed in subject.options.seeds}
+def opening(subject: Subject, source: Source, seeds: Sequence[int]) -> VariantState:
+    """Return what is known when the training of these seeds starts."""
+    children = {seed: _open(subject, source, seed) for seed in seeds}
     return VariantState(subject, _open(subject, source, None), children)
 
 
 def _open(subject: Subject, source: Source, seed: int | None) -> RunState:
-    options = {k: v for k, v in subject.options.model_dump().items() if k != "seeds"}
+    options = {k: v for k, v in resolved(subject.options).items() if k != "seeds"}
     tags = {
         KEY: subject.key(seed),
         "unroll.level": "variant" if seed is None else "seed",
@@ -89,8 +97,9 @@ def _open(subject: Subject, source: Source, seed: int | None) -> RunState:
         "task": subject.options.task,
         "variant": subject.variant,
         "data.digest": subject.data_digest,
-        "code.digest": subject.code_digest,
-        **{f"environment.{name}": str(value) for name, value in subject.environment.items()},
+        "plan.digest": subject.plan,
+        "sources.digest": source.sources[-1],
+        **{f"environment.{name}": str(value) for name, value in subject.machine.items()},
         **_source_tags(source),
     }
     if seed is None:
@@ -133,12 +142,15 @@ def desired(study: Study, variant: str) -> VariantState:
         DataError: the variant is not trained, or one of its files is damaged.
     """
     records = trained(study, variant)
-    first, found = records[0], circumstances_of(study, variant, records)
-    state = opening(first.subject, found.source)
+    with study.remedy(f"train@{variant}"):
+        found = circumstances_of(study.circumstances(variant), records)
+    first = records[0]
+    state = _opening_of(first.subject, found)
     for record in records:
         child, folder = state.children[record.seed], seed_folder(study.model(variant), record.seed)
-        _add_training(child, record, found)
-        child.files |= {f.name: f.read_bytes() for f in record_documents(folder)}
+        _add_training(child, record, found[record.seed])
+        child.files |= {name: (folder / name).read_bytes() for name in DOCUMENTS}
+        child.tags |= {f"environment.{name}": str(v) for name, v in record.environment.items()}
     _add_means(state.parent, [state.children[record.seed] for record in records])
     scored = is_scored(study, variant, records)  # else there may be what is of an earlier training
     parts = _parts(scores_of(study, variant, records)) if scored else {}
@@ -150,6 +162,14 @@ def desired(study: Study, variant: str) -> VariantState:
     return state
 
 
+def _opening_of(subject: Subject, found: Mapping[int, Circumstances]) -> VariantState:
+    """Return the openings of runs that have ended: each as it began, the parent's as the last."""
+    last = max(found.values(), key=lambda of: of.session.started)
+    state = opening(subject, last.source, [])
+    state.children = {seed: _open(subject, of.source, seed) for seed, of in found.items()}
+    return state
+
+
 def _runs(state: VariantState) -> list[tuple[int | None, RunState]]:
     return [(None, state.parent), *state.children.items()]
 
@@ -158,17 +178,15 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     """Add the history of a seed, its times and its size."""
     timings = {
         int(row["epoch"]): EpochTiming(**{str(name): value for name, value in row.items()})
-        for row in found.epochs[found.epochs["seed"] == record.seed].to_dict("records")
+        for row in found.epochs.to_dict("records")
     }
     for row in record.history.to_dict("records"):
         run.points += epoch_points(row, timings[int(row["epoch"])])
-    times = {
-        str(name): float(value) for name, value in found.runs.loc[record.seed].to_dict().items()
-    }
-    run.started, run.ended = _milliseconds(times["started"]), _milliseconds(times["ended"])
+    session = found.session
+    run.started, run.ended = _milliseconds(session.started), _milliseconds(session.ended)
     last: dict[str, float] = {
-        "training_seconds": round(float(found.seconds.loc[record.seed]), 3),
-        "worker_peak_memory_megabytes": times["peak_memory_mb"],
+        "training_seconds": round(found.seconds, 3),
+        "worker_peak_memory_megabytes": session.peak_memory_mb,
     }
     run.points += _at_the_end(run, last, record)
 
@@ -224,40 +242,39 @@ def _add_texts(
     state: VariantState,
     scores: Mapping[int | None, Mapping[str, tuple[float, float]]],
     samples: Mapping[int | None, str],
-    found: Circumstances,
+    found: Mapping[int, Circumstances],
     record: Record,
 ) -> None:
     """Add samples, lineage and a description to every run."""
-    subject = state.subject
-    origin = lineage.origin(study, subject.variant)
+    subject, variant = state.subject, state.subject.variant
+    origin = lineage.origin(study, variant)
+    last = max(found, key=lambda seed: found[seed].session.started)
     for seed, run in _runs(state):
-        text = samples.get(seed, "")
+        text, begun = samples.get(seed, ""), last if seed is None else seed
         run.data, run.tags = origin.data, run.tags | origin.tags
         run.files |= origin.files
         if text:
-            run.files["samples.txt"] = text.encode()
-        if found.diff:
-            run.files["uncommitted.diff"] = found.diff
-        note = describe_run(subject, seed, scores.get(seed, {}), record.parameters, text)
+            run.files[SAMPLES] = text.encode()
+        if diff := read_diff(seed_folder(study.circumstances(variant), begun)):
+            run.files["uncommitted.diff"] = diff
+        note = describe_run(
+            record.kind, subject, seed, scores.get(seed, {}), record.parameters, text
+        )
         if origin.files:
-            note += "\n\n" + way_back(study, study.model(subject.variant), found.source)
+            note += "\n\n" + way_back(study, study.model(variant), found[begun].source)
         run.tags["mlflow.note.content"] = note
 
 
 def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
     """Return what is there of sample answers (of each seed) or texts (of the best seed)."""
     variant = state.subject.variant
-    generated = study.generated(variant)
-    if generated.is_file():
-        return {None: read_text(generated)}
     paths = {
-        seed: study.evaluation(variant) / f"seed-{seed}" / "samples.txt" for seed in state.children
+        None: study.generated(variant) / SAMPLES,
+        **{seed: seed_folder(study.evaluation(variant), seed) / SAMPLES for seed in state.children},
     }
-    samples: dict[int | None, str] = {
-        seed: read_text(path) for seed, path in paths.items() if path.is_file()
-    }
+    samples = {seed: read_text(path) for seed, path in paths.items() if path.is_file()}
     first = next(iter(samples.values()), "")
-    return samples | {None: first}
+    return {None: first, **samples}
 
 
 def _milliseconds(seconds: float) -> int:

@@ -2,8 +2,9 @@
 
 from mlflow import MlflowClient
 
-from unroll.config import Study
-from unroll.data.files import MANIFEST
+from unroll.runs.record import seed_folder
+from unroll.storage.folders import MANIFEST
+from unroll.study import Study
 from unroll.tracking.descriptions import describe_experiment
 from unroll.tracking.registry import bring_models
 from unroll.tracking.runs import bring, end_abandoned
@@ -28,7 +29,9 @@ class Sync:
 
     def variant(self, variant: str) -> None:
         """Bring the runs of a variant, as far as it is trained."""
-        trained = (self.study.circumstances(variant) / MANIFEST).is_file()
+        seeds = self.study.variant(variant).seeds
+        records = [seed_folder(self.study.model(variant), seed) for seed in seeds]
+        trained = all((folder / MANIFEST).is_file() for folder in records)
         state = desired(self.study, variant) if trained else None
         wanted = {run.key for run in (state.parent, *state.children.values())} if state else set()
         experiment_id = self.experiment(self.study.variant(variant).task)
@@ -36,7 +39,7 @@ class Sync:
             if run.data.tags.get(KEY) not in wanted:
                 self._note(variant, run.data.tags.get("seed", "all"), "killed", run.info.run_id)
         if state is None:
-            self._note(variant, "", "not trained yet", "")
+            self._note(variant, "", "no models here (train them, or: dvc pull)", "")
             return
         parent, action = bring(self.client, experiment_id, state.parent, None)
         self.runs[state.parent.key] = parent

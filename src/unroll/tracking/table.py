@@ -6,8 +6,8 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from unroll.config import Study
 from unroll.evaluation.scores import six_digits
+from unroll.study import Study
 from unroll.tracking.state import experiment_name
 
 PAGE = 1000

@@ -1,7 +1,7 @@
 """Checkpoints: all that a training needs to go on, bit for bit, where it was ended.
 
 A file per run, outside DVC's outputs, written whole or not at all. Its name holds the key of the
-run, a digest of options, data, code and environment: a training with others does not find it.
+run, a digest of options, behaviour, data and machine: a training with others does not find it.
 The file is in the format safetensors, with the numbers that are no tensors as JSON in its header.
 """
 
@@ -17,10 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from unroll.data.files import write_bytes
 from unroll.errors import DataError, first_line
+from unroll.storage.files import write_bytes
 
-SCHEMA = "1"
+SCHEMA = "2"
+
+
+class Unfit(ValueError):  # noqa: N818 - as one says it of a snapshot
+    """A snapshot is not one of this training."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Snapshot:
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
+    sources: tuple[str, ...] = ()  # digests of the sources by which it came about
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Checkpoint:
     seed: int
     key: str
     every: int | None  # steps; None: at the end of each epoch only
+    sources: str = ""  # the digest of the sources that run
 
     @property
     def path(self) -> Path:
@@ -53,10 +59,12 @@ class Checkpoint:
         """Replace the snapshot; the one before stays until all of the new one is on the disk."""
         facts = json.dumps(snapshot.facts)
         tensors = {name: t.detach().cpu().contiguous() for name, t in snapshot.tensors.items()}
+        sources = dict.fromkeys([*snapshot.sources, self.sources])
         header = {
             "schema": SCHEMA,
             "key": self.key,
             "facts": facts,
+            "sources": " ".join(sources),
             "sha256": _digest(tensors, facts),
         }
         write_bytes(self.path, save(tensors, metadata=header))
@@ -80,9 +88,9 @@ class Checkpoint:
         facts = header.get("facts", "")
         if header.get("sha256") != _digest(tensors, facts):
             raise self.unfit("it is damaged")
-        return Snapshot(tensors, json.loads(facts))
+        return Snapshot(tensors, json.loads(facts), tuple(header.get("sources", "").split()))
 
-    def unfit(self, why: str) -> DataError:
+    def unfit(self, why: object) -> DataError:
         """Return the error to raise where the snapshot is not one to go on from."""
         return DataError(
             f"the checkpoint {self.path} cannot be used ({why}); delete it, and the training "
@@ -90,7 +98,7 @@ class Checkpoint:
         )
 
     def others(self) -> list[Path]:
-        """Return checkpoints of the same seed that are of other options, data or code."""
+        """Return checkpoints of the same seed that are of another behaviour, data or machine."""
         found = self.folder.glob(f"seed-{self.seed}.*.safetensors")
         return sorted(path for path in found if path != self.path)
 

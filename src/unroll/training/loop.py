@@ -4,22 +4,20 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 
-from unroll.config import VariantOptions
-from unroll.errors import DataError, first_line
-from unroll.training.checkpoint import Checkpoint, Snapshot
+from unroll.errors import TrainingError, first_line
+from unroll.options import Strict, VariantOptions
+from unroll.training.checkpoint import Checkpoint, Snapshot, Unfit
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.objectives import Objective
+from unroll.training.objective import Objective
 from unroll.training.optimisation import Optimisation
 
 REPORT_SECONDS = 1.0
-
-# What taking over a snapshot of something else raises.
-UNFIT = (AttributeError, LookupError, TypeError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -49,101 +47,142 @@ class Resumed:
 
     epochs: tuple[Epoch, ...]
     step: int
+    sources: tuple[str, ...] = ()  # digests of the sources by which it was trained so far
 
 
 Report = Callable[[Step | Epoch | Resumed], None]
 
 
+class EpochFacts(Strict):
+    """An epoch, as a checkpoint holds it."""
+
+    epoch: int
+    metrics: dict[str, int | float]
+    ended: float
+    train_seconds: float
+    valid_seconds: float
+
+
+class StandsAt(Strict):
+    """Where a training stands, as a checkpoint holds it beside tensors."""
+
+    history: list[EpochFacts]
+    step: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Training:
     """A training that can be ended after any step and taken up again."""
 
-    def __init__(
-        self,
-        objective: Objective,
-        options: VariantOptions,
-        generators: Mapping[str, torch.Generator],
-    ) -> None:
-        self.objective, self.generators = objective, generators
+    def __init__(self, objective: Objective, options: VariantOptions) -> None:
+        self.objective = objective
         self.epochs = options.epochs
         self.optimisation = Optimisation(objective.model, options, options.epochs * objective.steps)
         self.history: list[Epoch] = []
-        self.step = 0  # steps taken of the epoch that runs
+        self.steps = 0  # taken of the epoch that runs
         self.total: Tensor | None = None  # sum of their losses
         self.seconds = 0.0  # that they took
+        self.sources: tuple[str, ...] = ()  # by which it was trained before it was taken up
 
     @property
     def epoch(self) -> int:
         """The epoch that runs, from 1; one more than there are when all is done."""
         return len(self.history) + 1
 
+    def step(self, loss: Tensor) -> None:
+        """Take a step down the gradient of a loss."""
+        self.optimisation.step(loss)
+        detached = loss.detach()
+        self.total = detached if self.total is None else self.total + detached
+        self.steps += 1
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Note what the epoch has brought; the next one begins."""
+        self.history.append(epoch)
+        self.steps, self.total, self.seconds = 0, None, 0.0
+
     def snapshot(self) -> Snapshot:
         """Return all that decides how the training goes on.
 
         Raises:
-            DataError: the loss or a weight is not finite: nothing to go on from.
+            TrainingError: the loss or a weight is not finite: nothing to go on from.
         """
-        model = dict(self.objective.model.named_parameters())
+        objective, model = self.objective, dict(self.objective.model.named_parameters())
         finite = torch.stack([p.isfinite().all() for p in model.values()]).all()
         _check_finite({"a weight": 0.0 if finite else math.nan}, self._place())
         if self.total is not None:
             self.mean_loss()
         tensors: dict[str, Tensor] = {f"model.{name}": p for name, p in model.items()}
-        tensors |= {f"objective.{name}": t for name, t in self.objective.state().items()}
-        tensors |= {f"generator.{name}": g.get_state() for name, g in self.generators.items()}
-        optimiser_tensors, optimiser_facts = self.optimisation.state()
-        tensors |= {f"optimiser.{name}": t for name, t in optimiser_tensors.items()}
+        tensors |= {f"objective.{name}": t for name, t in objective.state().items()}
+        tensors |= {f"generator.{name}": g.get_state() for name, g in objective.generators.items()}
+        tensors |= {f"optimiser.{name}": t for name, t in self.optimisation.state().items()}
         if self.total is not None:
             tensors["total"] = self.total
         facts = {
             "history": [asdict(epoch) for epoch in self.history],
-            "step": self.step,
+            "step": self.steps,
             "seconds": self.seconds,
-            "optimiser": optimiser_facts,
         }
-        return Snapshot(tensors, facts)
+        return Snapshot(tensors, facts, self.sources)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring the training to where the snapshot was taken.
 
         Raises:
-            UNFIT: it is not of such a training.
+            Unfit: it is not of such a training.
         """
-        facts, tensors = snapshot.facts, snapshot.tensors
+        stands, tensors = self._stands(snapshot.facts), dict(snapshot.tensors)
         with torch.no_grad():
             for name, parameter in self.objective.model.named_parameters():
-                if tensors[f"model.{name}"].shape != parameter.shape:
-                    raise ValueError(f"{name} is of another shape")
-                parameter.copy_(tensors[f"model.{name}"])
-        self.objective.restore(_part(tensors, "objective."))
-        for name, generator in self.generators.items():
-            generator.set_state(tensors[f"generator.{name}"])
-        self.optimisation.restore(_part(tensors, "optimiser."), facts["optimiser"])
-        self.history = [Epoch(**epoch) for epoch in facts["history"]]
-        self.step, self.seconds = facts["step"], facts["seconds"]
-        device = next(self.objective.model.parameters()).device
-        self.total = tensors["total"].to(device) if "total" in tensors else None
-        within = 0 <= self.step <= self.objective.steps and self.seconds >= 0
-        if not within or bool(self.step) != (self.total is not None):
-            raise ValueError(f"step {self.step} is no step of the epoch")
-        if [epoch.epoch for epoch in self.history] != list(range(1, self.epoch)):
-            raise ValueError("the history lacks epochs")
-        numbers = [(*e.metrics.values(), e.ended, e.train_seconds) for e in self.history]
+                parameter.copy_(_take(tensors, f"model.{name}", parameter.shape))
+        for name, generator in self.objective.generators.items():
+            state = generator.get_state()
+            try:
+                generator.set_state(_take(tensors, f"generator.{name}", state.shape).to("cpu"))
+            except (RuntimeError, TypeError) as error:  # no state of a generator
+                raise Unfit(f"generator {name}: {first_line(error)}") from None
+        if (stands.step > 0) != ("total" in tensors):
+            raise Unfit(f"step {stands.step} is no step of the epoch")
+        if "total" in tensors:
+            device = next(self.objective.model.parameters()).device
+            self.total = _take(tensors, "total", torch.Size()).to(device)
+        if stands.step:
+            self.objective.restore(_part(tensors, "objective."))
+        taken = len(stands.history) * self.objective.steps + stands.step
+        self.optimisation.restore(_part(tensors, "optimiser."), taken)
+        self.history = [Epoch(**epoch.model_dump()) for epoch in stands.history]
+        self.steps, self.seconds = stands.step, stands.seconds
+        self.sources = snapshot.sources
+
+    def _stands(self, facts: Mapping[str, Any]) -> StandsAt:
+        try:
+            stands = StandsAt.model_validate(facts)
+        except ValidationError as error:
+            raise Unfit(f"it does not say where the training stands: {first_line(error)}") from None
+        if stands.step > self.objective.steps:
+            raise Unfit(f"step {stands.step} is no step of the epoch")
+        if [epoch.epoch for epoch in stands.history] != list(range(1, len(stands.history) + 1)):
+            raise Unfit("the history lacks epochs")
+        if len(stands.history) > self.epochs:
+            raise Unfit("the history has too many epochs")
+        numbers = [(*e.metrics.values(), e.ended, e.train_seconds) for e in stands.history]
         if not all(math.isfinite(number) for row in numbers for number in row):
-            raise ValueError("the history holds more than numbers")
+            raise Unfit("the history holds more than numbers")
+        return stands
 
     def mean_loss(self) -> float:
         """Return the mean loss since the epoch began.
 
         Raises:
-            DataError: it is not a finite number.
+            TrainingError: it is not a finite number.
         """
         assert self.total is not None, "an epoch has at least one step"
-        loss = self.total.item() / self.step
+        loss = self.total.item() / self.steps
         _check_finite({"train_loss": loss}, self._place())
         return loss
 
     def _place(self) -> str:
-        return f"epoch {self.epoch}, by step {self.step}"
+        return f"epoch {self.epoch}, by step {self.steps}"
 
 
 def train(
@@ -151,27 +190,26 @@ def train(
     options: VariantOptions,
     report: Report,
     checkpoint: Checkpoint | None = None,
-    generators: Mapping[str, torch.Generator] | None = None,
     interruption: Interruption | None = None,
 ) -> list[dict[str, float]]:
     """Train for `options.epochs` epochs; return the history, one row an epoch.
 
     With a checkpoint, the training goes on from it where there is one, and leaves one at the end of
-    each epoch, when one is due, and where it is interrupted. `generators` are those that the model
-    draws from.
+    each epoch, when one is due, and where it is interrupted.
 
     Raises:
-        DataError: the loss or a metric is no longer a finite number, or the checkpoint is damaged.
+        TrainingError: the loss or a metric is no longer a finite number.
+        DataError: the checkpoint is damaged.
         Interrupted: the run was asked to end.
     """
-    training = Training(objective, options, generators or {})
+    training = Training(objective, options)
     interruption = interruption or Interruption()
     if checkpoint is not None and (snapshot := checkpoint.read()) is not None:
         try:
             training.restore(snapshot)
-        except UNFIT as error:
-            raise checkpoint.unfit(first_line(error)) from None
-        report(Resumed(tuple(training.history), training.step))
+        except Unfit as error:
+            raise checkpoint.unfit(error) from None
+        report(Resumed(tuple(training.history), training.steps, training.sources))
     try:
         while training.epoch <= training.epochs:
             _run_epoch(training, report, checkpoint, interruption)
@@ -199,8 +237,7 @@ def _run_epoch(
     _check_finite(row, f"epoch {training.epoch}")
     seconds = time.perf_counter() - started
     epoch = Epoch(training.epoch, row, time.time(), training.seconds, seconds)
-    training.history.append(epoch)
-    training.step, training.total, training.seconds = 0, None, 0.0
+    training.end_epoch(epoch)
     report(epoch)
 
 
@@ -213,19 +250,27 @@ def _take_steps(
     steps = training.objective.steps
     training.objective.model.train()
     reported, ran = time.monotonic(), time.perf_counter()
-    for loss in training.objective.losses(training.step):
-        training.optimisation.step(loss)
-        detached = loss.detach()
-        training.total = detached if training.total is None else training.total + detached
-        training.step += 1
+    for loss in training.objective.losses(training.epoch, training.steps):
+        training.step(loss)
         now = time.perf_counter()
         training.seconds, ran = training.seconds + now - ran, now
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
-            report(Step(training.epoch, training.step, steps, training.mean_loss()))
-        if checkpoint is not None and checkpoint.due(training.step):
+            report(Step(training.epoch, training.steps, steps, training.mean_loss()))
+        if checkpoint is not None and checkpoint.due(training.steps):
             checkpoint.write(training.snapshot())
         interruption.check()
+
+
+def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size) -> Tensor:
+    """Return a tensor of a snapshot.
+
+    Raises:
+        Unfit: it is missing or of another shape.
+    """
+    if name not in tensors or tensors[name].shape != shape:
+        raise Unfit(f"{name} is missing or of another shape")
+    return tensors[name]
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -236,7 +281,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _check_finite(metrics: Mapping[str, Any], place: str) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise DataError(
+            raise TrainingError(
                 f"{name} became {value} in {place}; "
                 "lower learning_rate, set clip, or use precision: float32"
             )

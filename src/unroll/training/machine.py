@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from unroll.config import Compute
 from unroll.errors import UserError
+from unroll.options import Compute
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Machine:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def facts(self) -> dict[str, str | int]:
+        """Return what of it changes results: it is part of a run's key."""
+        return {"device": self.device, "precision": self.precision, "threads": self.threads}
+
+    def environment(self) -> dict[str, str | int]:
         """Return what is needed to judge whether another run can give the same bits."""
         return {
-            "device": self.device,
+            **self.facts(),
             "device_name": _device_name(self.device),
-            "precision": self.precision,
-            "threads": self.threads,
             "python": platform.python_version(),
             "torch": version("torch"),
             "numpy": version("numpy"),

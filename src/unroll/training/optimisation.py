@@ -7,7 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unroll.config import VariantOptions
+from unroll.options import VariantOptions
+from unroll.training.checkpoint import Unfit
+
+# What the fused optimisers keep of each parameter.
+MOMENTS = {"sgd": (), "adam": ("step", "exp_avg", "exp_avg_sq")}
+MOMENTS["adamw"] = MOMENTS["adam"]
 
 WARM_UP = 0.1  # share of the steps in which one_cycle rises to its peak
 
@@ -17,47 +22,47 @@ class Optimisation:
 
     def __init__(self, model: nn.Module, options: VariantOptions, steps: int) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.clip = options.clip
+        self.options, self.steps = options, steps
         self.optimizer = _optimizer(self.parameters, options)
-        self.schedule = _schedule(self.optimizer, options, steps)
+        self.taken = 0  # steps so far
 
     def step(self, loss: Tensor) -> None:
         """Go one step down the gradient of `loss`; its global norm is at most `clip`."""
+        rate = self.options.learning_rate * SCHEDULES[self.options.schedule](self.taken, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        if self.options.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         self.optimizer.step()
-        self.schedule.step()
+        self.taken += 1
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what decides the next steps: moments and counts, and the place in the schedule."""
+    def state(self) -> dict[str, Tensor]:
+        """Return what the optimiser keeps of each parameter; the steps taken decide the rest."""
         moments = self.optimizer.state_dict()["state"]
-        tensors = {f"{i}.{name}": t for i, of in moments.items() for name, t in of.items()}
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        return tensors, {"schedule": self.schedule.state_dict(), "rates": rates}
+        return {f"{i}.{name}": t for i, of in moments.items() for name, t in of.items()}
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Take over what `state` returned.
+    def restore(self, tensors: Mapping[str, Tensor], taken: int) -> None:
+        """Take over what `state` returned after so many steps.
 
         Raises:
-            loop.UNFIT: it is not of such an optimiser.
+            Unfit: it is not of such an optimiser.
         """
-        if facts["schedule"].keys() != self.schedule.state_dict().keys():
-            raise ValueError("the schedule is another one")
+        wanted = {
+            f"{i}.{name}": parameter.shape if name.startswith("exp") else torch.Size()
+            for i, parameter in enumerate(self.parameters)
+            for name in (MOMENTS[self.options.optimizer] if taken else ())
+        }
+        if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
+            raise Unfit("the moments of the optimiser are missing or of another shape")
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             i, _, moment = name.partition(".")
-            if tensor.shape not in (torch.Size(), self.parameters[int(i)].shape):
-                raise ValueError(f"{name} of the optimiser is of another shape")
             moments.setdefault(int(i), {})[moment] = tensor
-        if len({frozenset(of) for of in moments.values()}) > 1:
-            raise ValueError("a moment is missing")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.schedule.load_state_dict(facts["schedule"])
-        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
-            group["lr"] = rate
+        self.taken = taken
 
 
 def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:
@@ -74,11 +79,9 @@ def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch
     return classes[options.optimizer](parameters, **arguments)
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, options: VariantOptions, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    factor = {"constant": lambda step: 1.0, "one_cycle": lambda step: one_cycle(step, steps)}
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor[options.schedule])
+def constant(step: int, steps: int) -> float:
+    """Return 1: the rate stays as it is."""
+    return 1.0
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -90,3 +93,6 @@ def one_cycle(step: int, steps: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise + 1) / (steps - rise + 1)))
+
+
+SCHEDULES = {"constant": constant, "one_cycle": one_cycle}

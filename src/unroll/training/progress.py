@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from unroll.kinds import kind_of
 from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job
 from unroll.training.workers import Progress as Message
@@ -45,7 +46,7 @@ class Bars:
             status = f"epoch {message.epoch}/{job.subject.options.epochs}  loss {message.loss:.4f}"
             self.progress.update(task, completed=done, status=status)
         elif isinstance(message, Epoch):
-            status = f"epoch {message.epoch}/{job.subject.options.epochs}  {_metrics(message)}"
+            status = f"epoch {message.epoch}/{job.subject.options.epochs}  {_metrics(job, message)}"
             self.progress.update(task, completed=message.epoch, status=status)
 
     def close(self) -> None:
@@ -72,7 +73,7 @@ class Lines:
         left = round(per_epoch * (epochs - message.epoch))
         print(
             f"{job.subject.variant} seed {job.seed}  epoch {message.epoch}/{epochs}  "
-            f"{_metrics(message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
+            f"{_metrics(job, message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
             flush=True,
         )
 
@@ -95,13 +96,8 @@ def display(jobs: Sequence[Job]) -> Bars | Lines:
     return Bars(jobs, console) if console.is_terminal else Lines()
 
 
-def _metrics(epoch: Epoch) -> str:
-    parts = []
-    for name, value in epoch.metrics.items():
-        if name.endswith("loss"):
-            parts.append(f"loss {value:.4f}")
-        elif name.endswith("perplexity"):
-            parts.append(f"perplexity {value:.2f}")
-        elif name.endswith("exact_match"):
-            parts.append(f"exact match {100 * value:.1f} %")
-    return "  ".join(parts)
+def _metrics(job: Job, epoch: Epoch) -> str:
+    """Return the loss, and the score by which runs are chosen."""
+    kind = kind_of(job.subject.options)
+    shown = kind.main.show(epoch.metrics[kind.choosing])
+    return f"loss {epoch.metrics['train_loss']:.4f}  {kind.main.title} {shown}"

@@ -21,8 +21,8 @@ from multiprocessing.context import SpawnProcess
 
 import torch
 
-from unroll.config import Compute
-from unroll.errors import DataError, UserError, system_fault
+from unroll.errors import TrainingError, UserError, system_fault
+from unroll.options import Compute
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Epoch, Resumed, Step
@@ -74,7 +74,7 @@ def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) ->
     that do not within GRACE seconds are killed, and all at once where a second request comes.
 
     Raises:
-        DataError: a run failed or its process died; the message names variant and seed.
+        TrainingError: a run failed or its process died; the message names variant and seed.
     """
     os.environ.update({k: v for k, v in KEEP_MEMORY.items() if k not in os.environ})
     waiting = list(jobs)
@@ -148,7 +148,7 @@ def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Progres
         message = Failed(f"the worker died ({_cause(process.exitcode)})")
     if isinstance(message, Failed):
         kept = _kept(job.checkpoint, message)
-        raise DataError(f"{job.subject.variant}, seed {job.seed}: {message.message}{kept}")
+        raise TrainingError(f"{job.subject.variant}, seed {job.seed}: {message.message}{kept}")
     return message
 
 

@@ -1,0 +1,159 @@
+"""What every kind of model binds together.
+
+The parts that compute are imported where they are used: reading results needs no PyTorch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import Field
+
+from unroll.metrics import Metric
+from unroll.options import Generate, Seed, Strict, VariantOptions
+from unroll.tasks.task import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unroll.evaluation.evaluation import Evaluation
+    from unroll.generation.writing import Continuation
+    from unroll.runs.model import TrainedModel
+    from unroll.training.machine import Machine
+    from unroll.training.objective import Objective
+
+D = TypeVar("D")  # its data
+F = TypeVar("F", bound=Strict)  # what a model must know of them
+
+SPLITS = ("valid", "test")
+
+
+class Request(Strict):
+    """What who asks a served model may set; the values are what holds where nothing is said."""
+
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Seed = 0
+
+    def words(self) -> int:
+        """Return how many words are asked for at most, for each text."""
+        return 1
+
+
+class Kind(ABC, Generic[D, F]):
+    """A kind of model."""
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]  # the first one decides
+    Form: ClassVar[type[Strict]]
+    Request: ClassVar[type[Request]] = Request
+    unit: ClassVar[str]  # what the examples of a split are called: pairs
+    seen: ClassVar[str]  # what a model sees one after another in training: questions
+    columns: ClassVar[tuple[str, ...]]  # of an example
+    output: ClassVar[str]  # what a served model calls what it says
+    continues: ClassVar[bool] = False  # it goes on with a text, and does not answer it
+    # What computes in another way on a GPU, in bfloat16 or at full size: no plan can show it.
+    unseen: ClassVar[tuple[str, ...]] = ("training/machine.py",)
+
+    # Metrics
+
+    @property
+    def main(self) -> Metric:
+        """The metric that decides."""
+        return self.metrics[0]
+
+    @property
+    def deciding(self) -> str:
+        """The score by which variants are compared."""
+        return f"test_{self.main.name}"
+
+    @property
+    def choosing(self) -> str:
+        """The score by which a run is chosen: the test split is not asked."""
+        return f"valid_{self.main.name}"
+
+    def metric(self, score: str) -> Metric:
+        """Return the metric of a score, which is named by split and metric.
+
+        Raises:
+            KeyError: this kind has no such score.
+        """
+        split, _, name = score.partition("_")
+        found = {metric.name: metric for metric in self.metrics}
+        if split not in SPLITS or name not in found:
+            raise KeyError(score)
+        return found[name]
+
+    # Data
+
+    @abstractmethod
+    def load(self, folder: Path) -> D:
+        """Read prepared data.
+
+        Raises:
+            DataError: something is missing or damaged.
+        """
+
+    @abstractmethod
+    def save(self, data: D, folder: Path) -> None:
+        """Write prepared data; an earlier folder is replaced only when all is written."""
+
+    @abstractmethod
+    def form(self, data: D) -> F:
+        """Return what a model must know of its data."""
+
+    def questions(self, data: D) -> Mapping[str, Sequence[str]]:
+        """Return, by split, what must not stand in two splits; nothing where that can't be."""
+        return {}
+
+    @abstractmethod
+    def made_up(self, options: VariantOptions) -> D:
+        """Return small data, always the same, on which a variant's behaviour shows (plans/)."""
+
+    # Models
+
+    def build(self, options: VariantOptions, form: F) -> "nn.Module":
+        """Return a model of this shape, its parameters not drawn yet."""
+        from unroll.models.initialise import freeze
+
+        model = self.model(options, form)
+        freeze(model, options.init)
+        return model
+
+    @abstractmethod
+    def model(self, options: Any, form: F) -> "nn.Module":
+        """Return a model of this shape."""
+
+    @abstractmethod
+    def objective(
+        self, model: Any, data: D, options: Any, seed: int, machine: "Machine"
+    ) -> "Objective":
+        """Return what training minimises."""
+
+    @abstractmethod
+    def evaluate(
+        self, model: Any, data: D, options: Any, task: Task[Any], device: str
+    ) -> "Evaluation":
+        """Return what is known of a model on validation and test."""
+
+    # Answers
+
+    @abstractmethod
+    def answer(
+        self, trained: "TrainedModel", texts: Sequence[str], request: Any
+    ) -> list[tuple[str, float]]:
+        """Return what a model says to each text, and its log-probability (natural logarithm).
+
+        Raises:
+            UserError: a text is none that the model can answer.
+        """
+
+    def write(self, trained: "TrainedModel", options: Generate) -> "dict[str, list[Continuation]]":
+        """Return how a model goes on with each prompt; nothing where it does not."""
+        return {}
+
+    @abstractmethod
+    def example(self, task: Task[Any], form: F) -> str:
+        """Return a text to which a model can say something."""

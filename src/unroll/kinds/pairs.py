@@ -1,0 +1,107 @@
+"""Pairs: a sequence-to-sequence model answers a source sequence with a target sequence."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
+from unroll.data.sequences import SPLITS, encode
+from unroll.kinds.kind import Kind, Request
+from unroll.kinds.made_up import letters, sequences
+from unroll.metrics import CHARACTER_ACCURACY, EXACT_MATCH
+from unroll.options import PairsOptions, VariantOptions
+from unroll.tasks.task import Task
+
+if TYPE_CHECKING:
+    from unroll.evaluation.evaluation import Evaluation
+    from unroll.models.seq2seq import Seq2Seq
+    from unroll.runs.model import TrainedModel
+    from unroll.training.machine import Machine
+    from unroll.training.objective import Objective
+
+
+class PairsKind(Kind[Pairs, PairsForm]):
+    """A sequence → a sequence."""
+
+    name = "pairs"
+    metrics = (EXACT_MATCH, CHARACTER_ACCURACY)
+    Form = PairsForm
+    unit, seen = "pairs", "questions"
+    columns = ("question", "answer")
+    output = "answer"
+
+    def load(self, folder: Path) -> Pairs:
+        """Read prepared pairs."""
+        return load_pairs(folder)
+
+    def save(self, data: Pairs, folder: Path) -> None:
+        """Write prepared pairs."""
+        save_pairs(data, folder)
+
+    def form(self, data: Pairs) -> PairsForm:
+        """Return the vocabularies and the greatest lengths."""
+        return data.form
+
+    def questions(self, data: Pairs) -> Mapping[str, Sequence[str]]:
+        """Return the sources as texts."""
+        return {split: data.questions(split) for split in SPLITS}
+
+    def made_up(self, options: VariantOptions) -> Pairs:
+        """Return pairs of different lengths, each side with a vocabulary of its own."""
+        source = letters("abcdef", "pad")
+        target = letters("uvwxyz", "pad", "start", "end")
+        form = PairsForm(source=source, target=target, source_width=6, target_width=7)
+        sides = (("source", source, form.source_width), ("target", target, form.target_width))
+        sources, targets = (
+            {split: sequences(split, side, vocabulary, width) for split in SPLITS}
+            for side, vocabulary, width in sides
+        )
+        return Pairs(form, sources, targets, {})
+
+    def model(self, options: PairsOptions, form: PairsForm) -> "Seq2Seq":
+        """Return a sequence-to-sequence model."""
+        from unroll.models.seq2seq import Seq2Seq
+
+        return Seq2Seq(options, form)
+
+    def objective(
+        self, model: Any, data: Pairs, options: PairsOptions, seed: int, machine: "Machine"
+    ) -> "Objective":
+        """Return the cross entropy of the target symbols."""
+        from unroll.training.pairs import PairsObjective
+
+        return PairsObjective(model, data, options, seed, machine)
+
+    def evaluate(
+        self, model: Any, data: Pairs, options: PairsOptions, task: Task[Any], device: str
+    ) -> "Evaluation":
+        """Let the model answer both splits."""
+        from unroll.evaluation.pairs import evaluate_pairs
+
+        return evaluate_pairs(model, data, options.padding, task, device)
+
+    def answer(
+        self, trained: "TrainedModel", texts: Sequence[str], request: Request
+    ) -> list[tuple[str, float]]:
+        """Return the answers."""
+        from unroll.generation.answering import answer, texts_of
+        from unroll.generation.sampling import Sampling
+        from unroll.seeds import torch_generator
+
+        form, padding = trained.form, trained.record.options.padding
+        questions = [trained.task.question(text) for text in texts]
+        source = encode(questions, form.source, form.source_width, "the questions")
+        sampling = Sampling(request.temperature, request.top_k, request.top_p)
+        generator = torch_generator(request.seed, "serve")
+        written = answer(
+            trained.model, source, form, padding, sampling=sampling, generator=generator
+        )
+        scores = written.log_probabilities.double().sum(dim=1).tolist()
+        return list(zip(texts_of(written, form, padding), scores, strict=True))
+
+    def example(self, task: Task[Any], form: PairsForm) -> str:
+        """Return the task's own question, or one symbol."""
+        return task.example or form.source.symbols[-1]
+
+
+KIND = PairsKind()

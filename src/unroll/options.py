@@ -1,0 +1,204 @@
+"""What a params file may say: strict, frozen objects, one class a section.
+
+A variant's options are those of its kind of model; `resolved` is what is kept of them in plans,
+keys and run records.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Strict(BaseModel):
+    """Base of all that is read: strict types, no unknown keys, no change after reading."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """Marks an option with the value at which it does nothing.
+
+    An option that comes later is left out of plans, keys and records where it has this value, and
+    a record without it is read as having it: nothing trains again because an option was added.
+    """
+
+    value: Any
+
+
+class Compute(Strict):
+    """Where and how to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: Literal["auto"] | Count = "auto"
+    threads: Count = 1
+
+
+class VariantOptions(Strict):
+    """Options that every variant has, whatever its task."""
+
+    kind: ClassVar[str]  # the name of its kind (kinds/)
+
+    task: str
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    layers: Count = 1
+    embedding_size: Count
+    hidden_size: Count
+    match_parameters: str | None = None
+    dropout: Fraction = 0.0
+    init: Literal["book", "default"] = "book"
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adam", "adamw"]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    clip: Positive | None = None
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "VariantOptions":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: every seed may stand only once")
+        return self
+
+    def resized(self, hidden_size: int) -> "VariantOptions":
+        """Return the options with another hidden size."""
+        return self.model_copy(update={"hidden_size": hidden_size})
+
+    @property
+    def size_step(self) -> int:
+        """The number by which a hidden size can be divided."""
+        return 1
+
+
+class EncoderOptions(VariantOptions):
+    """Options of a model that reads a sequence from its first symbol to its last."""
+
+    reverse_source: bool = False
+    bidirectional: bool = False
+    padding: Literal["plain", "masked"] = "plain"
+
+    @model_validator(mode="after")
+    def _halves(self) -> "EncoderOptions":
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError("hidden_size: must be even where bidirectional is true")
+        return self
+
+    @property
+    def size_step(self) -> int:
+        """Two where each direction has half of the hidden size."""
+        return 2 if self.bidirectional else 1
+
+
+class PairsOptions(EncoderOptions):
+    """Options of a sequence-to-sequence model."""
+
+    kind = "pairs"
+
+    decoder: Literal["plain", "peeky", "attention"] = "plain"
+    bridge: Literal["hidden", "state"] = "hidden"
+    teacher_forcing: Annotated[Share, Neutral(1.0)] = 1.0
+    teacher_forcing_by: Annotated[Literal["step", "sequence"], Neutral("step")] = "step"
+
+
+class LabelsOptions(EncoderOptions):
+    """Options of a model that gives a sequence one of several labels."""
+
+    kind = "labels"
+
+    pooling: Literal["last", "attention"] = "last"
+
+
+class CorpusOptions(VariantOptions):
+    """Options of a language model."""
+
+    kind = "corpus"
+
+    time_steps: Count
+    tie_weights: bool = False
+    skip_connections: bool = False
+    variational_dropout: bool = False
+
+    @model_validator(mode="after")
+    def _tied_sizes(self) -> "CorpusOptions":
+        if self.tie_weights and self.embedding_size != self.hidden_size:
+            raise ValueError("embedding_size: must equal hidden_size where tie_weights is true")
+        return self
+
+    def resized(self, hidden_size: int) -> "CorpusOptions":
+        """Return the options with another hidden size; a tied embedding follows it."""
+        sizes = {"hidden_size": hidden_size}
+        if self.tie_weights:
+            sizes["embedding_size"] = hidden_size
+        return self.model_copy(update=sizes)
+
+
+OPTIONS: dict[str, type[VariantOptions]] = {
+    options.kind: options for options in (PairsOptions, CorpusOptions, LabelsOptions)
+}
+
+
+def neutral_values(options: type[VariantOptions]) -> dict[str, Any]:
+    """Return the neutral value of each option that came later."""
+    return {
+        name: mark.value
+        for name, field in options.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Neutral)
+    }
+
+
+def resolved(options: VariantOptions) -> dict[str, Any]:
+    """Return all options of a variant with their values, but for those that do nothing."""
+    neutral = neutral_values(type(options))
+    return {
+        name: value
+        for name, value in options.model_dump().items()
+        if not (name in neutral and neutral[name] == value)
+    }
+
+
+def parse_resolved(kind: str, options: Mapping[str, Any]) -> VariantOptions:
+    """Return the options that `resolved` returned for a variant of this kind."""
+    known = OPTIONS[kind]
+    return known.model_validate({**neutral_values(known), **options})
+
+
+class Generate(Strict):
+    """What the language models write, and how the next word is chosen."""
+
+    prompts: Annotated[list[str], Field(min_length=1)]
+    samples: Count = 1
+    length: Count = 100
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    skip: list[str] = []
+    seed: Seed = 0
+
+
+class Comparison(Strict):
+    """How the variants are compared with each other."""
+
+    references: dict[str, str] = {}
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100)] = 10_000
+    seed: Seed = 0
+
+
+class Checkpointing(Strict):
+    """When a training writes down where it stands, to go on from there."""
+
+    every: Count | None = 500  # steps; and at the end of each epoch

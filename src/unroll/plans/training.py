@@ -1,0 +1,147 @@
+"""What a variant's training does, at toy size."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unroll.kinds import kind_of
+from unroll.models.initialise import initialise
+from unroll.options import Compute, VariantOptions, resolved
+from unroll.plans.plan import projections, rounded
+from unroll.training.checkpoint import Checkpoint
+from unroll.training.interruption import Interrupted, Interruption
+from unroll.training.loop import train
+from unroll.training.machine import Machine
+from unroll.training.objective import Objective
+from unroll.training.optimisation import Optimisation
+from unroll.training.sources import tokens_digest
+
+MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that float64 stays what it is
+SEED = 3
+LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be clipped
+
+
+def training_plan(options: VariantOptions, compute: Compute) -> dict[str, Any]:
+    """Return the plan of a variant's training."""
+    toy = miniature(options)
+    wanted = resolved(options)
+    return {
+        "seeds": wanted.pop("seeds"),
+        "options": wanted,
+        "compute": {n: v for n, v in compute.model_dump().items() if n != "workers"},
+        "torch": torch.__version__.partition("+")[0],
+        "unseen": {name: tokens_digest(name)[:16] for name in kind_of(options).unseen},
+        "behaviour": rounded(
+            {
+                "initial weights": projections(drawn(toy)),
+                **_trained(toy),
+                "clipped": _clipped(toy),
+                "bfloat16": _precisions(toy),
+            }
+        ),
+    }
+
+
+def miniature(options: VariantOptions) -> VariantOptions:
+    """Return a variant's options at toy size."""
+    small: dict[str, Any] = {"embedding_size": 6, "epochs": 3, "batch_size": 4}
+    small["learning_rate"] = min(options.learning_rate, 0.05)
+    if "time_steps" in type(options).model_fields:
+        small["time_steps"] = 5
+    # As tall as it is, but so narrow: where the embedding is tied it follows.
+    return options.model_copy(update=small).resized(8)
+
+
+def drawn(toy: VariantOptions) -> nn.Module:
+    """Return a toy's model with its first weights, in float64."""
+    kind = kind_of(toy)
+    model = kind.build(toy, kind.form(kind.made_up(toy))).double()
+    initialise(model, toy.init, SEED)
+    return model
+
+
+def _objective(toy: VariantOptions, machine: Machine = MACHINE) -> Objective:
+    kind = kind_of(toy)
+    return kind.objective(drawn(toy), kind.made_up(toy), toy, SEED, machine)
+
+
+class _Ends(Interruption):
+    """Asks a training to end after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def check(self) -> None:
+        """Count a step."""
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted
+
+    @contextmanager
+    def anywhere(self) -> Iterator[None]:
+        """Let what reads alone come to its end."""
+        yield
+
+
+def _trained(toy: VariantOptions) -> dict[str, Any]:
+    """Return what a training leaves: in one go, and broken off in the middle of an epoch."""
+    straight, broken = _objective(toy), _objective(toy)
+    history = train(straight, toy, _silent)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder), SEED, "toy", every=None)
+        try:
+            train(broken, toy, _silent, checkpoint, _Ends(broken.steps + broken.steps // 2 + 1))
+        except Interrupted:
+            broken = _objective(toy)
+            resumed = train(broken, toy, _silent, checkpoint)
+    one, other = (
+        rounded({"history": rows, "weights": projections(objective.model)})
+        for rows, objective in ((history, straight), (resumed, broken))
+    )
+    return {**one, "resumed": "to the same" if other == one else other}
+
+
+def _silent(message: object) -> None:
+    """Report nothing."""
+
+
+def _clipped(toy: VariantOptions) -> dict[str, float]:
+    """Return the weights after some steps, of which one has a large gradient."""
+    objective = _objective(toy)
+    objective.model.train()
+    optimisation = Optimisation(objective.model, toy, toy.epochs * objective.steps)
+    for step, loss in zip(range(3), objective.losses(1), strict=False):
+        optimisation.step(loss * LARGE if step == 1 else loss)
+    return projections(objective.model)
+
+
+def _precisions(toy: VariantOptions) -> dict[str, list[str]]:
+    """Return what types of numbers enter recurrent layers and leave affine ones, in bfloat16."""
+    found: dict[str, list[str]] = {}
+
+    def note(name: str, x: object) -> None:
+        of = x.data if isinstance(x, nn.utils.rnn.PackedSequence) else x
+        if isinstance(of, torch.Tensor):
+            known = found.setdefault(name, [])
+            if (kind := str(of.dtype)) not in known:
+                known.append(kind)
+
+    objective = _objective(toy, Machine("cpu", "bfloat16", threads=1))
+    objective.model.float().train()
+    for name, module in objective.model.named_modules():
+        if isinstance(module, nn.RNNBase):
+            module.register_forward_pre_hook(lambda _, x, name=name: note(f"{name} reads", x[0]))
+        if isinstance(module, nn.Linear):
+            module.register_forward_hook(lambda _, x, y, name=name: note(f"{name} writes", y))
+    with warnings.catch_warnings(), torch.backends.mkldnn.flags(enabled=False):
+        # Not every processor has oneDNN's bfloat16; and that is switched off with a warning.
+        warnings.simplefilter("ignore")
+        note("loss", next(iter(objective.losses(1))))
+    return found

@@ -1,0 +1,73 @@
+"""Stage plan: what each stage does with each variant, in files that DVC can compare."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from unroll.plans.evaluation import evaluation_plan, writing_plan
+from unroll.plans.plan import plan_digest, read_plan, write_plan
+from unroll.plans.training import MACHINE, training_plan
+from unroll.storage.files import write_json
+from unroll.storage.folders import replaced_folder
+from unroll.study import Study
+from unroll.training.sources import sources_digest
+
+
+def plan(study: Study) -> None:
+    """Write the plans of all variants; say which have changed."""
+    MACHINE.prepare_process()
+    for path in written(study):
+        print(f"changed: {path}")
+    for left in left_behind(study):
+        print(f"removed: {left} (its variant is no longer in {study.params_file})")
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    write_json(study.sources, {"sha256": sources_digest()})
+
+
+def left_behind(study: Study) -> list[Path]:
+    """Return the results of variants that are no longer in the params file: DVC leaves them."""
+    first = next(iter(study.variants))
+    files = [study.evaluation(first), study.generated(first), study.metrics(first)]
+    found = [path for file in files for path in file.parent.glob(f"*{file.suffix}")]
+    return sorted(p for p in found if p.name.removesuffix(".json") not in study.variants)
+
+
+def written(study: Study) -> list[str]:
+    """Write the plans of all variants; return the names of those that are new or other ones."""
+    folder, names = study.report_plan.parent, []
+    with replaced_folder(folder) as new:
+        for path, content in plans(study).items():
+            write_plan(new / path, content)
+            if not (folder / path).is_file() or read_plan(folder / path) != content:
+                names.append(path)
+    return names
+
+
+def plans(study: Study) -> dict[str, dict[str, Any]]:
+    """Return the plans of a study by their files, seen from the folder of plans."""
+    found: dict[str, dict[str, Any]] = {"report.json": _report(study)}
+    for variant, options in study.variants.items():
+        task = study.task_of(variant)
+        found[f"train/{variant}.json"] = training_plan(options, study.compute)
+        found[f"evaluate/{variant}.json"] = evaluation_plan(options, study.compute, task)
+        found[f"generate/{variant}.json"] = writing_plan(options, study.generate)
+    return found
+
+
+def _report(study: Study) -> dict[str, Any]:
+    """Return how variants are compared; what the report does with it, its sources say."""
+    return {
+        "options": study.comparison.model_dump(),
+        "variants": {name: options.task for name, options in study.variants.items()},
+        "behaviour": {},
+    }
+
+
+def planned(study: Study, variant: str) -> str:
+    """Return the digest of a variant's plan of training.
+
+    Raises:
+        DataError: there is none.
+    """
+    with study.remedy("plan"):
+        return plan_digest(read_plan(study.plan("train", variant)))

@@ -1,0 +1,181 @@
+"""Files that are either whole or not there, in formats that run nothing."""
+
+import glob
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from unroll.errors import DataError, first_line
+
+UNFINISHED = "unfinished"  # how the names of files and folders end that are not whole yet
+EARLIER = "earlier"  # and of folders that are being replaced
+LARGEST_TEXT = 2**30  # bytes; all of a text is held in memory
+LARGEST_JSON = 2**26
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    temporary = beside(path, UNFINISHED)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_names(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a disk that is full does not say where
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_names(folder: Path) -> None:
+    """Bring to the disk what a folder calls its files: a new name is lost in a power cut else."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def sweep(target: Path) -> None:
+    """Remove what processes that were killed have left of unfinished files of this name.
+
+    A folder that was to be replaced, and was not, gets its name back.
+    """
+    # The whole name: that of another target may begin alike and go on with a dot.
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.([0-9]+)\.({UNFINISHED}|{EARLIER})")
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        left = pattern.fullmatch(path.name)
+        if left is None:
+            continue
+        process = int(left[1])
+        if process != os.getpid() and psutil.pid_exists(process):
+            continue
+        if left[2] == EARLIER and not target.exists():
+            path.rename(target)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def beside(target: Path, what: str) -> Path:
+    """Return the path that this process gives to what it keeps beside a target for a moment."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{what}")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, always in the same bytes."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Return the content of a file of at most so many bytes.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: it is larger; nothing of it was read.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > largest:
+            raise DataError(f"{path} has more than {largest:,} bytes")
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text file.
+
+    Raises:
+        DataError: the file is missing, is too large or is not UTF-8; the message names the line.
+    """
+    try:
+        raw = read_bytes(path, LARGEST_TEXT)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); "
+            "save the file as UTF-8"
+        ) from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        DataError: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(read_bytes(path, LARGEST_JSON))
+        json.dumps(value, ensure_ascii=False).encode()  # halves of symbols cannot be written
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error})") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON") from None
+    except (ValueError, RecursionError):  # also numbers of thousands of digits, or brackets
+        raise DataError(f"{path} holds JSON that cannot be kept") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return value
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as safetensors."""
+    write_bytes(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the named arrays of a safetensors file.
+
+    Raises:
+        DataError: the file is missing or is not in that format.
+    """
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error})") from None
+    except (AttributeError, TypeError):  # of safetensors, where NumPy has no such numbers
+        raise DataError(f"{path} holds numbers that NumPy does not have") from None
+
+
+def write_mapped(path: Path, array: np.ndarray) -> None:
+    """Write an array in NumPy's own format, from which it can be mapped."""
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+    write_bytes(path, content.getvalue())
+
+
+def read_mapped(path: Path) -> np.ndarray:
+    """Return an array that stays on the disk: only what is looked at is read.
+
+    Changes of it are not written.
+
+    Raises:
+        DataError: the file is missing, empty or not in NumPy's format.
+    """
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read ({first_line(error)})") from None

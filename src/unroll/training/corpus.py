@@ -1,0 +1,80 @@
+"""Training on a corpus: cross entropy of the next token, by truncated BPTT."""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from unroll.data.corpus import Corpus
+from unroll.evaluation.perplexity import perplexity
+from unroll.models.language_model import LanguageModel
+from unroll.models.layers import State
+from unroll.options import CorpusOptions
+from unroll.training.checkpoint import Unfit
+from unroll.training.machine import Machine
+from unroll.training.objective import Objective, on
+
+
+class CorpusObjective(Objective):
+    """Cross entropy of the next token, by truncated BPTT over N streams.
+
+    The corpus is cut into N streams of one length, which are read side by side:
+
+        stream 0   a b c d | e f g h | i j k
+        stream 1   l m n o | p q r s | t u v      T = 4: three steps an epoch
+                   window 0  window 1  window 2
+
+    From window to window the state is carried on, the gradient is not; every epoch
+    begins with a state of zeros. At most N tokens at the end of the corpus are not read.
+    """
+
+    model: LanguageModel
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        corpus: Corpus,
+        options: CorpusOptions,
+        seed: int,
+        machine: Machine,
+    ) -> None:
+        super().__init__(model, seed, machine)
+        tokens = on(machine.device, corpus.tokens["train"])
+        self.valid, self.eos = on(machine.device, corpus.tokens["valid"]), corpus.eos
+        self.streams = min(options.batch_size, len(tokens) - 1)
+        self.length = (len(tokens) - 1) // self.streams
+        self.inputs, self.targets = (
+            tokens[first : first + self.streams * self.length].view(self.streams, self.length)
+            for first in (0, 1)
+        )
+        self.time_steps = options.time_steps
+        self.steps = -(-self.length // options.time_steps)
+        self.carried: State | None = None  # after the last window that was read
+
+    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """Yield the loss of each window, from the first of the streams to the last."""
+        if not start:
+            self.carried = None
+        for step in range(start, self.steps):
+            window = slice(step * self.time_steps, (step + 1) * self.time_steps)
+            inputs, targets = self.inputs[:, window].long(), self.targets[:, window].long()
+            with self.machine.autocast():
+                loss, after = self.model.loss(inputs, targets, self.carried)
+            self.carried = tuple(part.detach() for part in after)
+            yield loss
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state that is carried on: h, or h and c."""
+        return {f"carried.{i}": part for i, part in enumerate(self.carried or ())}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        recurrent = self.model.recurrent
+        shape = (len(recurrent.layers), self.streams, recurrent.hidden_size)
+        names = [f"carried.{i}" for i in range(recurrent.parts)]
+        if state.keys() != set(names) or any(part.shape != shape for part in state.values()):
+            raise Unfit("the carried state is of another shape")
+        self.carried = tuple(state[name].to(self.machine.device) for name in names)
+
+    def validate(self) -> dict[str, float]:
+        """Return the exact perplexity of the validation split."""
+        return {"valid_perplexity": perplexity(self.model, self.valid, self.eos)}

@@ -1,0 +1,57 @@
+"""What training minimises, and how it is going: one class per kind of data.
+
+An objective holds its data, yields one loss per step, and measures itself on the validation split,
+never in less than float32. On a GPU its data lie there whole; on a CPU they are mapped, and only
+what a step needs is read.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unroll.models.layers import set_generator
+from unroll.seeds import torch_generator
+from unroll.training.machine import Machine
+
+
+class Objective(ABC):
+    """What the training loop asks for."""
+
+    model: nn.Module
+    steps: int  # per epoch
+    generators: dict[str, torch.Generator]  # that a step draws from; they go into checkpoints
+
+    def __init__(self, model: nn.Module, seed: int, machine: Machine) -> None:
+        self.model, self.seed, self.machine = model, seed, machine
+        self.generators = {"dropout": torch_generator(seed, "dropout", device=machine.device)}
+        set_generator(model, self.generators["dropout"])
+
+    @abstractmethod
+    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """Yield the loss of each step of an epoch (from 1), the model to be updated in between.
+
+        With `start`, the steps before it have been taken: their place is that of `restore`.
+        """
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what `restore` needs to go on in the middle of the epoch."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - most have nothing to
+        """Take over what `state` returned.
+
+        Raises:
+            Unfit: it is not of such an objective.
+        """
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the validation split."""
+
+
+def on(device: str, array: np.ndarray) -> Tensor:
+    """Return an array as a tensor: mapped as it is on a CPU, copied to a GPU."""
+    return torch.as_tensor(array).to(device)

@@ -1,0 +1,84 @@
+"""Training on pairs: cross entropy of the target symbols."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unroll.data.batches import batches
+from unroll.data.pairs import Pairs
+from unroll.evaluation.accuracy import accuracy
+from unroll.models.layers import at_least_float32
+from unroll.models.padding import PADDINGS
+from unroll.models.seq2seq import Seq2Seq
+from unroll.options import PairsOptions
+from unroll.seeds import torch_generator
+from unroll.training.examples import IGNORED, Side
+from unroll.training.machine import Machine
+from unroll.training.objective import Objective
+
+
+class PairsObjective(Objective):
+    """Cross entropy of the target symbols, over batches of sequences of like length.
+
+    `teacher_forcing` is the share of steps, or of whole sequences, in which the decoder reads the
+    target; in the others it reads what it has found likeliest itself.
+    """
+
+    model: Seq2Seq
+
+    def __init__(
+        self, model: Seq2Seq, pairs: Pairs, options: PairsOptions, seed: int, machine: Machine
+    ) -> None:
+        super().__init__(model, seed, machine)
+        self.pairs, self.options, self.padding = pairs, options, PADDINGS[options.padding]
+        self.source = Side(pairs.sources["train"], self.padding, machine.device)
+        self.target = Side(pairs.targets["train"], self.padding, machine.device)
+        self.lengths = [self.source.order_by(), self.target.order_by()]
+        self.batch_size = min(options.batch_size, len(self.source.lengths))
+        self.steps = len(self.source.lengths) // self.batch_size
+        if options.teacher_forcing < 1:
+            drawn = torch_generator(seed, "teacher_forcing", device=machine.device)
+            self.generators["teacher_forcing"] = drawn
+
+    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """Yield the loss of each batch, in a new order at every epoch."""
+        for rows in batches(self.lengths, self.batch_size, self.seed, epoch)[start:]:
+            yield self._loss(*self.source.batch(rows), *self.target.batch(rows))
+
+    def _loss(
+        self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+    ) -> Tensor:
+        """Return the mean cross entropy in nats of the symbols that count.
+
+        `source` is (N, T), `target` (N, T'), their lengths are (N,).
+        """
+        inputs, expected = target[:, :-1], target[:, 1:]
+        counts = self.padding.counts(target_lengths - 1, expected.shape[1]).to(target.device)
+        with self.machine.autocast():
+            logits = self.model(
+                source, inputs, self.padding.lengths(source_lengths), self._forced(inputs)
+            )
+        return F.cross_entropy(
+            at_least_float32(logits).flatten(0, 1),
+            expected.masked_fill(~counts, IGNORED).flatten(),
+            ignore_index=IGNORED,
+        )
+
+    def _forced(self, inputs: Tensor) -> Tensor | None:
+        """Return where (N, T') the decoder reads the target; None where it always does."""
+        share = self.options.teacher_forcing
+        if share == 1:
+            return None
+        N, T = inputs.shape
+        draws = (N, T) if self.options.teacher_forcing_by == "step" else (N, 1)
+        drawn = torch.rand(
+            draws, generator=self.generators["teacher_forcing"], device=inputs.device
+        )
+        return (drawn < share).expand(N, T)
+
+    def validate(self) -> dict[str, float]:
+        """Return exact match and character accuracy of the validation split."""
+        found = accuracy(self.model, self.pairs, "valid", self.options.padding, self.machine.device)
+        return {f"valid_{name}": value for name, value in found.scores().items()}

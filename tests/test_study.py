@@ -1,0 +1,594 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from unroll import config
+from unroll.options import CorpusOptions, PairsOptions
+from unroll.errors import UserError
+
+PROJECT = Path(__file__).parents[1]
+
+PARAMS = """\
+compute:
+  device: cpu
+  threads: 1
+tasks:
+  sums:
+    data:
+      kind: addition
+      max_digits: 1
+      train: 20
+      valid: 5
+      test: 5
+    defaults:
+      seeds: [0, 1]
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 2
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+  prose:
+    data:
+      kind: text
+      source: grammar
+    defaults:
+      seeds: [0]
+      embedding_size: 8
+      hidden_size: 8
+      epochs: 1
+      batch_size: 10
+      time_steps: 5
+      optimizer: sgd
+      learning_rate: 1
+variants:
+  plain:
+    task: sums
+  peeky:
+    task: sums
+    decoder: peeky
+    hidden_size: 10
+  writer:
+    task: prose
+generate:
+  prompts: [you]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(folder, text=PARAMS):
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return config.load()
+
+
+def changed(old, new):
+    assert PARAMS.count(old) == 1, f"{old!r} must stand once in PARAMS"
+    return PARAMS.replace(old, new)
+
+
+def test_variant_takes_defaults_of_its_task_and_lays_its_own_options_over_them(folder):
+    study = load(folder)
+    plain, peeky = study.variant("plain"), study.variant("peeky")
+    assert isinstance(plain, PairsOptions)
+    assert (plain.decoder, plain.hidden_size, plain.seeds) == ("plain", 6, [0, 1])
+    assert (peeky.decoder, peeky.hidden_size, peeky.seeds) == ("peeky", 10, [0, 1])
+    assert peeky.model_dump() == plain.model_dump() | {"decoder": "peeky", "hidden_size": 10}
+
+
+def test_options_not_named_anywhere_have_the_documented_defaults(folder):
+    plain = load(folder).variant("plain").model_dump()
+    assert {key: plain[key] for key in ("cell", "layers", "dropout", "init", "bridge")} == {
+        "cell": "lstm",
+        "layers": 1,
+        "dropout": 0.0,
+        "init": "book",
+        "bridge": "hidden",
+    }
+    assert plain["clip"] is None
+
+
+def test_kind_of_a_task_decides_which_options_a_variant_has(folder):
+    study = load(folder)
+    assert isinstance(study.variant("writer"), CorpusOptions)
+    assert list(study.variants_of("pairs")) == ["plain", "peeky"]
+    assert list(study.variants_of("corpus")) == ["writer"]
+    assert (study.task("sums").kind, study.task("prose").kind) == ("pairs", "corpus")
+
+
+def test_whole_number_is_taken_where_a_fraction_is_expected(folder):
+    assert load(folder).variant("writer").learning_rate == 1.0
+
+
+def test_compute_and_generate_may_be_left_out(folder):
+    text = changed("compute:\n  device: cpu\n  threads: 1\n", "")
+    study = load(folder, text.replace("generate:\n  prompts: [you]\n", ""))
+    assert (study.compute.device, study.compute.workers) == ("auto", "auto")
+    assert study.generate is None
+
+
+def test_options_cannot_be_changed_after_reading(folder):
+    with pytest.raises(ValidationError, match="frozen"):
+        load(folder).variant("plain").epochs = 3
+
+
+def test_resolved_options_can_be_read_back_from_a_run_record(folder):
+    for name, kind in (("peeky", "pairs"), ("writer", "corpus")):
+        options = load(folder).variant(name)
+        assert config.parse_variant(kind, options.model_dump()) == options
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "faults"),
+    [
+        pytest.param(
+            "    decoder: peeky\n",
+            "    decodr: peeky\n",
+            ["variants.peeky.decodr: unknown key (did you mean decoder?)"],
+            id="misspelt key of a variant",
+        ),
+        pytest.param(
+            "      batch_size: 10\n      optimizer: adam\n",
+            "      batch_size: 10\n      optimizer: adam\n      dropuot: 0.1\n",
+            ["tasks.sums.defaults.dropuot: unknown key (did you mean dropout?)"],
+            id="misspelt key of a task's defaults is named once",
+        ),
+        pytest.param(
+            "      max_digits: 1\n",
+            "      max_digit: 1\n",
+            ["tasks.sums.data.max_digit: unknown key (did you mean max_digits?)"],
+            id="misspelt key of a task's data",
+        ),
+        pytest.param(
+            "    data:\n      kind: text\n",
+            "    dta: 1\n    data:\n      kind: text\n",
+            ["tasks.prose.dta: unknown key (did you mean data?)"],
+            id="misspelt key of a task",
+        ),
+        pytest.param(
+            "compute:\n",
+            "compte:\n",
+            ["compte: unknown key (did you mean compute?)"],
+            id="misspelt section",
+        ),
+        pytest.param(
+            "      learning_rate: 0.01\n",
+            "",
+            ["variants.plain.learning_rate: missing", "variants.peeky.learning_rate: missing"],
+            id="missing key",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epoch: 2\n",
+            ["tasks.sums.defaults.epoch: unknown key (did you mean epochs?)"],
+            id="misspelt required key is not also missing",
+        ),
+        pytest.param(
+            "  threads: 1\n",
+            "  threads: 1\n  workers: atuo\n",
+            [
+                "compute.workers: input should be 'auto', or input should be a valid integer, "
+                "not 'atuo' (did you mean auto?)"
+            ],
+            id="value of several types is named once",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            '      epochs: "2"\n',
+            ["tasks.sums.defaults.epochs: input should be a valid integer, not '2'"],
+            id="text instead of a number",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epochs: true\n",
+            ["tasks.sums.defaults.epochs: input should be a valid integer, not True"],
+            id="truth value instead of a number",
+        ),
+        pytest.param(
+            "      epochs: 2\n",
+            "      epochs: 0\n",
+            ["tasks.sums.defaults.epochs: input should be greater than or equal to 1, not 0"],
+            id="number out of range",
+        ),
+        pytest.param(
+            "      learning_rate: 0.01\n",
+            "      learning_rate: .inf\n",
+            ["tasks.sums.defaults.learning_rate: input should be a finite number, not inf"],
+            id="endless number",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    decoder: peekie\n",
+            [
+                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
+                "not 'peekie' (did you mean peeky?)"
+            ],
+            id="unknown choice",
+        ),
+        pytest.param(
+            "      seeds: [0, 1]\n",
+            "      seeds: [0, -1]\n",
+            ["tasks.sums.defaults.seeds.1: input should be greater than or equal to 0, not -1"],
+            id="place within a list",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    seeds: [3, 3]\n",
+            ["variants.peeky.seeds: every seed may stand only once"],
+            id="seed twice",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: 9\n    bidirectional: true\n",
+            ["variants.peeky.hidden_size: must be even where bidirectional is true"],
+            id="two ways do not fit an odd size",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prose\n    hidden_size: 9\n    tie_weights: true\n",
+            ["variants.writer.embedding_size: must equal hidden_size where tie_weights is true"],
+            id="tied weights of different sizes",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prse\n",
+            ["variants.writer.task: there is no task 'prse' (did you mean prose?)"],
+            id="unknown task of a variant",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: [ptb]\n",
+            ["variants.writer.task: there is no task ['ptb']"],
+            id="list in place of a task",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    epochs: 3\n",
+            ["variants.writer: expected options with their values, task among them"],
+            id="variant without task",
+        ),
+        pytest.param(
+            "      kind: addition\n",
+            "      kind: adition\n",
+            [
+                "tasks.sums.data.kind: expected one of addition, text, "
+                "not 'adition' (did you mean addition?)"
+            ],
+            id="unknown kind of data",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: []\n",
+            ["generate.prompts: list should have at least 1 item after validation, not 0, not []"],
+            id="nothing to continue",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    tie_weights: true\n",
+            ["variants.peeky.tie_weights: unknown key"],
+            id="option of the other kind",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: plane\n",
+            ["variants.peeky.match_parameters: there is no variant 'plane' (did you mean plain?)"],
+            id="size of an unknown variant",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: peeky\n",
+            [
+                "variants.peeky.match_parameters: peeky cannot be matched with itself; "
+                "name another variant"
+            ],
+            id="size of the variant itself",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    match_parameters: plain\n  slim:\n    task: sums\n    match_parameters: peeky\n",
+            [
+                "variants.slim.match_parameters: the size of peeky is matched itself; "
+                "name another variant"
+            ],
+            id="size of a matched size",
+        ),
+        pytest.param(
+            "    decoder: peeky\n    hidden_size: 10\n",
+            "    decoder: peekie\n  slim:\n    task: sums\n    match_parameters: peeky\n",
+            [
+                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
+                "not 'peekie' (did you mean peeky?)"
+            ],
+            id="size of a faulty variant",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: ten\n    match_parameters: peaky\n",
+            ["variants.peeky.hidden_size: input should be a valid integer, not 'ten'"],
+            id="faulty variant whose size is that of an unknown one",
+        ),
+        pytest.param(
+            "    hidden_size: 10\n",
+            "    hidden_size: ten\n  slim:\n    task: sums\n    match_parameters: peekie\n",
+            [
+                "variants.peeky.hidden_size: input should be a valid integer, not 'ten'",
+                "variants.slim.match_parameters: there is no variant 'peekie' "
+                "(did you mean peeky?)",
+            ],
+            id="faulty variant meant by an unknown one",
+        ),
+        pytest.param(
+            "    task: prose\n",
+            "    task: prose\n    match_parameters: plain\n",
+            ["variants.writer.match_parameters: plain is a variant of another task"],
+            id="size of another task",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    match_parameters: 3\n",
+            ["variants.peeky.match_parameters: input should be a valid string, not 3"],
+            id="size of a number",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    peaky: plain\n",
+            ["comparison.references.peaky: there is no variant 'peaky' (did you mean peeky?)"],
+            id="comparison of an unknown variant",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    peeky: plane\n",
+            ["comparison.references.peeky: there is no variant 'plane' (did you mean plain?)"],
+            id="comparison with an unknown variant",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  references:\n    writer: plain\n",
+            ["comparison.references.writer: plain is a variant of another task"],
+            id="comparison with a variant of another task",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  reference:\n    peeky: plain\n",
+            ["comparison.reference: unknown key (did you mean references?)"],
+            id="misspelt key of the comparison",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  confidence: 95\n  resamples: 10\n",
+            [
+                "comparison.confidence: input should be less than 1, not 95",
+                "comparison.resamples: input should be greater than or equal to 100, not 10",
+            ],
+            id="numbers of the comparison out of range",
+        ),
+        pytest.param(
+            "compute:\n",
+            "comparision:\n  seed: 1\ncompute:\n",
+            ["comparision: unknown key (did you mean comparison?)"],
+            id="misspelt comparison",
+        ),
+    ],
+)
+def test_fault_is_named_with_its_place(folder, old, new, faults):
+    with pytest.raises(UserError) as caught:
+        load(folder, changed(old, new))
+    lines = ["params.yaml cannot be used:", *(f"  {fault}" for fault in faults)]
+    assert str(caught.value) == "\n".join(lines)
+    assert caught.value.exit_code == 2
+
+
+def test_a_faulty_variant_is_not_called_missing_where_others_name_it(folder):
+    text = changed("    decoder: peeky\n", "    decoder: peekie\n").replace(
+        "  writer:\n", "  slim:\n    task: sums\n    match_parameters: peeky\n  writer:\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load(folder, text + "comparison:\n  references:\n    peeky: plain\n")
+    _, *faults = str(caught.value).splitlines()
+    assert [fault.split(":")[0] for fault in faults] == ["  variants.peeky.decoder"]
+
+
+def test_all_faults_are_named_at_once(folder):
+    text = changed("  device: cpu\n", "  device: gpu\n").replace("epochs: 1\n", "epochs: -1\n")
+    with pytest.raises(UserError) as caught:
+        load(folder, text)
+    assert "  compute.device: " in str(caught.value)
+    assert "  tasks.prose.defaults.epochs: " in str(caught.value)
+
+
+def doubled(entry):
+    """Return a file of forty lines, each of which holds the one before twice."""
+    lines = (f"a{i}: &a{i} {entry.format(i - 1, i - 1)}\n" for i in range(1, 40))
+    return ("a0: &a0 {x: 1}\n" + "".join(lines)).encode()
+
+
+def test_options_may_be_named_once_and_used_again(folder):
+    text = changed("  peeky:\n    task: sums\n", "  peeky:\n    <<: *plain\n")
+    text = text.replace("  plain:\n", "  plain: &plain\n")
+    assert load(folder, text).variants == load(folder).variants
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"compute: [", r"(?s)params\.yaml is not valid YAML: .*line 1"),
+        (b"compute:\n  threads: 1\n  threads: 2\n", r"(?s)not valid YAML: .*threads"),
+        (b"compute: \xff\n", r"params\.yaml is not valid YAML: .*00ff"),
+        (b"compute: 2024-13-45\n", r"params\.yaml cannot be read: month must be in 1\.\.12"),
+        (b"", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
+        (b"- 1\n", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
+        (doubled("[*a{}, *a{}]"), r"params\.yaml has more than 100,000 values"),
+        (doubled("{{<<: [*a{}, *a{}]}}"), r"params\.yaml has more than 100,000 values"),
+        (b"compute: &a [*a]\n", r"params\.yaml has more than 100,000 values"),
+        (b"#" * 500_001, r"params\.yaml has more than 500,000 bytes"),
+    ],
+    ids=[
+        "unclosed",
+        "key twice",
+        "not UTF-8",
+        "no such date",
+        "empty",
+        "a list",
+        "aliases of aliases",
+        "merged aliases of aliases",
+        "an alias in itself",
+        "large",
+    ],
+)
+def test_file_that_is_no_params_file_is_refused(folder, content, message):
+    (folder / "params.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        config.load()
+
+
+@pytest.mark.parametrize("section", ["tasks", "variants"])
+@pytest.mark.parametrize("value", ["", " {}", " 3", " [a]"])
+def test_section_without_named_entries_is_refused(folder, section, value):
+    text = f"{section}:{value}\n" + {"tasks": "variants: {}\n", "variants": ""}[section]
+    with pytest.raises(UserError, match=f"{section}: expected a section with at least one named"):
+        load(folder, text)
+
+
+@pytest.mark.parametrize(("section", "entry"), [("tasks", "prose"), ("variants", "writer")])
+@pytest.mark.parametrize("name", ["../../evil", "..", ".hidden", "-flag", "a/b", "two words", ""])
+def test_name_that_is_not_fit_for_a_file_is_refused(folder, section, entry, name):
+    with pytest.raises(UserError) as caught:
+        load(folder, PARAMS.replace(entry, f"'{name}'"))
+    assert str(caught.value) == (
+        "params.yaml cannot be used:\n"
+        f"  {section}.{name}: a name may have letters, digits, '-', '_' and '.'"
+    )
+
+
+def test_name_may_have_letters_digits_dash_underline_and_full_stop(folder):
+    assert "2-Layers_v1.5" in load(folder, changed("writer", "2-Layers_v1.5")).variants
+
+
+@pytest.mark.parametrize(
+    ("study", "path"),
+    [("root", "params.yaml"), ("date", "pipeline/date/params.yaml")],
+)
+def test_missing_params_file_is_named_with_the_way_out(folder, study, path):
+    with pytest.raises(UserError) as caught:
+        config.load(study)
+    assert str(caught.value).startswith(f"{path} does not exist. Run unroll in the project's root")
+    assert "--study <study>" in str(caught.value)
+
+
+def test_unknown_variant_is_answered_with_the_nearest_and_all_there_are(folder):
+    with pytest.raises(UserError) as caught:
+        load(folder).variant("peaky")
+    assert str(caught.value) == (
+        "params.yaml has no variant 'peaky' (did you mean peeky?); it has plain, peeky, writer"
+    )
+
+
+def test_unknown_task_is_answered_with_all_there_are(folder):
+    with pytest.raises(UserError) as caught:
+        load(folder).task("translation")
+    assert str(caught.value) == "params.yaml has no task 'translation'; it has sums, prose"
+
+
+def test_variant_may_take_its_size_from_another_of_its_task(folder):
+    study = load(folder, changed("    decoder: peeky\n", "    match_parameters: plain\n"))
+    assert study.variant("peeky").match_parameters == "plain"
+    assert study.variant("plain").match_parameters is None
+
+
+def test_variants_are_compared_with_the_first_of_their_task(folder):
+    study = load(folder)
+    assert (study.reference("plain"), study.reference("writer")) == (None, None)
+    assert study.reference("peeky") == "plain"
+
+
+def test_variants_are_compared_with_the_one_that_is_named(folder):
+    slim = "  slim:\n    task: sums\n    cell: gru\n  writer:\n"
+    references = "comparison:\n  references:\n    slim: peeky\n    plain: slim\n    peeky: peeky\n"
+    study = load(folder, changed("  writer:\n", slim) + references)
+    found = {name: study.reference(name) for name in study.variants}
+    assert found == {"plain": "slim", "peeky": None, "slim": "peeky", "writer": None}
+
+
+def test_comparison_may_be_left_out_or_set(folder):
+    assert load(folder).comparison.model_dump() == {
+        "references": {},
+        "confidence": 0.95,
+        "resamples": 10_000,
+        "seed": 0,
+    }
+    text = PARAMS + "comparison:\n  confidence: 0.9\n  resamples: 500\n  seed: 7\n"
+    found = load(folder, text).comparison
+    assert (found.confidence, found.resamples, found.seed) == (0.9, 500, 7)
+
+
+def test_unknown_variant_has_no_reference(folder):
+    with pytest.raises(UserError, match=r"no variant 'peaky' \(did you mean peeky\?\)"):
+        load(folder).reference("peaky")
+
+
+def test_what_is_to_be_written_is_checked_as_in_the_params_file():
+    given = {"prompts": ["you"], "skip": ["the"], "temperature": 0.5}
+    assert config.generate(given).model_dump().items() >= given.items()
+    with pytest.raises(UserError) as caught:
+        config.generate(given | {"temperature": float("nan"), "samples": 0})
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "generate.samples",
+        "generate.temperature",
+    ]
+
+
+def test_files_of_the_root_study_lie_in_data_and_reports(folder):
+    study = load(folder)
+    assert study.params_file == Path("params.yaml")
+    assert study.prepared("sums") == Path("data/prepared/sums")
+    assert study.model("peeky") == Path("data/models/peeky")
+    assert study.metrics("peeky") == Path("reports/metrics/peeky.json")
+    assert study.remedy("train@peeky") == "run: dvc repro train@peeky"
+
+
+def test_files_of_another_study_lie_in_folders_of_its_name(folder):
+    (folder / "pipeline" / "toy").mkdir(parents=True)
+    (folder / "pipeline" / "toy" / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    study = config.load("toy")
+    assert study.params_file == Path("pipeline/toy/params.yaml")
+    assert study.prepared("sums") == Path("data/toy/prepared/sums")
+    assert study.evaluation("peeky") == Path("data/toy/evaluation/peeky")
+    assert study.remedy("train@peeky") == "run: dvc repro pipeline/toy/dvc.yaml:train@peeky"
+
+
+def test_every_task_of_data_tasks_has_what_a_task_must_have():
+    import importlib
+
+    assert {"addition", "text"} <= set(config.task_names())
+    for name in config.task_names():
+        module = importlib.import_module(f"unroll.tasks.{name}")
+        assert module.KIND in config.KINDS
+        assert issubclass(module.Options, config.Options)
+        assert callable(module.prepare)
+
+
+@pytest.mark.parametrize("study", ["root", "quick"])
+def test_params_files_of_the_project_can_be_used(monkeypatch, study):
+    monkeypatch.chdir(PROJECT)
+    loaded = config.load(study)
+    assert {"baseline", "reversed", "peeky", "attention", "rnnlm"} <= set(loaded.variants)
+
+
+def test_root_study_has_the_settings_of_the_book(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    study = config.load()
+    baseline, rnnlm = study.variant("baseline"), study.variant("rnnlm")
+    assert (baseline.embedding_size, baseline.hidden_size) == (16, 128)
+    assert (baseline.batch_size, baseline.epochs, baseline.clip) == (128, 25, 5.0)
+    assert (baseline.optimizer, baseline.decoder, baseline.bridge) == ("adam", "plain", "hidden")
+    assert study.variant("reversed").model_dump() == baseline.model_dump() | {
+        "reverse_source": True
+    }
+    assert (rnnlm.embedding_size, rnnlm.hidden_size) == (100, 100)
+    assert (rnnlm.batch_size, rnnlm.epochs, rnnlm.clip) == (20, 4, 0.25)
+    assert (rnnlm.optimizer, rnnlm.learning_rate) == ("sgd", 20.0)
