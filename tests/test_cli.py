@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from unroll import config
+from unroll import study
 from unroll.cli import main
 from unroll.data.vocabulary import Vocabulary
 from unroll.models.build import build
@@ -77,7 +77,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def writer():
     """A model of the variant writer, which knows three words."""
-    options, vocabulary = config.load().variant("writer"), Vocabulary(("<eos>", "you", "the", "a"))
+    options, vocabulary = study.load().variant("writer"), Vocabulary(("<eos>", "you", "the", "a"))
     model = build(options, vocabulary)
     initialise(model, options.init, seed=0)
     history = pd.DataFrame({"epoch": [1], "valid_perplexity": [4.0]})

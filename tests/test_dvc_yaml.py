@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from unroll import config
-from unroll.training.code import TRAINING
+from unroll import study
+from unroll.training.sources import TRAINING
 
 ROOT = Path(__file__).parents[1]
 STUDIES = {"root": ROOT / "dvc.yaml", "quick": ROOT / "pipeline/quick/dvc.yaml"}
@@ -113,7 +113,7 @@ def test_options_do_not_depend_on_sections_that_train_does_not_declare(tmp_path,
 
     def variant(params: dict) -> config.VariantOptions:
         yaml.dump(params, Path("params.yaml"))
-        return config.load().variant("peeky")
+        return study.load().variant("peeky")
 
     whole = variant(raw)
     raw["variants"] = {"peeky": raw["variants"]["peeky"]}

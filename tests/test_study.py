@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from unroll import config
+from unroll import study
 from unroll.options import CorpusOptions, PairsOptions
 from unroll.errors import UserError
 
@@ -64,7 +64,7 @@ def folder(tmp_path, monkeypatch):
 
 def load(folder, text=PARAMS):
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    return config.load()
+    return study.load()
 
 
 def changed(old, new):
@@ -443,7 +443,7 @@ def test_options_may_be_named_once_and_used_again(folder):
 def test_file_that_is_no_params_file_is_refused(folder, content, message):
     (folder / "params.yaml").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        config.load()
+        study.load()
 
 
 @pytest.mark.parametrize("section", ["tasks", "variants"])
@@ -475,7 +475,7 @@ def test_name_may_have_letters_digits_dash_underline_and_full_stop(folder):
 )
 def test_missing_params_file_is_named_with_the_way_out(folder, study, path):
     with pytest.raises(UserError) as caught:
-        config.load(study)
+        study.load(study)
     assert str(caught.value).startswith(f"{path} does not exist. Run unroll in the project's root")
     assert "--study <study>" in str(caught.value)
 
@@ -554,7 +554,7 @@ def test_files_of_the_root_study_lie_in_data_and_reports(folder):
 def test_files_of_another_study_lie_in_folders_of_its_name(folder):
     (folder / "pipeline" / "toy").mkdir(parents=True)
     (folder / "pipeline" / "toy" / "params.yaml").write_text(PARAMS, encoding="utf-8")
-    study = config.load("toy")
+    study = study.load("toy")
     assert study.params_file == Path("pipeline/toy/params.yaml")
     assert study.prepared("sums") == Path("data/toy/prepared/sums")
     assert study.evaluation("peeky") == Path("data/toy/evaluation/peeky")
@@ -575,13 +575,13 @@ def test_every_task_of_data_tasks_has_what_a_task_must_have():
 @pytest.mark.parametrize("study", ["root", "quick"])
 def test_params_files_of_the_project_can_be_used(monkeypatch, study):
     monkeypatch.chdir(PROJECT)
-    loaded = config.load(study)
+    loaded = study.load(study)
     assert {"baseline", "reversed", "peeky", "attention", "rnnlm"} <= set(loaded.variants)
 
 
 def test_root_study_has_the_settings_of_the_book(monkeypatch):
     monkeypatch.chdir(PROJECT)
-    study = config.load()
+    study = study.load()
     baseline, rnnlm = study.variant("baseline"), study.variant("rnnlm")
     assert (baseline.embedding_size, baseline.hidden_size) == (16, 128)
     assert (baseline.batch_size, baseline.epochs, baseline.clip) == (128, 25, 5.0)

@@ -74,11 +74,11 @@ class Logarithm(Scale):
 
     def to(self, values: ArrayLike) -> np.ndarray:
         """The natural logarithm."""
-        return np.log(np.asarray(values, dtype=float))
+        return np.asarray(np.log(np.asarray(values, dtype=float)))
 
     def back(self, values: ArrayLike) -> np.ndarray:
         """The exponential."""
-        return np.exp(np.asarray(values, dtype=float))
+        return np.asarray(np.exp(np.asarray(values, dtype=float)))
 
     def shown(self, value: float) -> float:
         """As it is."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.pairs import BLANK, SPLITS, Pairs, encode_lines, load_pairs, save_pairs
+from unroll.data.pairs import SPLITS, Pairs, encode_lines, load_pairs, save_pairs
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import DIGITS, few_examples, pairs_options, subject, task_section
-from unroll import config
+from unroll import study
 from unroll.storage.files import new_folder, write_text
 from unroll.errors import DataError
 from unroll.evaluation.scores import (
@@ -186,7 +186,7 @@ def test_a_file_with_other_columns_is_refused(tmp_path, text, message):
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_text(tmp_path / "params.yaml", f"tasks:\n{task_section('sums', 4)}variants: {VARIANTS}\n")
-    return config.load()
+    return study.load()
 
 
 VARIANTS = "{v: {task: sums, seeds: [0, 1]}}"

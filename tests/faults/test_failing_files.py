@@ -315,7 +315,7 @@ def unbroken(folder: Path, **params: int) -> Unbroken:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("params.yaml").write_text(PARAMS.format(**params))
-        study = config.load()
+        study = study.load()
         for stage in STAGES.values():
             stage(study)
         made.results, made.files = read(study), contents(Path())
@@ -374,7 +374,7 @@ def check_fault(
     begin(folder, stage, whole, earlier)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        study, broken, writes = config.load(), None, Writes(patch)
+        study, broken, writes = study.load(), None, Writes(patch)
         try:
             DISK.watch(lambda: STAGES[stage](study), error, first)
         except Exception as caught:
@@ -392,7 +392,7 @@ def calls_of(folder: Path, stage: str, whole: Unbroken, earlier: Unbroken | None
     begin(folder, stage, whole, earlier)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        study = config.load()
+        study = study.load()
         return DISK.watch(lambda: STAGES[stage](study))
 
 
@@ -466,7 +466,7 @@ def test_a_disk_that_is_really_full(mount, monkeypatch, whole, limit, plenty, am
         folder = mount(limit.format(amount))
         monkeypatch.chdir(folder)
         shutil.copy(whole.folder / "params.yaml", folder)
-        study, before = config.load(), len(broken)
+        study, before = study.load(), len(broken)
         for name, stage in STAGES.items():
             writes = Writes(monkeypatch)
             try:
@@ -492,7 +492,7 @@ def test_a_folder_that_cannot_be_written(mount, tmp_path, monkeypatch, whole):
     folder = mount("rw") if os.geteuid() == 0 else tmp_path / "study"
     shutil.copytree(whole.folder, folder, dirs_exist_ok=True)
     monkeypatch.chdir(folder)
-    study = config.load()
+    study = study.load()
 
     def allow(writing: bool) -> None:
         if os.geteuid() == 0:

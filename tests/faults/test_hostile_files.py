@@ -106,7 +106,7 @@ def command(*arguments: str) -> Callable[[], None]:
 
 def train_on(variant: str) -> None:
     """Go on with the training of the first seed, in this process."""
-    run(plan(config.load("toy"), variant)[0], lambda message: None)
+    run(plan(study.load("toy"), variant)[0], lambda message: None)
 
 
 Readers = list[Callable[[], object]]
@@ -114,13 +114,13 @@ Readers = list[Callable[[], object]]
 
 def readers() -> dict[str, Readers]:
     """Return what reads the files under each path."""
-    study = config.load("toy")
+    study = study.load("toy")
     evaluate = [command("evaluate", variant) for variant in study.variants]
     results: Readers = [lambda v=v: read_result(study, v) for v in study.variants]
     states: Readers = [lambda v=v: desired(study, v) for v in study.variants]
     report, written = command("report"), [command("report", "--check"), command("generate")]
     found: dict[str, Readers] = {
-        "pipeline/toy/params.yaml": [lambda: config.load("toy"), report],
+        "pipeline/toy/params.yaml": [lambda: study.load("toy"), report],
         "pipeline/toy/dvc.lock": [lambda v=v: origin(study, v) for v in study.variants],
         "pipeline/toy/dvc.yaml": [],  # DVC's; see below
         "data/toy/generated": [*results, *states, report],
@@ -205,12 +205,12 @@ def with_attention(study) -> None:
 @pytest.fixture
 def checkpoints(study) -> None:
     """Leave a checkpoint of each variant; an evaluation would remove it."""
-    for variant in config.load("toy").variants:
+    for variant in study.load("toy").variants:
         leave_a_checkpoint(variant)
 
 
 def leave_a_checkpoint(variant: str) -> None:
-    [job, *_] = plan(config.load("toy"), variant)
+    [job, *_] = plan(study.load("toy"), variant)
 
     def stop(message: object) -> None:
         if job.checkpoint.path.exists():

@@ -270,7 +270,7 @@ def rekey(folder: Path) -> None:
             run["variant"],
             parse_variant(run["kind"], run["options"]),
             run["data_digest"],
-            run["code_digest"],
+            run["sources_digest"],
             environment,
         )
         run["key"] = about.key(run["seed"])

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from fuzz import damage
 from fuzz.trial import attempt, many_examples, numbered
-from unroll import config
+from unroll import study
 from unroll.options import CorpusOptions, PairsOptions
 from unroll.study import Study
 from unroll.errors import UserError
@@ -34,7 +34,7 @@ def load(content: bytes | dict[str, Any]) -> Study:
             file.write(content)
         else:
             YAML(typ="safe").dump(content, file)
-    return config.load()
+    return study.load()
 
 
 def as_written(study: Study) -> dict[str, Any]:

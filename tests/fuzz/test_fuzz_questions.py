@@ -14,7 +14,7 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from fuzz.trial import attempt, many_examples
 from models.toys import DIGITS, corpus_options, language_model, lively, pairs_options, subject
-from unroll import config, serving
+from unroll import study, serving
 from unroll.data.corpus import EOS
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError, UserError

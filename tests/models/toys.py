@@ -5,20 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor, nn
 
-from unroll.options import CorpusOptions, PairsOptions, VariantOptions
-from unroll.data.corpus import EOS, Corpus
-from unroll.data.pairs import BLANK, Pairs, encode_lines, save_pairs
+from unroll.data.corpus import EOS, Corpus, CorpusForm
+from unroll.data.pairs import Pairs, PairsForm, save_pairs
+from unroll.data.sequences import SPLITS, encode
 from unroll.data.vocabulary import Vocabulary
-from unroll.models.build import build
+from unroll.kinds import kind_of
+from unroll.kinds.pairs import PairsKind
 from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
+from unroll.options import CorpusOptions, LabelsOptions, PairsOptions, VariantOptions
+from unroll.runs.model import TrainedModel
+from unroll.runs.record import Record
 from unroll.runs.subject import Subject
+from unroll.tasks.addition import Addition, AdditionOptions
 from unroll.training.machine import Machine
 
 few_examples = settings(deadline=None, max_examples=25)
@@ -37,8 +43,12 @@ COMMON: dict[str, Any] = {
     "learning_rate": 0.1,
 }
 
-DIGITS = Vocabulary(("_", BLANK, *"0123456789"))
+# The book's way: one vocabulary, blanks that fill texts and end answers.
+BLANK = " "
+SPECIAL = {"pad": BLANK, "start": "_", "end": BLANK}
+DIGITS = Vocabulary(("_", BLANK, *"0123456789"), special=SPECIAL)
 START, BLANK_ID = DIGITS.ids["_"], DIGITS.ids[BLANK]
+FORM = PairsForm(source=DIGITS, source_width=4, target_width=5)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,6 +66,10 @@ def pairs_options(**changes: Any) -> PairsOptions:
 
 def corpus_options(**changes: Any) -> CorpusOptions:
     return CorpusOptions.model_validate({**COMMON, "time_steps": 5, **changes})
+
+
+def labels_options(**changes: Any) -> LabelsOptions:
+    return LabelsOptions.model_validate({**COMMON, **changes})
 
 
 def task_section(name: str, hidden_size: int) -> str:
@@ -77,22 +91,55 @@ def task_section(name: str, hidden_size: int) -> str:
 
 
 def subject(options: VariantOptions) -> Subject:
-    return Subject("toy", "v", options, "ab" * 32, "cd" * 32, {"device": "cpu", "threads": 1})
+    machine = {"device": "cpu", "precision": "float32", "threads": 1}
+    return Subject("toy", "v", options, "ab" * 32, "cd" * 32, machine)
 
 
-def seq2seq(seed: int = 0, vocabulary: Vocabulary = DIGITS, **changes: Any) -> Seq2Seq:
+def addition(**options: Any) -> Addition:
+    return Addition(AdditionOptions.model_validate({"kind": "addition", **options}))
+
+
+def record(options: VariantOptions, task: Any = None, seed: int = 0, **scores: list) -> Record:
+    """Return a record of a run with these scores in its history."""
+    choosing = kind_of(options).choosing
+    columns = scores or {choosing: [0.5]}
+    epochs = range(1, len(next(iter(columns.values()))) + 1)
+    history = pd.DataFrame({"epoch": epochs, "train_loss": 1.0, **columns})
+    environment = {"device": "cpu", "torch": "2.13.0"}
+    return Record(subject(options), seed, task or addition(), 7, environment, history)
+
+
+def trained(
+    model: Any, options: VariantOptions, form: Any = FORM, task: Any = None
+) -> TrainedModel:
+    """Return a model with a record, as if it had been trained."""
+    return TrainedModel(record(options, task), form, model)
+
+
+def seq2seq(seed: int = 0, form: PairsForm = FORM, **changes: Any) -> Seq2Seq:
     """Return a model with weights that are large enough to matter."""
     options = pairs_options(**changes)
-    model = build(options, vocabulary)
+    model = kind_of(options).build(options, form)
     initialise(model, "default", seed)
     assert isinstance(model, Seq2Seq)
     return model
 
 
+def corpus_form(words: int = 7) -> CorpusForm:
+    """Return a form of so many words; the first is `<eos>`."""
+    symbols = (EOS, *(f"w{i}" for i in range(1, words)))
+    return CorpusForm(vocabulary=Vocabulary(symbols, special={"end": EOS}, unit="word"))
+
+
 def language_model(words: int = 7, seed: int = 0, **changes: Any) -> LanguageModel:
-    model = LanguageModel(corpus_options(**changes), words)
+    model = LanguageModel(corpus_options(**changes), corpus_form(words))
     initialise(model, "default", seed)
     return model
+
+
+def ragged() -> Pairs:
+    """Return pairs of many lengths, each side with a vocabulary of its own."""
+    return PairsKind().made_up(pairs_options())
 
 
 def lively(**changes: Any) -> Seq2Seq:
@@ -115,17 +162,18 @@ def pairs(count: int = 20, seed: int = 0) -> Pairs:
     random = np.random.default_rng(seed)
     numbers = random.choice(1000, size=count, replace=False)
     questions = [str(number) for number in numbers]
-    sources = encode_lines(questions, 4, DIGITS, "toy")
-    targets = encode_lines(["_" + text[::-1] for text in questions], 5, DIGITS, "toy")
-    splits = ("train", "valid", "test")
-    return Pairs(DIGITS, dict.fromkeys(splits, sources), dict.fromkeys(splits, targets), {})
+    sources = encode(questions, DIGITS, 4, "toy")
+    targets = encode([text[::-1] for text in questions], DIGITS, 5, "toy", start=True, end=True)
+    counts = {"counts": dict.fromkeys(SPLITS, count)}
+    return Pairs(FORM, dict.fromkeys(SPLITS, sources), dict.fromkeys(SPLITS, targets), counts)
 
 
 def corpus(train: Any, valid: Any = (0, 1), words: int = 7) -> Corpus:
     """Return a corpus of these ids; the first word is `<eos>`."""
-    vocabulary = Vocabulary((EOS, *(f"w{i}" for i in range(1, words))))
-    ids = {"train": np.array(train), "valid": np.array(valid), "test": np.array(valid)}
-    return Corpus(vocabulary, ids, {})
+    splits = {"train": train, "valid": valid, "test": valid}
+    tokens = {split: np.array(ids, dtype=np.int32) for split, ids in splits.items()}
+    counts = {"counts": {split: len(ids) for split, ids in splits.items()}}
+    return Corpus(corpus_form(words), tokens, counts)
 
 
 def save_toy_pairs(folder: Path) -> Path:

@@ -513,7 +513,7 @@ VARIANTS = "{v: {task: sums, seeds: [4, 7]}}"
 @pytest.fixture
 def study(nowhere) -> Study:
     write_text(nowhere / "params.yaml", f"tasks:\n{task_section('sums', 8)}variants: {VARIANTS}\n")
-    return config.load()
+    return study.load()
 
 
 def trained(epochs: dict[int, int]) -> list[Record]:

@@ -48,7 +48,7 @@ OTHERS = {
     "study": replace(subject(), study="quick"),
     "variant": replace(subject(), variant="plain"),
     "data": replace(subject(), data_digest="ac" * 32),
-    "code": replace(subject(), code_digest="ce" * 32),
+    "code": replace(subject(), sources_digest="ce" * 32),
     **{
         f"environment {name}": replace(
             subject(), environment={**subject().environment, name: other}

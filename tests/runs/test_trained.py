@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.toys import DIGITS, seq2seq, task_section
-from unroll import config
+from unroll import study
 from unroll.study import Study
 from unroll.storage.files import write_text
 from unroll.errors import DataError
@@ -24,7 +24,7 @@ VARIANTS = "{v: {task: sums, seeds: [10, 9]}, other: {task: sums, seeds: [10, 9]
 def study(tmp_path, monkeypatch) -> Study:
     monkeypatch.chdir(tmp_path)
     write_text(tmp_path / "params.yaml", f"tasks:\n{task_section('sums', 4)}variants: {VARIANTS}\n")
-    return config.load()
+    return study.load()
 
 
 def write(made: Study, *seeds: int, history: pd.DataFrame = HISTORY, **changes) -> None:
@@ -55,7 +55,7 @@ def test_a_training_that_lacks_a_seed_is_refused_with_the_way_out(study):
     "change",
     [
         lambda study: {"options": study.variant("v").model_copy(update={"learning_rate": 0.5})},
-        lambda _: {"code_digest": "ef" * 32},
+        lambda _: {"sources_digest": "ef" * 32},
         lambda _: {"data_digest": "ef" * 32},
         lambda _: {"environment": {"device": "cuda"}},
     ],

@@ -1,7 +1,7 @@
 import pytest
 
 from models.toys import pairs, task_section
-from unroll import config
+from unroll import study
 from unroll.tasks import addition
 from unroll.errors import DataError
 from unroll.stages.prepare import prepare
@@ -14,5 +14,5 @@ def test_data_in_which_a_question_stands_in_two_splits_are_not_written(tmp_path,
     monkeypatch.setattr(addition, "prepare", lambda options: pairs())  # all splits are alike
     monkeypatch.setattr(addition, "same", str)
     with pytest.raises(DataError, match="20 of the 20 valid questions stand in another split"):
-        prepare(config.load(), "sums")
+        prepare(study.load(), "sums")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from models.toys import pairs, task_section
-from unroll import config
+from unroll import study
 from unroll.storage.files import new_folder
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
@@ -38,7 +38,7 @@ variants:
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
-    study = config.load()
+    study = study.load()
     save_pairs(pairs(), study.prepared("sums"))
     return study
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from models.toys import CPU, pairs, pairs_options, seq2seq, task_section
-from unroll import config
+from unroll import study
 from unroll.runs.circumstances import EpochTiming, Recorder, Source
 from unroll.study import Study
 from unroll.storage.files import new_folder, write_text
@@ -125,7 +125,7 @@ def guarded(tmp_path, monkeypatch) -> Study:
     write_text(tmp_path / "code.py", f"URI = {ADDRESS!r}\n")
     write_text(tmp_path / ".env", f"PASSWORD={PASSWORD}\n")
     write_text(tmp_path / ".dvc" / "config", f"[remote]\nurl = {ADDRESS}\n")
-    return config.load()
+    return study.load()
 
 
 HISTORY = pd.DataFrame({"epoch": [1], "train_loss": [0.5], "valid_exact_match": [0.25]})

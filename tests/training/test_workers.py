@@ -25,7 +25,7 @@ from unroll.runs.record import read_model
 from unroll.seeds import torch_generator
 from unroll.runs.subject import Subject
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.code import code_digest
+from unroll.training.sources import sources_digest
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.objectives import PairsObjective
@@ -58,7 +58,7 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     changes = {"dropout": 0.2, "optimizer": "adam", **changes}
     options = pairs_options(seeds=[seed], **changes)
     remedy = "run: dvc repro prepare@toy"
-    subject = Subject("toy", "tiny", options, digest(prepared), code_digest(), {"device": "cpu"})
+    subject = Subject("toy", "tiny", options, digest(prepared), sources_digest(), {"device": "cpu"})
     folder = target.parent.with_name(f"{target.parent.name} checkpoints")
     checkpoint = Checkpoint(folder, seed, subject.key(seed), every=3)
     return Job(subject, seed, CPU, prepared, target, checkpoint, remedy)
@@ -205,7 +205,7 @@ def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
 
 def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp_path, prepared):
     task = job(5, prepared, tmp_path / "seed-5")
-    edited = replace(task, subject=replace(task.subject, code_digest="ab" * 32))
+    edited = replace(task, subject=replace(task.subject, sources_digest="ab" * 32))
     with pytest.raises(DataError, match="the code in src/unroll was changed while the stage ran"):
         run(edited, lambda message: None)
     edited = replace(task, subject=replace(task.subject, data_digest="ab" * 32))

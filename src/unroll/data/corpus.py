@@ -62,7 +62,7 @@ def words(text: str) -> list[str]:
 def word_vocabulary(stream: list[str]) -> Vocabulary:
     """Return the vocabulary of a stream of words, numbered by first appearance."""
     known = set(stream)
-    special = {role: SPECIAL[role] for role in ("end", "unknown") if SPECIAL[role] in known}  # type: ignore[index]
+    special = {role: SPECIAL[role] for role in ("end", "unknown") if SPECIAL[role] in known}
     return Vocabulary.by_first_appearance(stream, special=special, unit="word")
 
 

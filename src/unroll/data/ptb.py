@@ -22,7 +22,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from unroll.data.corpus import SPLITS, Corpus
+from unroll.data.corpus import Corpus
+from unroll.data.sequences import SPLITS
 from unroll.errors import DataError
 from unroll.storage.files import read_bytes, write_text
 

@@ -29,7 +29,8 @@ class Vocabulary(Strict):
     _ids: dict[str, int] = PrivateAttr()
 
     def __init__(self, symbols: Any = None, **others: Any) -> None:
-        super().__init__(symbols=list(symbols) if isinstance(symbols, tuple) else symbols, **others)
+        given = {"symbols": list(symbols) if isinstance(symbols, tuple) else symbols}
+        super().__init__(**given, **others)
 
     @model_validator(mode="after")
     def _symbols_differ(self) -> "Vocabulary":
@@ -81,7 +82,7 @@ class Vocabulary(Strict):
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of a sequence: up to its end symbol, without start and filling."""
         symbols = self.decode(ids)
-        start, end, pad = (self.special.get(role) for role in ("start", "end", "pad"))  # type: ignore[call-overload]
+        start, end, pad = (self.special.get(role) for role in ("start", "end", "pad"))
         if symbols and symbols[0] == start:
             symbols = symbols[1:]
         if end is not None and end != pad and end in symbols:

@@ -23,12 +23,12 @@ class Accuracy:
     @property
     def right(self) -> np.ndarray:
         """Whether (N,) the whole answer is right."""
-        return ~self.wrong.any(axis=1)
+        return np.asarray(~self.wrong.any(axis=1))
 
     @property
     def confidence(self) -> np.ndarray:
         """The probability (N,) that the model gives to its whole answer."""
-        confidence: np.ndarray = self.written.log_probabilities.double().sum(dim=1).exp().numpy()
+        confidence: np.ndarray = self.written.log_probabilities.sum(dim=1).exp().numpy()
         return confidence
 
     def scores(self) -> dict[str, float]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from unroll.errors import DataError
-from unroll.evaluation.statistics import log_ratio
 from unroll.storage.files import read_arrays, write_arrays
 
 NAME = "items.safetensors"
@@ -78,3 +77,14 @@ def outcomes(seeds: Sequence[Item]) -> np.ndarray:
     values = np.stack([item.values for item in seeds]).astype(float)
     weights = seeds[0].weights
     return values if weights is None else log_ratio(values, weights)
+
+
+def log_ratio(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return outcomes (S, I) whose mean is the mean loss of a token, from sums (S, I) of losses.
+
+    Items are texts of `counts` (I,) tokens, so the mean is a ratio; each item is given
+    its linear part in it (Cochran, 1977, "Sampling Techniques", chapter 6).
+    """
+    ratio = losses.sum(axis=1, keepdims=True) / counts.sum()
+    linear: np.ndarray = ratio + (losses - ratio * counts) / counts.mean()
+    return linear

@@ -141,14 +141,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
-
-
-def log_ratio(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return outcomes (S, I) whose mean is the mean loss of a token, from sums (S, I) of losses.
-
-    Items are texts of `counts` (I,) tokens, so the mean is a ratio; each item is given
-    its linear part in it (Cochran, 1977, "Sampling Techniques", chapter 6).
-    """
-    ratio = losses.sum(axis=1, keepdims=True) / counts.sum()
-    linear: np.ndarray = ratio + (losses - ratio * counts) / counts.mean()
-    return linear

@@ -110,7 +110,7 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
 
         vocabulary = trained.form.vocabulary
         written = [
-            continuations(trained.model, vocabulary, text, request.generate(text))[0]  # type: ignore[arg-type]
+            continuations(trained.model, vocabulary, text, request.generate(text))[0]
             for text in texts
         ]
         return [(one.text, one.log_probability) for one in written]
@@ -121,7 +121,7 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
 
         vocabulary = trained.form.vocabulary
         return {
-            prompt: continuations(trained.model, vocabulary, prompt, options)  # type: ignore[arg-type]
+            prompt: continuations(trained.model, vocabulary, prompt, options)
             for prompt in options.prompts
         }
 

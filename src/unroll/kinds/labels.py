@@ -84,10 +84,10 @@ class LabelsKind(Kind[Labelled, LabelsForm]):
         """Return the likeliest label of each text."""
         from unroll.evaluation.classification import classify
 
-        form, options = trained.form, trained.record.options
+        form, options = trained.form, trained.options
         questions = [trained.task.question(text) for text in texts]
         source = encode(questions, form.source, form.source_width, "the texts")
-        found = classify(trained.model, source, options.padding, "cpu")  # type: ignore[arg-type]
+        found = classify(trained.model, source, options.padding, "cpu")
         labels = [form.labels[i] for i in found.labels.tolist()]
         return list(zip(labels, found.log_probabilities.tolist(), strict=True))
 

@@ -21,7 +21,7 @@ def sequences(split: str, side: str, vocabulary: Vocabulary, width: int) -> Sequ
     random = numpy_generator(0, "made up", split, side)
     special = vocabulary.special
     inner = np.arange(len(special), len(vocabulary))
-    start, end = ([vocabulary[role]] if role in special else [] for role in ("start", "end"))  # type: ignore[index]
+    start, end = ([vocabulary[role]] if role in special else [] for role in ("start", "end"))
     longest = width - len(start) - len(end)
     ids = np.full((COUNTS[split], width), vocabulary["pad"], dtype=np.int32)
     lengths = np.empty(COUNTS[split], dtype=np.int32)

@@ -88,7 +88,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
         from unroll.generation.sampling import Sampling
         from unroll.seeds import torch_generator
 
-        form, padding = trained.form, trained.record.options.padding
+        form, padding = trained.form, trained.options.padding
         questions = [trained.task.question(text) for text in texts]
         source = encode(questions, form.source, form.source_width, "the questions")
         sampling = Sampling(request.temperature, request.top_k, request.top_p)
@@ -96,7 +96,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
         written = answer(
             trained.model, source, form, padding, sampling=sampling, generator=generator
         )
-        scores = written.log_probabilities.double().sum(dim=1).tolist()
+        scores = written.log_probabilities.sum(dim=1).tolist()
         return list(zip(texts_of(written, form, padding), scores, strict=True))
 
     def example(self, task: Task[Any], form: PairsForm) -> str:

@@ -140,8 +140,7 @@ def _precisions(toy: VariantOptions) -> dict[str, list[str]]:
             module.register_forward_pre_hook(lambda _, x, name=name: note(f"{name} reads", x[0]))
         if isinstance(module, nn.Linear):
             module.register_forward_hook(lambda _, x, y, name=name: note(f"{name} writes", y))
-    with warnings.catch_warnings(), torch.backends.mkldnn.flags(enabled=False):
+    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
         # Not every processor has oneDNN's bfloat16; and that is switched off with a warning.
-        warnings.simplefilter("ignore")
         note("loss", next(iter(objective.losses(1))))
     return found

@@ -49,7 +49,7 @@ class Result:
     @property
     def best(self) -> int:
         """The place of the seed that is best on validation."""
-        return self.records.index(best(self.records))
+        return self.seeds.index(best(self.records).seed)
 
     @property
     def parameters(self) -> int:
@@ -82,17 +82,20 @@ def read_result(study: Study, variant: str) -> Result:
     records = evaluated(study, variant)
     scores = scores_of(study, variant, records)
     folder = study.evaluation(variant)
-    folders = {record: seed_folder(folder, record.seed) for record in records}
+    folders = [seed_folder(folder, record.seed) for record in records]
     with study.remedy(f"evaluate@{variant}"):
         tables = [
             read_table(path / "breakdown.csv", breakdown.COLUMNS, breakdown.NUMBERS).assign(
                 seed=record.seed
             )
-            for record, path in folders.items()
+            for record, path in zip(records, folders, strict=True)
         ]
-        items = [read_items(path) for path in folders.values()]
-        maps = [read_maps(path) for path in folders.values()]
-        circumstances = {r.seed: read_circumstances(path, r) for r, path in folders.items()}
+        items = [read_items(path) for path in folders]
+        maps = [read_maps(path) for path in folders]
+        circumstances = {
+            record.seed: read_circumstances(path, record)
+            for record, path in zip(records, folders, strict=True)
+        }
         counts = read_json(folder / COUNTS)
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
@@ -100,7 +103,7 @@ def read_result(study: Study, variant: str) -> Result:
         new = None
         if known.is_file():
             new = read_table(known, novelty.COLUMNS, novelty.COLUMNS[1:])
-    texts = [written / SAMPLES, *(path / SAMPLES for path in folders.values())]
+    texts = [written / SAMPLES, *(path / SAMPLES for path in folders)]
     samples = next((read_text(path) for path in texts if path.is_file()), "")
     breakdowns = pd.concat(tables, ignore_index=True)
     return Result(records, scores, items, breakdowns, maps, circumstances, counts, samples, new)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
 
 from unroll.data.prepared import read_form
 from unroll.errors import DataError
@@ -23,7 +22,12 @@ class TrainedModel:
 
     record: Record
     form: Any
-    model: nn.Module
+    model: Any  # a network of the record's kind
+
+    @property
+    def options(self) -> Any:
+        """The options of its variant, which are those of its kind."""
+        return self.record.options
 
     @property
     def task(self) -> Task[Any]:

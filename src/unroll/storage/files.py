@@ -176,6 +176,7 @@ def read_mapped(path: Path) -> np.ndarray:
         DataError: the file is missing, empty or not in NumPy's format.
     """
     try:
-        return np.load(path, mmap_mode="c", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+        return array
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read ({first_line(error)})") from None

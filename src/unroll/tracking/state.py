@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -268,7 +269,7 @@ def _add_texts(
 def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
     """Return what is there of sample answers (of each seed) or texts (of the best seed)."""
     variant = state.subject.variant
-    paths = {
+    paths: dict[int | None, Path] = {
         None: study.generated(variant) / SAMPLES,
         **{seed: seed_folder(study.evaluation(variant), seed) / SAMPLES for seed in state.children},
     }
