@@ -111,6 +111,22 @@ def main(context: click.Context, study: str) -> None:
 
 
 @main.command()
+@click.argument("name")
+@click.option("--like", default="quick", show_default=True, help="The study to begin from.")
+def new_study(name: str, like: str) -> None:
+    """Make the study NAME: a folder in pipeline/ with the stages that all studies have.
+
+    \b
+    Examples:
+      unroll new-study wide-or-deep
+      unroll new-study ptb --like root
+    """
+    from unroll.stages.new_study import new_study
+
+    new_study(name, like)
+
+
+@main.command()
 @pass_study
 def plan(study: Any) -> None:
     """Write what each stage does with each variant: what DVC compares to know what must run.

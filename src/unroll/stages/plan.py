@@ -7,6 +7,7 @@ from typing import Any
 from unroll.plans.evaluation import evaluation_plan, writing_plan
 from unroll.plans.plan import plan_digest, read_plan, write_plan
 from unroll.plans.training import MACHINE, training_plan
+from unroll.stages.new_study import check_header
 from unroll.storage.files import write_json
 from unroll.storage.folders import replaced_folder
 from unroll.study import Study
@@ -15,6 +16,7 @@ from unroll.training.sources import sources_digest
 
 def plan(study: Study) -> None:
     """Write the plans of all variants; say which have changed."""
+    check_header(study)
     MACHINE.prepare_process()
     for path in written(study):
         print(f"changed: {path}")

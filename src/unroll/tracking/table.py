@@ -9,10 +9,11 @@ from mlflow.entities import Run
 from unroll.evaluation.scores import six_digits
 from unroll.study import Study
 from unroll.tracking.state import experiment_name
+from unroll.training.sources import sources_digest
 
 PAGE = 1000
 FIRST = ["task", "variant", "seed", "status", "parameters"]
-LAST = ["commit", "run"]
+LAST = ["sources", "commit", "run"]
 HIDDEN = ("system/", "train_seconds", "valid_seconds", "worker_")
 
 
@@ -20,13 +21,16 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
     """Return the runs of a study, one row each: of a variant in the order of their start.
 
     `level` is `variant` (means of the seeds) or `seed`. Metrics are those of the last epoch,
-    to six digits, as in the files of reports/.
+    to six digits, as in the files of reports/. `sources` says whether src/unroll is what it was when
+    a run was trained; where it has changed and no plan has, the run is still what it would be.
     """
+    here = sources_digest()
     rows = []
     for task in study.tasks:
         experiment = client.get_experiment_by_name(experiment_name(study.name, task))
         if experiment is not None:
-            rows += [_row(run) for run in _all_runs(client, experiment.experiment_id, level)]
+            runs = _all_runs(client, experiment.experiment_id, level)
+            rows += [_row(run, here) for run in runs]
     table = pd.DataFrame(rows, columns=None if rows else FIRST + LAST)
     metrics = [c for c in table.columns if c not in FIRST + LAST]
     order = {variant: place for place, variant in enumerate(study.variants)}
@@ -60,7 +64,7 @@ def _all_runs(client: MlflowClient, experiment: str, level: str) -> list[Run]:
             return found
 
 
-def _row(run: Run) -> dict[str, object]:
+def _row(run: Run, here: str) -> dict[str, object]:
     tags, metrics = run.data.tags, run.data.metrics
     row: dict[str, object] = {"task": tags.get("task"), "variant": tags.get("variant")}
     row["seed"] = int(tags["seed"]) if "seed" in tags else None
@@ -68,7 +72,8 @@ def _row(run: Run) -> dict[str, object]:
     row["parameters"] = int(run.data.params.get("parameters", 0)) or None
     shown = {k: six_digits(v) for k, v in metrics.items() if not k.startswith(HIDDEN)}
     commit = tags.get("mlflow.source.git.commit", "")[:10]
-    return {**row, **shown, "commit": commit, "run": run.info.run_id}
+    sources = "as now" if tags.get("sources.digest") == here else "changed since"
+    return {**row, **shown, "sources": sources, "commit": commit, "run": run.info.run_id}
 
 
 def choose(
