@@ -4,6 +4,7 @@ A target begins with the start symbol, which is given to the decoder and never p
 with the end symbol.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +13,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll.data.prepared import check_sequences, read_prepared, write_prepared
-from unroll.data.sequences import SPLITS, Sequences
-from unroll.data.vocabulary import Vocabulary
+from unroll.data.sequences import SPLITS, Sequences, encode
+from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
 
@@ -59,6 +60,41 @@ class Pairs:
     def answers(self, split: str) -> list[str]:
         """Return the targets of a split as texts."""
         return self.targets[split].texts(self.form.answers)
+
+
+def from_texts(
+    splits: Mapping[str, Sequence[tuple[str, str]]],
+    unit: Unit = "character",
+    facts: Mapping[str, Any] | None = None,
+) -> Pairs:
+    """Build pairs from the texts (source, target) of each split.
+
+    Each side has a vocabulary of its own, that of train; what else stands in the other splits
+    becomes `<unk>`. Targets stand between `<sos>` and `<eos>`.
+
+    Raises:
+        DataError: a text is empty; the message names the split and the line.
+    """
+    source = Vocabulary.of_texts((s for s, _ in splits["train"]), unit, "pad", "unknown")
+    target = Vocabulary.of_texts(
+        (t for _, t in splits["train"]), unit, "pad", "start", "end", "unknown"
+    )
+    pairs = [pair for rows in splits.values() for pair in rows]
+    longest = [
+        max(len(vocabulary.split(pair[side])) for pair in pairs)
+        for side, vocabulary in enumerate((source, target))
+    ]
+    form = PairsForm(
+        source=source, target=target, source_width=longest[0], target_width=longest[1] + 2
+    )
+    sources, targets = {}, {}
+    for split, rows in splits.items():
+        sources[split] = encode([s for s, _ in rows], source, form.source_width, split)
+        targets[split] = encode(
+            [t for _, t in rows], target, form.target_width, split, start=True, end=True
+        )
+    counts = {"counts": {split: len(rows) for split, rows in splits.items()}}
+    return Pairs(form, sources, targets, {**(facts or {}), **counts})
 
 
 def save_pairs(pairs: Pairs, folder: Path) -> None:

@@ -47,6 +47,17 @@ class Vocabulary(Strict):
         """Number the symbols in the order in which they first appear."""
         return cls(list(dict.fromkeys(symbols)), **others)
 
+    @classmethod
+    def of_texts(cls, texts: Iterable[str], unit: Unit, *roles: Role) -> "Vocabulary":
+        """Return the special symbols of these roles, and then all symbols of texts.
+
+        A special symbol that stands in a text too (`<unk>`) is the same symbol.
+        """
+        special = {role: SPECIAL[role] for role in roles}
+        empty = cls(["?"], unit=unit)
+        found = (symbol for text in texts for symbol in empty.split(text))
+        return cls(list(dict.fromkeys([*special.values(), *found])), special=special, unit=unit)
+
     def __len__(self) -> int:
         return len(self.symbols)
 

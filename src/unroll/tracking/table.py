@@ -21,8 +21,8 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
     """Return the runs of a study, one row each: of a variant in the order of their start.
 
     `level` is `variant` (means of the seeds) or `seed`. Metrics are those of the last epoch,
-    to six digits, as in the files of reports/. `sources` says whether src/unroll is what it was when
-    a run was trained; where it has changed and no plan has, the run is still what it would be.
+    to six digits, as in the files of reports/. `sources` says whether src/unroll is what it was
+    when a run was trained; where it has changed and no plan has, the run is still what it would be.
     """
     here = sources_digest()
     rows = []
