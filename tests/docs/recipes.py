@@ -25,7 +25,7 @@ class Type:
 
 
 def steps(page: Path) -> list[Write | Type]:
-    """Return the steps of a page: blocks after the name of a file, and lines that begin with `$`."""
+    """Return the steps of a page: blocks after the name of a file, and lines after a `$`."""
     text, found = page.read_text(), list[Write | Type]()
     for block in FENCE.finditer(text):
         named = NAMED.search(text[: block.start()])
