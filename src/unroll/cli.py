@@ -180,18 +180,21 @@ def size(study: Any, task: str) -> None:
 
 @main.command()
 @click.argument("variant")
+@click.option("--again", is_flag=True, help="Also the seeds that are trained already.")
 @pass_study
-def train(study: Any, variant: str) -> None:
-    """Train all seeds of VARIANT, an entry of `variants` in the params file, side by side.
+def train(study: Any, variant: str, again: bool) -> None:
+    """Train the seeds of VARIANT, an entry of `variants` in the params file, side by side.
+
+    Seeds that were trained already, with the same behaviour and data, are kept.
 
     \b
     Examples:
       unroll train baseline
-      unroll --study quick train reversed-peeky
+      unroll --study quick train reversed-peeky --again
     """
     from unroll.stages.train import train
 
-    train(study, variant)
+    train(study, variant, again)
 
 
 @main.command()

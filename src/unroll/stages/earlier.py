@@ -1,8 +1,11 @@
 """Seeds that were trained before: where DVC has cleared them away, they are in its cache."""
 
 import contextlib
+import hashlib
 from pathlib import Path
+from typing import Any
 
+from unroll.storage.lock import locked_digest, read_lock
 from unroll.study import Study
 
 
@@ -12,12 +15,15 @@ def bring_back(study: Study, variant: str) -> None:
     DVC removes the outputs of a stage before it runs it, also the seeds that are still asked for.
     (It has an option to leave them, `persist`, which takes away its run cache: an option that is
     put back would be trained again.) Where there is no DVC, or nothing in its cache, nothing is
-    brought.
+    brought; nor where DVC runs a stage whose plan has not changed: that is `dvc repro --force`.
     """
     folders = (study.model(variant), study.circumstances(variant))
-    if any(folder.exists() for folder in folders) or not study.lock_file.is_file():
+    entry = read_lock(study.lock_file).get(f"train@{variant}")
+    if entry is None or any(folder.exists() for folder in folders):
         return
-    if f"train@{variant}:" not in study.lock_file.read_text():
+    plan = study.plan("train", variant)
+    digest = hashlib.md5(plan.read_bytes(), usedforsecurity=False).hexdigest()
+    if locked_digest(entry, "deps", plan) == digest:
         return
     with contextlib.suppress(Exception):  # of DVC, whatever its cache or remote is like
         from dvc.api import DVCFileSystem
@@ -27,8 +33,8 @@ def bring_back(study: Study, variant: str) -> None:
             _fetch(files, folder)
 
 
-def _fetch(files: object, folder: Path) -> None:
+def _fetch(files: Any, folder: Path) -> None:
     name = folder.as_posix()
-    if files.exists(name):  # type: ignore[attr-defined]
+    if files.exists(name):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        files.get(name, name, recursive=True)  # type: ignore[attr-defined]
+        files.get(name, name, recursive=True)

@@ -25,10 +25,10 @@ from unroll.training.sources import sources_digest
 from unroll.training.workers import run_all, worker_count
 
 
-def train(study: Study, variant: str) -> None:
+def train(study: Study, variant: str, again: bool = False) -> None:
     """Train a variant; write a run record per seed, and apart what differs each time.
 
-    Seeds that were trained already, with the same key, are kept.
+    Seeds that were trained already, with the same key, are kept, unless all are asked for `again`.
 
     Raises:
         UserError: another process trains the same variant.
@@ -36,16 +36,16 @@ def train(study: Study, variant: str) -> None:
     jobs = jobs_of(study, variant)
     bring_back(study, variant)
     with held(study, variant):
-        _train(study, variant, jobs)
+        kept = [] if again else [job for job in jobs if _is_trained(study, variant, job)]
+        _train(study, variant, jobs, kept)
 
 
-def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
-    kept = [job for job in jobs if _is_trained(study, variant, job)]
+def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job]) -> None:
     left = [job for job in jobs if job not in kept]
     for job in kept:
         print(f"{variant} seed {job.seed}: kept, it was trained already", flush=True)
     if left:
-        _train_seeds(study, variant, left, [job.seed for job in kept])
+        _train_seeds(study, variant, left)
     for folder in (study.model(variant), study.circumstances(variant)):
         wanted = {seed_folder(folder, job.seed) for job in jobs}
         for other in folder.glob("seed-*"):  # of seeds that are no longer asked for
@@ -53,7 +53,7 @@ def _train(study: Study, variant: str, jobs: Sequence[Job]) -> None:
                 shutil.rmtree(other)
 
 
-def _train_seeds(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[int]) -> None:
+def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     workers, machine = worker_count(study.compute, len(jobs)), jobs[0].machine
     print(
         f"{variant}: {len(jobs)} seeds, {workers} at a time, on {machine.device} in "

@@ -11,9 +11,8 @@ from ruamel.yaml import YAML
 
 from unroll import kinds
 from unroll.data.prepared import read_counts
-from unroll.errors import UserError
 from unroll.storage.folders import check_folder
-from unroll.storage.yaml import read_yaml
+from unroll.storage.lock import locked_digest, read_lock
 from unroll.study import Study
 
 
@@ -51,9 +50,11 @@ def origin(study: Study, variant: str) -> Origin:
     data = None
     if "dvc.data" in digests:
         data = _data(study, task, digests["dvc.data"])
-    entries = _read_lock(study.lock_file)
+    entries = read_lock(study.lock_file)
     locked = {tag: entries.get(stage, {}) for tag, stage in stages.items()}
-    if any(_digest_in(locked[tag], folders[tag]) != digests.get(tag, "") for tag in folders):
+    if any(
+        locked_digest(locked[tag], "outs", folders[tag]) != digests.get(tag, "") for tag in folders
+    ):
         return Origin(data=data)
     excerpt = {stages[tag]: entry for tag, entry in locked.items()}
     text = io.StringIO()
@@ -84,21 +85,3 @@ def _data(study: Study, task: str, digest: str) -> Data:
         counts = read_counts(prepared)
     columns = kinds.named(study.task(task).kind).columns
     return Data(task, digest, prepared.as_posix(), columns, counts)
-
-
-def _read_lock(path: Path) -> dict[str, Any]:
-    try:
-        lock = read_yaml(path)
-    except UserError:  # none yet, or not one
-        return {}
-    stages = lock.get("stages") if isinstance(lock, dict) else None
-    return stages if isinstance(stages, dict) else {}
-
-
-def _digest_in(entry: Any, folder: Path) -> str | None:
-    """Return the digest of an output in a stage's entry of dvc.lock."""
-    outputs = entry.get("outs") if isinstance(entry, dict) else None
-    for output in outputs if isinstance(outputs, list) else []:
-        if isinstance(output, dict) and output.get("path") == folder.as_posix():
-            return str(output.get("md5"))
-    return None

@@ -1,0 +1,26 @@
+"""What DVC has noted of a study's stages: dvc.lock."""
+
+from pathlib import Path
+from typing import Any
+
+from unroll.errors import UserError
+from unroll.storage.yaml import read_yaml
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """Return the entries of a lock file by stage; none where there is no such file yet."""
+    try:
+        lock = read_yaml(path)
+    except UserError:  # none yet, or not one
+        return {}
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    return stages if isinstance(stages, dict) else {}
+
+
+def locked_digest(entry: Any, side: str, path: Path) -> str | None:
+    """Return the MD5 of a path in the `deps` or the `outs` of a stage's entry."""
+    listed = entry.get(side) if isinstance(entry, dict) else None
+    for one in listed if isinstance(listed, list) else []:
+        if isinstance(one, dict) and one.get("path") == path.as_posix():
+            return str(one.get("md5"))
+    return None
