@@ -83,7 +83,8 @@ class Addition(Task[AdditionOptions]):
         Raises:
             UserError: it is no sum of two whole numbers of at most `max_digits` digits.
         """
-        plain = re.sub(r"\s*\+\s*", "+", unicodedata.normalize("NFKC", text).strip())
+        parts = unicodedata.normalize("NFKC", text).split("+")
+        plain = "+".join(part.strip() for part in parts)
         most = self.options.max_digits
         if not re.fullmatch(rf"[0-9]{{1,{most}}}\+[0-9]{{1,{most}}}", plain):
             raise UserError(
