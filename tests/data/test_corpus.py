@@ -5,16 +5,18 @@ from hypothesis import strategies as st
 
 from unroll.data.corpus import (
     LONGEST_LINE,
-    SPLITS,
+    Corpus,
+    CorpusForm,
     from_texts,
     load_corpus,
     read_texts,
     save_corpus,
     words,
 )
+from unroll.data.sequences import SPLITS
+from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 
-REMEDY = "run: dvc repro prepare@prose"
 PLACES = {split: f"{split}.txt" for split in SPLITS}
 
 
@@ -32,11 +34,12 @@ def test_windows_line_ends_are_read_alike():
 
 def test_words_are_numbered_by_first_appearance_in_train():
     corpus = build("the cat saw the dog\nthe end\n", valid="the end\n", test="dog cat\n")
-    assert corpus.vocabulary.symbols == ("the", "cat", "saw", "dog", "<eos>", "end")
+    assert corpus.vocabulary.symbols == ["the", "cat", "saw", "dog", "<eos>", "end"]
     assert corpus.tokens["train"].tolist() == [0, 1, 2, 0, 3, 4, 0, 5, 4]
     assert corpus.tokens["valid"].tolist() == [0, 5, 4]
     assert corpus.tokens["test"].tolist() == [3, 1, 4]
     assert corpus.eos == 4
+    assert (corpus.vocabulary.unit, corpus.vocabulary.special) == ("word", {"end": "<eos>"})
     assert corpus.facts == {
         "source": "here",
         "counts": {"train": 9, "valid": 3, "test": 3},
@@ -50,9 +53,10 @@ def test_last_line_needs_no_end():
 
 def test_word_that_train_lacks_becomes_unk_where_train_has_it():
     corpus = build("a <unk> b\n", valid="a zebra\n", test="yak b\n")
-    assert corpus.vocabulary.symbols == ("a", "<unk>", "b", "<eos>")
+    assert corpus.vocabulary.symbols == ["a", "<unk>", "b", "<eos>"]
     assert corpus.tokens["valid"].tolist() == [0, 1, 3]
     assert corpus.tokens["test"].tolist() == [1, 2, 3]
+    assert corpus.vocabulary.special == {"end": "<eos>", "unknown": "<unk>"}
 
 
 lines = st.lists(st.lists(st.sampled_from(["a", "b", "c", "ö"]), min_size=1), min_size=1)
@@ -136,14 +140,46 @@ def test_file_in_another_encoding_is_named_with_its_line(tmp_path):
 def test_corpus_comes_back_as_it_was(tmp_path):
     corpus = build("a b <unk>\nö\n", valid="zebra\n")
     save_corpus(corpus, tmp_path / "prose")
-    back = load_corpus(tmp_path / "prose", REMEDY)
-    assert (back.vocabulary, back.facts, back.eos) == (corpus.vocabulary, corpus.facts, corpus.eos)
+    back = load_corpus(tmp_path / "prose")
+    assert (back.form, back.facts, back.eos) == (corpus.form, corpus.facts, corpus.eos)
     for split in SPLITS:
         assert np.array_equal(back.tokens[split], corpus.tokens[split])
 
 
-def test_damaged_corpus_is_refused_with_remedy(tmp_path):
+def test_tokens_stay_on_the_disk(tmp_path):
     save_corpus(build("a b\n"), tmp_path / "prose")
-    (tmp_path / "prose" / "vocabulary.json").write_text('{"symbols": ["b", "a", "<eos>"]}')
-    with pytest.raises(DataError, match=rf"vocabulary\.json is damaged .*; {REMEDY}$"):
-        load_corpus(tmp_path / "prose", REMEDY)
+    tokens = load_corpus(tmp_path / "prose").tokens
+    assert all(isinstance(stream, np.memmap) for stream in tokens.values())
+
+
+def test_damaged_corpus_is_refused_by_the_name_of_the_file(tmp_path):
+    save_corpus(build("a b\n"), tmp_path / "prose")
+    (tmp_path / "prose" / "form.json").write_text('{"vocabulary": {"symbols": ["b", "<eos>"]}}')
+    with pytest.raises(DataError, match=r"form\.json is damaged "):
+        load_corpus(tmp_path / "prose")
+
+
+def test_words_without_one_that_ends_a_sentence_are_no_form():
+    with pytest.raises(ValueError, match="the vocabulary has no word that ends a sentence"):
+        CorpusForm(vocabulary=Vocabulary(["a", "<eos>"], unit="word"))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "fault"),
+    [
+        ({"valid": [0, 3]}, ": valid holds ids of no symbol"),
+        ({"test": [0, -1]}, ": test holds ids of no symbol"),
+        ({"train": [0]}, ": one token is no text to learn from"),
+        ({"valid": [[0, 1]]}, " does not hold a stream of tokens for each split"),
+        ({"more": [0, 1]}, " does not hold a stream of tokens for each split"),
+        ({"test": None}, " does not hold a stream of tokens for each split"),
+    ],
+)
+def test_tokens_that_are_no_streams_of_the_words_are_refused(tmp_path, tokens, fault):
+    corpus = build("a b\n")
+    streams = {split: np.array(ids) for split, ids in tokens.items() if ids is not None}
+    kept = {split: ids for split, ids in corpus.tokens.items() if tokens.get(split, 1) is not None}
+    save_corpus(Corpus(corpus.form, {**kept, **streams}, corpus.facts), tmp_path / "prose")
+    with pytest.raises(DataError) as caught:
+        load_corpus(tmp_path / "prose")
+    assert str(caught.value) == f"{tmp_path / 'prose'}{fault}"

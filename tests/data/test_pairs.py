@@ -2,125 +2,168 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from unroll.data.pairs import SPLITS, Pairs, encode_lines, load_pairs, save_pairs
+from models.toys import ragged
+from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
+from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 
-REMEDY = "run: dvc repro prepare@sums"
-VOCABULARY = Vocabulary(tuple("_ 0123456789+"))
+BOOK = Vocabulary([*"_ 0123456789+"], special={"pad": " ", "start": "_", "end": " "})
+FORM = PairsForm(source=BOOK, source_width=5, target_width=4)
 
 
 def make_pairs():
-    sources = {s: encode_lines(["1+2", "10+5"], 5, VOCABULARY, s) for s in SPLITS}
-    targets = {s: encode_lines(["_3", "_15"], 4, VOCABULARY, s) for s in SPLITS}
-    return Pairs(VOCABULARY, sources, targets, {"counts": dict.fromkeys(SPLITS, 2)})
+    sources = {s: encode(["1+2", "10+5"], BOOK, 5, s) for s in SPLITS}
+    targets = {s: encode(["3", "15"], BOOK, 4, s, start=True, end=True) for s in SPLITS}
+    return Pairs(FORM, sources, targets, {"counts": dict.fromkeys(SPLITS, 2)})
 
 
-def test_texts_are_filled_with_blanks_at_their_end():
-    ids = encode_lines(["1+2", "10+59"], 5, VOCABULARY, "here")
-    assert ids.tolist() == [[3, 12, 4, 1, 1], [3, 2, 12, 7, 11]]
-    assert ids.dtype == np.int64
-
-
-def test_no_texts_give_an_empty_array_of_the_right_width():
-    assert encode_lines([], 5, VOCABULARY, "here").shape == (0, 5)
-
-
-@given(st.lists(st.text("0123456789+", min_size=1, max_size=7), min_size=1))
-def test_decoded_rows_without_blanks_are_the_texts(texts):
-    rows = encode_lines(texts, 7, VOCABULARY, "here")
-    assert rows.shape == (len(texts), 7)
-    assert ["".join(VOCABULARY.decode(row)).rstrip(BLANK) for row in rows.tolist()] == texts
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (["1", ""], "date.txt, line 2: empty"),
-        (["1", "2", "   "], "date.txt, line 3: empty"),
-        (["123456"], "date.txt, line 1: '123456' has 6 symbols, at most 5 fit"),
-        (["1", "2x"], "date.txt, line 2: 'x' is not in the vocabulary"),
-    ],
-)
-def test_text_that_does_not_fit_is_named_with_its_line(texts, message):
-    with pytest.raises(DataError) as caught:
-        encode_lines(texts, 5, VOCABULARY, "date.txt")
-    assert str(caught.value) == message
-
-
-def test_form_and_blank_are_what_a_model_must_know():
+def test_questions_and_answers_are_the_texts():
     pairs = make_pairs()
-    assert pairs.form == {"source_length": 5, "target_length": 4, "start": "_"}
-    assert pairs.blank == 1
+    assert pairs.questions("valid") == ["1+2", "10+5"]
+    assert pairs.answers("valid") == ["3", "15"]
 
 
-def test_pairs_come_back_as_they_were(tmp_path):
-    pairs = make_pairs()
+def test_each_side_may_have_a_vocabulary_of_its_own():
+    pairs = ragged()
+    assert pairs.form.answers is pairs.form.target
+    assert set("".join(pairs.questions("train"))) <= set("abcdef")
+    assert set("".join(pairs.answers("train"))) <= set("uvwxyz")
+    assert FORM.answers is FORM.source
+
+
+@pytest.mark.parametrize("pairs", [make_pairs(), ragged()], ids=["one vocabulary", "two"])
+def test_pairs_come_back_as_they_were(tmp_path, pairs):
     save_pairs(pairs, tmp_path / "sums")
-    back = load_pairs(tmp_path / "sums", REMEDY)
-    assert back.vocabulary == pairs.vocabulary
+    back = load_pairs(tmp_path / "sums")
     assert (back.facts, back.form) == (pairs.facts, pairs.form)
     for split in SPLITS:
-        assert np.array_equal(back.sources[split], pairs.sources[split])
-        assert np.array_equal(back.targets[split], pairs.targets[split])
+        for found, expected in (
+            (back.sources[split], pairs.sources[split]),
+            (back.targets[split], pairs.targets[split]),
+        ):
+            assert np.array_equal(found.ids, expected.ids)
+            assert np.array_equal(found.lengths, expected.lengths)
+            assert isinstance(found.ids, np.memmap)
+            assert isinstance(found.lengths, np.memmap)
 
 
-def test_cut_off_pairs_are_refused_with_remedy(tmp_path):
+def test_cut_off_pairs_are_refused_by_the_name_of_the_file(tmp_path):
     save_pairs(make_pairs(), tmp_path / "sums")
-    path = tmp_path / "sums" / "arrays.safetensors"
+    path = tmp_path / "sums" / "train.source.npy"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(DataError, match=rf"arrays\.safetensors is damaged .*; {REMEDY}$"):
-        load_pairs(tmp_path / "sums", REMEDY)
+    with pytest.raises(DataError, match=r"train\.source\.npy is damaged "):
+        load_pairs(tmp_path / "sums")
 
 
 def with_a_source_less(pairs):
-    return replace(pairs, sources={**pairs.sources, "test": pairs.sources["test"][:1]})
+    return replace(pairs, sources={**pairs.sources, "test": pairs.sources["test"].part(slice(1))})
 
 
 def with_longer_sources(pairs):
-    longer = encode_lines(["1+2", "10+5"], 6, VOCABULARY, "here")
+    longer = encode(["1+2", "10+5"], BOOK, 6, "here")
     return replace(pairs, sources={**pairs.sources, "valid": longer})
 
 
+def with_targets(pairs, split, ids=None, lengths=None):
+    """Return the pairs with other ids or lengths of the targets of a split."""
+    before = pairs.targets[split]
+    ids = before.ids if ids is None else np.array(ids)
+    lengths = before.lengths if lengths is None else np.array(lengths)
+    return replace(pairs, targets={**pairs.targets, split: Sequences(ids, lengths)})
+
+
 def with_shorter_targets(pairs):
-    return replace(pairs, targets={**pairs.targets, "test": pairs.targets["test"][:, :3]})
+    return with_targets(pairs, "test", ids=pairs.targets["test"].ids[:, :3])
 
 
 def without_answers(pairs):
-    return replace(pairs, targets={split: ids[:, :1] for split, ids in pairs.targets.items()})
+    return with_targets(pairs, "valid", lengths=[1, 4])
 
 
 def with_another_start(pairs):
-    other = encode_lines(["_3", "315"], 4, VOCABULARY, "here")
-    return replace(pairs, targets={**pairs.targets, "valid": other})
+    return with_targets(pairs, "valid", ids=[[0, 5, 1, 1], [5, 3, 7, 1]])
 
 
 def with_another_start_in_a_split(pairs):
-    other = encode_lines(["33", "315"], 4, VOCABULARY, "here")
-    return replace(pairs, targets={**pairs.targets, "test": other})
+    return with_targets(pairs, "test", ids=[[5, 5, 1, 1], [5, 3, 7, 1]])
 
 
-def without_a_blank(pairs):
-    return replace(pairs, vocabulary=Vocabulary(tuple("_.0123456789+")))
+def with_ids_of_no_symbol(pairs):
+    return with_targets(pairs, "test", ids=[[0, 5, 1, 1], [0, 13, 7, 1]])
+
+
+def with_ids_below_zero(pairs):
+    return with_targets(pairs, "test", ids=[[0, 5, 1, 1], [0, -1, 7, 1]])
+
+
+def with_a_length_too_many(pairs):
+    return with_targets(pairs, "train", lengths=[3, 4, 4])
+
+
+def with_a_length_beyond(pairs):
+    return with_targets(pairs, "train", lengths=[3, 5])
+
+
+def with_a_length_of_nothing(pairs):
+    return with_targets(pairs, "train", lengths=[0, 4])
+
+
+def with_a_stream(pairs):
+    return with_targets(pairs, "train", ids=[0, 4])
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (with_a_source_less, "a split has more sources than targets, or fewer"),
-        (with_longer_sources, "the splits have sequences of different lengths"),
-        (with_shorter_targets, "the splits have sequences of different lengths"),
-        (without_answers, "the targets have no room for an answer"),
-        (with_another_start, "not all targets begin with one start symbol"),
-        (with_another_start_in_a_split, "not all targets begin with one start symbol"),
-        (without_a_blank, "the vocabulary has no blank"),
+        (with_a_source_less, "test has more sources than targets, or fewer"),
+        (with_longer_sources, "valid.source is not of the shape that form.json says"),
+        (with_shorter_targets, "test.target is not of the shape that form.json says"),
+        (with_a_length_too_many, "train.target is not of the shape that form.json says"),
+        (with_a_stream, "train.target is not of the shape that form.json says"),
+        (with_ids_of_no_symbol, "test.target holds ids of no symbol"),
+        (with_ids_below_zero, "test.target holds ids of no symbol"),
+        (with_a_length_beyond, "train.target holds lengths that no sequence can have"),
+        (with_a_length_of_nothing, "train.target holds lengths that no sequence can have"),
+        (without_answers, "a target has no answer"),
+        (with_another_start, "not all targets begin with the start symbol"),
+        (with_another_start_in_a_split, "not all targets begin with the start symbol"),
     ],
 )
-def test_pairs_that_do_not_fit_together_are_refused_with_remedy(tmp_path, change, fault):
+def test_pairs_that_do_not_fit_together_are_refused(tmp_path, change, fault):
     save_pairs(change(make_pairs()), tmp_path / "sums")
     with pytest.raises(DataError) as caught:
-        load_pairs(tmp_path / "sums", REMEDY)
-    assert str(caught.value) == f"{tmp_path / 'sums'}: {fault}; {REMEDY}"
+        load_pairs(tmp_path / "sums")
+    assert str(caught.value) == f"{tmp_path / 'sums'}: {fault}"
+
+
+PLAIN = Vocabulary(["a"])
+PADDED = Vocabulary(["a", "b", "c"], special={"pad": "a"})
+COMPLETE = Vocabulary(["a", "b", "c"], special={"pad": "a", "start": "b", "end": "c"})
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"source": PLAIN, "target": COMPLETE}, "the source's vocabulary has no symbol for pad"),
+        ({"source": PADDED}, "the target's vocabulary has no symbol for start"),
+        ({"target": PLAIN}, "the target's vocabulary has no symbol for pad"),
+        ({"target": PADDED}, "the target's vocabulary has no symbol for start"),
+        ({"source_width": 0}, "source_width"),
+        ({"source_width": 4.5}, "source_width"),
+        ({"target_width": 1}, "target_width"),  # a start and nothing else
+        ({"target_width": 10_001}, "target_width"),
+        ({"more": 1}, "more"),
+    ],
+    ids=str,
+)
+def test_what_no_model_could_use_is_no_form(change, fault):
+    with pytest.raises(ValidationError, match=fault):
+        PairsForm.model_validate({**dict(FORM), **change})
+
+
+def test_the_shortest_answer_has_a_start_and_one_symbol():
+    form = PairsForm(source=COMPLETE, source_width=1, target_width=2)
+    assert form.target_width == 2

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from unroll.data import ptb
-from unroll.data.corpus import SPLITS, from_texts
+from unroll.data.corpus import from_texts
+from unroll.data.sequences import SPLITS
 from unroll.errors import DataError
 
 # What the three files hold in these tests: small texts in place of the Treebank.

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unroll.tasks.addition import Options, mistake, prepare, properties
+from models.toys import addition
+from unroll.data.sequences import SPLITS
 from unroll.errors import DataError, UserError
+from unroll.tasks.addition import Addition
 
-SPLITS = ("train", "valid", "test")
 SUMS = [(16, 75), (52, 607), (75, 22), (63, 22), (795, 3), (706, 796)]
 SUMS += [(8, 4), (84, 317), (9, 3), (6, 2), (18, 8), (85, 52)]
 
@@ -22,25 +23,19 @@ def line(first, second, answer=None):
     )
 
 
-def options(**given):
-    return Options(kind="addition", **given)
+def prepare(**options):
+    return addition(**options).prepare()
 
 
 def from_file(folder, lines, end="\n", **given):
     path = folder / "addition.txt"
     path.write_text("\n".join(lines) + end, encoding="utf-8")
-    return prepare(options(source=str(path), **{"valid": 5} | given))
+    return prepare(source=str(path), **{"valid": 5} | given)
 
 
 def texts(pairs, split):
-    """Return question and answer of each pair of a split, without their blanks."""
-    decode = pairs.vocabulary.decode
-    return [
-        ("".join(decode(source)).rstrip(" "), "".join(decode(target)).rstrip(" "))
-        for source, target in zip(
-            pairs.sources[split].tolist(), pairs.targets[split].tolist(), strict=True
-        )
-    ]
+    """Return question and answer of each pair of a split."""
+    return list(zip(pairs.questions(split), pairs.answers(split), strict=True))
 
 
 def operands(pairs, split):
@@ -48,31 +43,35 @@ def operands(pairs, split):
 
 
 def test_known_seed_gives_known_questions():
-    pairs = prepare(options(train=3, valid=2, test=1))
-    assert texts(pairs, "train") == [("3+1", "_4"), ("1+66", "_67"), ("6+5", "_11")]
-    assert texts(pairs, "valid") == [("4+324", "_328"), ("23+7", "_30")]
-    assert texts(pairs, "test") == [("5+13", "_18")]
+    pairs = prepare(train=3, valid=2, test=1)
+    assert texts(pairs, "train") == [("3+1", "4"), ("1+66", "67"), ("6+5", "11")]
+    assert texts(pairs, "valid") == [("4+324", "328"), ("23+7", "30")]
+    assert texts(pairs, "test") == [("5+13", "18")]
 
 
 def test_generated_pairs_have_fixed_ids_and_lengths():
-    pairs = prepare(options(train=3, valid=2, test=1))
-    assert pairs.vocabulary.symbols == tuple("0123456789+ _")
-    assert pairs.sources["train"][0].tolist() == [3, 10, 1, 11, 11, 11, 11]
-    assert pairs.targets["train"][0].tolist() == [12, 4, 11, 11, 11]
-    assert pairs.form == {"source_length": 7, "target_length": 5, "start": "_"}
+    pairs = prepare(train=3, valid=2, test=1)
+    assert pairs.form.source.symbols == list("0123456789+ _")
+    assert pairs.sources["train"].ids[0].tolist() == [3, 10, 1, 11, 11, 11, 11]
+    assert pairs.targets["train"].ids[0].tolist() == [12, 4, 11, 11, 11]
+    assert (pairs.form.source_width, pairs.form.target_width) == (7, 5)
+    assert pairs.form.source.special == {"pad": " ", "start": "_", "end": " "}
+    assert pairs.form.target is None
+    assert pairs.sources["train"].lengths.tolist() == [3, 4, 3]
+    assert pairs.targets["train"].lengths.tolist() == [3, 4, 4]  # start and end count
     assert pairs.facts == {"counts": {"train": 3, "valid": 2, "test": 1}, "source": "generated"}
 
 
 def test_short_questions_are_in_every_split_by_their_share():
     """There are 55 sums of one digit each: drawn early, they would all come into train."""
-    pairs = prepare(options(train=900, valid=100, test=1_000))
+    pairs = prepare(train=900, valid=100, test=1_000)
     short = {s: sum(len(q) == 3 for q, _ in texts(pairs, s)) for s in SPLITS}
     assert sum(short.values()) == 55
     assert 15 <= short["test"] <= 40
 
 
 def test_same_seed_gives_the_same_questions_and_another_others():
-    first, again, other = (prepare(options(train=50, valid=5, test=5, seed=s)) for s in (1, 1, 2))
+    first, again, other = (prepare(train=50, valid=5, test=5, seed=s) for s in (1, 1, 2))
     for split in SPLITS:
         assert texts(first, split) == texts(again, split)
         assert texts(first, split) != texts(other, split)
@@ -86,7 +85,7 @@ def test_same_seed_gives_the_same_questions_and_another_others():
 )
 def test_questions_are_all_different_also_when_swapped_and_sums_are_right(seed, max_digits, counts):
     sizes = dict(zip(SPLITS, counts, strict=True))
-    pairs = prepare(options(max_digits=max_digits, seed=seed, **sizes))
+    pairs = prepare(max_digits=max_digits, seed=seed, **sizes)
     seen = set()
     for split in SPLITS:
         found = texts(pairs, split)
@@ -94,20 +93,20 @@ def test_questions_are_all_different_also_when_swapped_and_sums_are_right(seed, 
         for question, answer in found:
             first, second = map(int, question.split("+"))
             assert max(first, second) < 10**max_digits
-            assert answer == f"_{first + second}"
+            assert answer == str(first + second)
             assert frozenset((first, second)) not in seen
             seen.add(frozenset((first, second)))
 
 
 def test_every_question_there_is_can_be_had():
-    pairs = prepare(options(max_digits=1, train=45, valid=5, test=5))
+    pairs = prepare(max_digits=1, train=45, valid=5, test=5)
     found = {frozenset(pair) for split in SPLITS for pair in operands(pairs, split)}
     assert found == {frozenset((a, b)) for a in range(10) for b in range(10)}
 
 
 def test_more_questions_than_there_are_is_named_with_the_way_out():
     with pytest.raises(UserError) as caught:
-        prepare(options(max_digits=1, train=46, valid=5, test=5))
+        prepare(max_digits=1, train=46, valid=5, test=5)
     assert str(caught.value) == (
         "56 different questions are asked for, but with max_digits: 1 there are only 55; "
         "lower train, valid or test, or raise max_digits"
@@ -117,7 +116,7 @@ def test_more_questions_than_there_are_is_named_with_the_way_out():
 
 def test_operands_of_all_lengths_come_about_equally_often():
     # Drawn as 1 to 9 digits each; leading zeros make each length's share 0.10 to 0.12.
-    pairs = prepare(options(max_digits=9, train=3000, valid=1, test=1))
+    pairs = prepare(max_digits=9, train=3000, valid=1, test=1)
     lengths = [len(str(n)) for pair in operands(pairs, "train") for n in pair]
     shares = np.bincount(lengths, minlength=10)[1:] / len(lengths)
     assert shares.min() > 0.08
@@ -129,12 +128,12 @@ def test_operands_of_all_lengths_come_about_equally_often():
 )
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
-        options(**wrong)
+        addition(**wrong)
 
 
 def test_symbols_of_a_file_are_numbered_by_first_appearance(tmp_path):
     pairs = from_file(tmp_path, [line(*pair) for pair in SUMS])
-    assert pairs.vocabulary.symbols == tuple("16+75 _920384")
+    assert pairs.form.source.symbols == list("16+75 _920384")
 
 
 def test_lines_of_a_file_are_shuffled_and_split_as_in_the_book(tmp_path):
@@ -143,10 +142,10 @@ def test_lines_of_a_file_are_shuffled_and_split_as_in_the_book(tmp_path):
     order = [11, 7, 4, 1, 10, 5, 2, 0, 6, 8, 9, 3]
     assert operands(pairs, "train") == [SUMS[i] for i in order[:11]]
     assert operands(pairs, "test") == [SUMS[order[11]]]
-    assert pairs.sources["train"].shape == (11, 7)
-    assert pairs.targets["train"].shape == (11, 5)
-    assert pairs.sources["train"][7].tolist() == [0, 1, 2, 3, 4, 5, 5]  # 16+75
-    assert pairs.targets["train"][7].tolist() == [6, 7, 0, 5, 5]  # _91
+    assert pairs.sources["train"].ids.shape == (11, 7)
+    assert pairs.targets["train"].ids.shape == (11, 5)
+    assert pairs.sources["train"].ids[7].tolist() == [0, 1, 2, 3, 4, 5, 5]  # 16+75
+    assert pairs.targets["train"].ids[7].tolist() == [6, 7, 0, 5, 5]  # _91
     assert pairs.facts["counts"] == {"train": 11, "valid": 5, "test": 1}
 
 
@@ -176,7 +175,7 @@ def test_validation_questions_are_none_of_the_file_also_when_swapped(tmp_path_fa
 def test_leading_zeros_of_a_file_are_kept_in_the_question(tmp_path):
     pairs = from_file(tmp_path, [f"007+{n:02} _{7 + n}" for n in range(10)])
     found = texts(pairs, "train") + texts(pairs, "test")
-    assert sorted(found) == [(f"007+{n:02}", f"_{7 + n}") for n in range(10)]
+    assert sorted(found) == [(f"007+{n:02}", str(7 + n)) for n in range(10)]
 
 
 BAD_LINES = {
@@ -229,7 +228,7 @@ def test_empty_file_is_named(tmp_path):
 def test_missing_file_is_named(tmp_path):
     path = tmp_path / "no.txt"
     with pytest.raises(DataError) as caught:
-        prepare(options(source=str(path)))
+        prepare(source=str(path))
     assert str(caught.value) == f"source: {path} is no file; name one, or choose: generated"
 
 
@@ -237,7 +236,7 @@ def test_file_in_another_encoding_is_named_with_its_line(tmp_path):
     path = tmp_path / "addition.txt"
     path.write_bytes(f"{line(16, 75)}\n16+75  _9\xb9  \n".encode("latin-1"))
     with pytest.raises(DataError, match=rf"^{path}, line 2: not UTF-8 \(byte 0xb9\)"):
-        prepare(options(source=str(path)))
+        prepare(source=str(path))
 
 
 def test_too_few_lines_to_split_are_refused(tmp_path):
@@ -251,20 +250,20 @@ def book():
     if not path:
         pytest.skip("UNROLL_BOOK_ADDITION does not name the book's addition.txt")
     assert Path(path).is_file(), f"UNROLL_BOOK_ADDITION: there is no file {path}"
-    return prepare(options(source=path, seed=1984))
+    return prepare(source=path, seed=1984)
 
 
 def test_file_of_the_book_gives_the_shapes_of_the_book(book):
-    assert book.sources["train"].shape == (45_000, 7)
-    assert book.targets["train"].shape == (45_000, 5)
-    assert book.sources["test"].shape == (5_000, 7)
-    assert book.targets["test"].shape == (5_000, 5)
+    assert book.sources["train"].ids.shape == (45_000, 7)
+    assert book.targets["train"].ids.shape == (45_000, 5)
+    assert book.sources["test"].ids.shape == (5_000, 7)
+    assert book.targets["test"].ids.shape == (5_000, 5)
 
 
 def test_file_of_the_book_gives_the_first_question_of_the_book(book):
-    assert book.sources["train"][0].tolist() == [3, 0, 2, 0, 0, 11, 5]
-    assert book.targets["train"][0].tolist() == [6, 0, 11, 7, 5]
-    assert texts(book, "train")[0] == ("71+118", "_189")
+    assert book.sources["train"].ids[0].tolist() == [3, 0, 2, 0, 0, 11, 5]
+    assert book.targets["train"].ids[0].tolist() == [6, 0, 11, 7, 5]
+    assert texts(book, "train")[0] == ("71+118", "189")
 
 
 def test_validation_questions_are_none_of_the_file_of_the_book(book):
@@ -282,14 +281,14 @@ def test_carries_follow_from_the_digit_sums(a, b):
     def digit_sum(number: int) -> int:
         return sum(map(int, str(number)))
 
-    [_, carries] = properties([f"{a}+{b}"])
+    [_, carries] = addition().properties([f"{a}+{b}"])
     assert carries.name == "carries"
     # Each carry turns a ten of a column into a one of the next (Legendre).
     assert carries.labels == (str((digit_sum(a) + digit_sum(b) - digit_sum(a + b)) // 9),)
 
 
 def test_questions_are_classed_by_the_digits_of_both_operands():
-    [lengths, carries] = properties(["1+23", "99+1", "7+8"])
+    [lengths, carries] = addition().properties(["1+23", "99+1", "7+8"])
     assert lengths.name == "operand lengths"
     assert [lengths.labels[i] for i in lengths.codes] == ["1+2", "2+1", "1+1"]
     assert [carries.labels[i] for i in carries.codes] == ["0", "2", "1"]
@@ -300,5 +299,81 @@ def test_questions_are_classed_by_the_digits_of_both_operands():
     [("100", "+10"), ("89", "-1"), ("1,090", "no number"), ("", "no number"), ("090", None)],
 )
 def test_mistakes_are_named_by_how_far_they_are_off(answered, name):
-    assert mistake("90", answered) == (name or "leading zeros")
-    assert mistake("90", "2090") == "+2,000"
+    assert addition().mistake("90", answered) == (name or "leading zeros")
+    assert addition().mistake("90", "2090") == "+2,000"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [("1+23", "23+1", True), ("01+23", "1+23", True), ("1+23", "12+3", False)],
+)
+def test_questions_are_the_same_but_for_the_order_of_operands_and_leading_zeros(
+    first, second, same
+):
+    assert (addition().same(first) == addition().same(second)) == same
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("7+5", "7+5"),
+        ("7 + 5", "7+5"),
+        (" ７+５ ", "7+5"),
+        ("７　＋\t５\n", "7+5"),
+        ("007+05", "007+05"),
+        ("999+999", "999+999"),
+    ],
+)
+def test_question_is_taken_without_blanks_and_in_digits_of_ascii(text, question):
+    assert addition(max_digits=3).question(text) == question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "7",
+        "+",
+        "7+",
+        "+5",
+        "7++5",
+        "7+5+1",
+        "7-5",
+        "-7+5",
+        "7 5+1",
+        "7.5+1",
+        "1000+1",
+        "1+0001",
+        "٧+٥",
+        "7+5_",
+        "7+5\0",
+        "x",
+    ],
+)
+def test_what_is_no_question_is_refused_with_what_one_is(text):
+    with pytest.raises(UserError) as caught:
+        addition(max_digits=3).question(text)
+    assert str(caught.value) == (
+        f"{text!r} is no question of this model; it adds two numbers of 1 to 3 digits: 57+5"
+    )
+    assert caught.value.exit_code == 2
+
+
+@given(
+    a=st.integers(0, 999), b=st.integers(0, 999), blanks=st.lists(st.text(" \t\u3000"), min_size=4)
+)
+def test_a_sum_is_a_question_however_it_is_spaced(a, b, blanks):
+    one, two, three, four, *_ = blanks
+    assert addition().question(f"{one}{a}{two}+{three}{b}{four}") == f"{a}+{b}"
+
+
+@pytest.mark.parametrize("max_digits", range(1, 10))
+def test_example_is_a_question(max_digits):
+    task = addition(max_digits=max_digits)
+    assert task.question(task.example) == task.example
+
+
+def test_axes_are_named_for_what_results_are_broken_down_by():
+    names = {of.name for of in addition().properties(["1+2"])}
+    assert Addition.axes.keys() - {"answer length"} == names

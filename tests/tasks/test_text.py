@@ -5,13 +5,13 @@ import pytest
 from pydantic import ValidationError
 
 from unroll.data import grammar, ptb
-from unroll.data.corpus import SPLITS
-from unroll.tasks.text import Options, prepare
+from unroll.data.sequences import SPLITS
 from unroll.errors import DataError
+from unroll.tasks.text import Text, TextOptions
 
 
-def options(source, **given):
-    return Options(kind="text", source=source, **given)
+def text(source, **options):
+    return Text(TextOptions(kind="text", source=source, **options))
 
 
 def as_text(corpus, split):
@@ -20,20 +20,20 @@ def as_text(corpus, split):
 
 
 def test_grammar_gives_as_many_sentences_as_asked_for_and_a_tenth_for_the_others():
-    corpus = prepare(options("grammar", sentences=500))
+    corpus = text("grammar", sentences=500).prepare()
     ends = {split: int((corpus.tokens[split] == corpus.eos).sum()) for split in SPLITS}
     assert ends == {"train": 500, "valid": 50, "test": 50}
     assert corpus.facts["counts"] == {split: len(corpus.tokens[split]) for split in SPLITS}
 
 
 def test_grammar_gives_the_sentences_that_it_draws():
-    corpus = prepare(options("grammar", sentences=500, seed=7))
+    corpus = text("grammar", sentences=500, seed=7).prepare()
     for split, size in (("train", 500), ("valid", 50), ("test", 50)):
         assert as_text(corpus, split) == grammar.draw(size, 7, split)[0]
 
 
 def test_grammar_tells_the_perplexity_that_no_model_can_beat():
-    facts = prepare(options("grammar", sentences=500, seed=7)).facts
+    facts = text("grammar", sentences=500, seed=7).prepare().facts
     for split, size in (("train", 500), ("valid", 50), ("test", 50)):
         _, log_probability = grammar.draw(size, 7, split)
         floor = math.exp(-log_probability / facts["counts"][split])
@@ -45,15 +45,15 @@ def test_grammar_tells_the_perplexity_that_no_model_can_beat():
 
 
 def test_another_seed_gives_another_text():
-    first, again, other = (prepare(options("grammar", sentences=300, seed=s)) for s in (1, 1, 2))
+    first, again, other = (text("grammar", sentences=300, seed=s).prepare() for s in (1, 1, 2))
     assert as_text(first, "train") == as_text(again, "train")
     assert as_text(first, "train") != as_text(other, "train")
 
 
 def test_grammar_is_asked_for_three_hundred_sentences_or_more():
-    assert options("grammar", sentences=300).sentences == 300
+    assert text("grammar", sentences=300).options.sentences == 300
     with pytest.raises(ValidationError, match=r"sentences\n.*greater than or equal to 300"):
-        options("grammar", sentences=299)
+        text("grammar", sentences=299)
 
 
 def write(folder, **texts):
@@ -64,8 +64,8 @@ def write(folder, **texts):
 
 def test_folder_of_texts_is_read(tmp_path):
     write(tmp_path, train="a b <unk>\n", valid="b c\n", test="b a\n")
-    corpus = prepare(options(str(tmp_path)))
-    assert corpus.vocabulary.symbols == ("a", "b", "<unk>", "<eos>")
+    corpus = text(str(tmp_path)).prepare()
+    assert corpus.vocabulary.symbols == ["a", "b", "<unk>", "<eos>"]
     assert corpus.tokens["valid"].tolist() == [1, 2, 3]
     assert corpus.facts["source"] == str(tmp_path)
 
@@ -73,14 +73,14 @@ def test_folder_of_texts_is_read(tmp_path):
 def test_missing_folder_is_named(tmp_path):
     path = tmp_path / "no"
     with pytest.raises(DataError) as caught:
-        prepare(options(str(path)))
+        text(str(path)).prepare()
     assert str(caught.value) == (f"source: {path} is no folder; name one, or choose: ptb, grammar")
 
 
 def test_fault_in_a_file_of_the_folder_is_named_with_its_line(tmp_path):
     write(tmp_path, train="a\n", valid="a\n\na\n", test="a\n")
     with pytest.raises(DataError, match=rf"^{tmp_path / 'valid.txt'}, line 2: empty"):
-        prepare(options(str(tmp_path)))
+        text(str(tmp_path)).prepare()
 
 
 def test_treebank_is_taken_from_the_named_folder(tmp_path, monkeypatch):
@@ -94,6 +94,6 @@ def test_treebank_is_taken_from_the_named_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(ptb, "FACTS", facts)
     monkeypatch.setattr(ptb, "WORDS", 4)
     write(tmp_path / "mine", **{f"ptb.{split}": text for split, text in texts.items()})
-    corpus = prepare(options("ptb", ptb_folder="mine"))
+    corpus = text("ptb", ptb_folder="mine").prepare()
     assert {split: as_text(corpus, split) for split in SPLITS} == texts
     assert corpus.facts == {"source": "ptb", "counts": tokens, "words": 4}

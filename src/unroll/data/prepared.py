@@ -54,7 +54,8 @@ def read_prepared(
     facts = read_json(folder / "facts.json")
     if facts.pop("kind", None) != kind:
         raise DataError(f"{folder} does not hold data of the kind {kind}")
-    arrays = {path.name.removesuffix(".npy"): read_mapped(path) for path in folder.glob("*.npy")}
+    found = folder.glob("[!.]*.npy")  # hidden files belong to desktops and editors
+    arrays = {path.name.removesuffix(".npy"): read_mapped(path) for path in found}
     for name, array in arrays.items():
         if array.dtype != np.int32 or not array.size:
             raise DataError(f"{folder / name}.npy is empty or holds numbers that are no ids")

@@ -65,7 +65,7 @@ def encode(
             found.pop()
         if not found:
             raise DataError(f"{where}: empty")
-        if may_lack_end and pad in found:
+        if last and last[0] in found:
             raise DataError(f"{where}: {text!r} goes on after the symbol that ends an answer")
         row = [*first, *found, *last]
         if len(row) > width and not (may_lack_end and len(row) == width + 1):

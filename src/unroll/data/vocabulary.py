@@ -28,7 +28,7 @@ class Vocabulary(Strict):
     unit: Unit = "character"
     _ids: dict[str, int] = PrivateAttr()
 
-    def __init__(self, symbols: Any = None, **others: Any) -> None:
+    def __init__(self, /, symbols: Any = None, **others: Any) -> None:
         given = {"symbols": list(symbols) if isinstance(symbols, tuple) else symbols}
         super().__init__(**given, **others)
 

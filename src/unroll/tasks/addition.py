@@ -48,12 +48,16 @@ class Addition(Task[AdditionOptions]):
 
     kind = "pairs"
     Options = AdditionOptions
-    example = "57+5"
     axes: ClassVar = {
         "answer length": "symbols of the expected answer",
         "operand lengths": "digits of both operands",
         "carries": "carries in the sum",
     }
+
+    @property
+    def example(self) -> str:
+        """A question of digits that there are."""
+        return "57+5" if self.options.max_digits > 1 else "7+5"
 
     def prepare(self) -> Pairs:
         """Generate the questions, or read them from a file in the book's format.
@@ -83,7 +87,8 @@ class Addition(Task[AdditionOptions]):
         Raises:
             UserError: it is no sum of two whole numbers of at most `max_digits` digits.
         """
-        plain = re.sub(r"\s*\+\s*", "+", unicodedata.normalize("NFKC", text).strip())
+        parts = unicodedata.normalize("NFKC", text).split("+")
+        plain = "+".join(part.strip() for part in parts)
         most = self.options.max_digits
         if not re.fullmatch(rf"[0-9]{{1,{most}}}\+[0-9]{{1,{most}}}", plain):
             raise UserError(

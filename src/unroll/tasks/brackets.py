@@ -1,8 +1,8 @@
 """Brackets: is a sequence of them balanced? The smallest task of many symbols and one answer.
 
-Balanced sequences are drawn by walks that never fall below zero and end there; of each, another one
-of the same length is made that is not balanced, by turning one bracket around: no length and no
-count of brackets alone tells the two labels apart in all cases.
+Balanced sequences are drawn by walks that never fall below zero and end there. Of each, another one
+of the same length is made, by turning one bracket around or by putting all of them in another
+order: neither the length nor the count of brackets alone tells the two labels apart.
 """
 
 import re
@@ -40,11 +40,15 @@ class Brackets(Task[BracketsOptions]):
 
     kind = "labels"
     Options = BracketsOptions
-    example = "(())()"
     axes: ClassVar = {
         "length": "brackets in the sequence",
         "depth": "greatest depth, counted from the left",
     }
+
+    @property
+    def example(self) -> str:
+        """A sequence that is short enough."""
+        return "(())()" if self.options.longest >= 6 else "()"
 
     def prepare(self) -> Labelled:
         """Draw the sequences, half of them balanced.
@@ -92,24 +96,27 @@ class Brackets(Task[BracketsOptions]):
 def _draw(count: int, options: BracketsOptions) -> list[tuple[str, int]]:
     """Return different sequences with the number of their label, shuffled."""
     random = numpy_generator(options.seed, "brackets", "sequences")
-    found: dict[str, int] = {}
+    wanted = {0: count // 2, 1: count - count // 2}
+    found: dict[int, dict[str, None]] = {label: {} for label in wanted}  # in the order of drawing
     fruitless = 0
-    while len(found) < count:
-        before = len(found)
+    while any(len(found[label]) < size for label, size in wanted.items()):
+        before = [len(texts) for texts in found.values()]
         for _ in range(count):
             text = _balanced(2 * int(random.integers(1, options.longest // 2 + 1)), random)
-            found.setdefault(text, 0)
-            place = int(random.integers(len(text)))
-            turned = text[:place] + ("(" if text[place] == ")" else ")") + text[place + 1 :]
-            found.setdefault(turned, 1)
-        fruitless = fruitless + 1 if len(found) == before else 0
+            found[0][text] = None
+            other = _turned(text, random) if random.random() < 0.5 else _shuffled(text, random)
+            if not _is_balanced(other):
+                found[1][other] = None
+        fruitless = fruitless + 1 if [len(texts) for texts in found.values()] == before else 0
         if fruitless == FRUITLESS_ROUNDS:
+            there = sum(min(len(found[label]), size) for label, size in wanted.items())
             raise UserError(
-                f"only {len(found):,} of {count:,} different sequences could be drawn with "
-                f"longest: {options.longest}; lower train, valid or test, or raise longest"
+                f"only {there:,} of {count:,} different sequences, half of them balanced, could be "
+                f"drawn with longest: {options.longest}; lower train, valid or test, or raise "
+                "longest"
             )
-    rows = list(found.items())
-    return [rows[i] for i in random.permutation(len(rows))[:count].tolist()]
+    rows = [(text, label) for label, size in wanted.items() for text in list(found[label])[:size]]
+    return [rows[i] for i in random.permutation(count).tolist()]
 
 
 def _balanced(length: int, random: np.random.Generator) -> str:
@@ -122,6 +129,27 @@ def _balanced(length: int, random: np.random.Generator) -> str:
     return "".join(symbols)
 
 
+def _turned(text: str, random: np.random.Generator) -> str:
+    """Return a sequence with one of its brackets turned around."""
+    place = int(random.integers(len(text)))
+    return text[:place] + ("(" if text[place] == ")" else ")") + text[place + 1 :]
+
+
+def _shuffled(text: str, random: np.random.Generator) -> str:
+    """Return the same brackets in another order."""
+    return "".join(text[i] for i in random.permutation(len(text)).tolist())
+
+
+def _heights(text: str) -> np.ndarray:
+    """Return how many brackets are open after each symbol."""
+    heights: np.ndarray = np.cumsum([1 if symbol == "(" else -1 for symbol in text])
+    return heights
+
+
+def _is_balanced(text: str) -> bool:
+    heights = _heights(text)
+    return bool(heights.min() >= 0 and heights[-1] == 0)
+
+
 def _depth(text: str) -> int:
-    depths = np.cumsum([1 if symbol == "(" else -1 for symbol in text])
-    return int(max(depths.max(), 0))
+    return int(max(_heights(text).max(), 0))

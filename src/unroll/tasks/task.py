@@ -20,11 +20,15 @@ class Task(ABC, Generic[O]):
 
     kind: ClassVar[str]
     Options: ClassVar[type[Strict]]
-    example: ClassVar[str] = ""  # a question as people ask it
     axes: ClassVar[Mapping[str, str]] = {}  # what the axis of a property's picture says
 
     def __init__(self, options: O) -> None:
         self.options = options
+
+    @property
+    def example(self) -> str:
+        """A question that `question` takes, as people ask it; empty: there is none."""
+        return ""
 
     @abstractmethod
     def prepare(self) -> Any:
