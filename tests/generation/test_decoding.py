@@ -117,16 +117,80 @@ def test_the_generator_decides_what_is_drawn():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_log_probabilities_are_in_float32_whatever_the_model_computes_in(dtype):
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_log_probabilities_are_never_in_less_than_float32(dtype, expected):
     def step(symbols, state):
         logits, state = by_sum(symbols, state)
         return logits.to(dtype), state
 
     found = decode(step, torch.tensor([[3]]), None, LENGTH)
-    assert found.log_probabilities.dtype == torch.float32
-    rows = (
-        torch.from_numpy(logits_of(torch.tensor([[3]]), found.symbols)).to(dtype).double().numpy()
-    )
-    expected = log_softmax(rows).max(axis=2)
-    np.testing.assert_allclose(found.log_probabilities, expected, atol=1e-5)
+    assert found.log_probabilities.dtype == expected
+    logits = torch.from_numpy(logits_of(torch.tensor([[3]]), found.symbols))
+    by_hand = log_softmax(logits.to(dtype).double().numpy()).max(axis=2)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    np.testing.assert_allclose(found.log_probabilities, by_hand, atol=tolerance)
+
+
+PAD = 0
+
+
+@few_examples
+@given(first=firsts, sampling=samplings, seed=st.integers(0, 100), end=st.integers(0, V - 1))
+def test_what_follows_an_end_is_filling_and_certain_and_what_is_before_it_stays(
+    first, sampling, seed, end
+):
+    """The end may be the symbol that fills, as in the book's data."""
+    first = torch.tensor(first)
+    free = decode(by_sum, first, None, LENGTH, sampling, generator(seed))
+    found = decode(by_sum, first, None, LENGTH, sampling, generator(seed), end, PAD)
+    assert found.symbols.shape == found.log_probabilities.shape == (len(first), LENGTH)
+    for n, row in enumerate(free.symbols.tolist()):
+        kept = row.index(end) + 1 if end in row else LENGTH
+        assert found.symbols[n].tolist() == row[:kept] + [PAD] * (LENGTH - kept)
+        scores = found.log_probabilities[n]
+        assert torch.equal(scores[:kept], free.log_probabilities[n, :kept])
+        assert scores[kept:].tolist() == [0.0] * (LENGTH - kept)
+
+
+def counting(after: dict[int, int]):
+    """Return a step that puts `after[s]` after each symbol s, and how often it was asked."""
+    asked = []
+
+    def step(symbols, state):
+        asked.append(symbols[:, -1].tolist())
+        logits = torch.zeros(*symbols.shape, V)
+        for symbol, following in after.items():
+            logits[symbols == symbol, following] = 5.0
+        return logits, ()
+
+    return step, asked
+
+
+def test_when_all_sequences_have_ended_nothing_more_is_computed():
+    step, asked = counting({1: 2, 2: 3, 3: 5, 4: 5, 5: 1, PAD: 4})
+    first = torch.tensor([[1], [3], [4]])  # they end (5) after 3, 1 and 1 symbols
+    found = decode(step, first, None, 10, end=5, pad=PAD)
+    assert found.symbols.tolist() == [[2, 3, 5, *[PAD] * 7]] + [[5, *[PAD] * 9]] * 2
+    # What has ended goes on reading the filling, until the last one has ended.
+    assert asked == [[1, 3, 4], [2, 5, 5], [3, PAD, PAD]]
+    assert found.log_probabilities[:, 3:].eq(0).all()
+    assert found.log_probabilities[0, :3].lt(0).all()
+
+
+def test_without_an_end_all_steps_are_computed():
+    step, asked = counting({1: 5, 5: 5})
+    assert decode(step, torch.tensor([[1]]), None, 4).symbols.tolist() == [[5] * 4]
+    assert len(asked) == 4
+
+
+def test_an_end_among_the_first_symbols_ends_nothing():
+    step, _ = counting({5: 1, 1: 2, 2: 5})
+    found = decode(step, torch.tensor([[3, 5]]), None, 4, end=5, pad=PAD)
+    assert found.symbols.tolist() == [[1, 2, 5, PAD]]

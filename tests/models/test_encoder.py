@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.toys import array, lines, seq2seq, steps
+from models.toys import array, lengths_of, lines, seq2seq, steps
 
 CELLS = ("lstm", "gru", "rnn")
-SOURCE = lines("12  ", "5678", "903 ")
+TEXTS = ("12  ", "5678", "903 ")
+SOURCE, LENGTHS = lines(*TEXTS), lengths_of(*TEXTS)
 
 
 def encoder(**options):
@@ -38,32 +39,43 @@ def test_the_summary_is_the_last_h_of_the_top_layer(cell, bidirectional):
 @pytest.mark.parametrize("padding", ["plain", "masked"])
 def test_a_reversed_source_is_read_from_its_end(padding):
     backwards = {"plain": lines("  21", "8765", " 309"), "masked": lines("21  ", "8765", "309 ")}
-    memory, state = encoder(reverse_source=True, padding=padding)(SOURCE)
-    expected, expected_state = encoder(padding=padding)(backwards[padding])
+    lengths = LENGTHS if padding == "masked" else None
+    memory, state = encoder(reverse_source=True)(SOURCE, lengths)
+    expected, expected_state = encoder()(backwards[padding], lengths)
     assert torch.equal(memory.states, expected.states)
     assert all(torch.equal(a, b) for a, b in zip(state, expected_state, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("reverse", "lengths", "expected"),
+    [
+        (False, None, [[0, 1, 2, 3]] * 3),
+        (False, LENGTHS, [[0, 1, 2, 3]] * 3),
+        (True, None, [[3, 2, 1, 0]] * 3),
+        (True, LENGTHS, [[1, 0, 2, 3], [3, 2, 1, 0], [2, 1, 0, 3]]),
+    ],
+)
+def test_positions_say_where_in_the_source_each_state_was_read(reverse, lengths, expected):
+    memory, _ = encoder(reverse_source=reverse)(SOURCE, lengths)
+    assert memory.positions.tolist() == expected
+    read, _ = encoder()(SOURCE.gather(1, memory.positions), lengths)
+    assert torch.equal(memory.states, read.states)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_masked_state_passes_blanks_by(cell, layers, bidirectional, reverse):
-    options = {
-        "cell": cell,
-        "layers": layers,
-        "bidirectional": bidirectional,
-        "reverse_source": reverse,
-    }
-    masked, plain = encoder(padding="masked", **options), encoder(**options)
-    memory, state = masked(lines("12  "))
-    expected, expected_state = plain(lines("12"))
+def test_a_masked_state_passes_the_filling_by(cell, layers, bidirectional, reverse):
+    model = encoder(cell=cell, layers=layers, bidirectional=bidirectional, reverse_source=reverse)
+    memory, state = model(lines("12  "), lengths_of("12  "))
+    expected, expected_state = model(lines("12"))
     assert memory.present.tolist() == [[True, True, False, False]]
     torch.testing.assert_close(memory.states[:, :2], expected.states, rtol=1e-12, atol=1e-12)
     assert not memory.states[:, 2:].any()
     torch.testing.assert_close(state, expected_state, rtol=1e-12, atol=1e-12)
 
 
-def test_a_plain_encoder_reads_blanks_like_any_symbol():
+def test_without_lengths_blanks_are_read_like_any_symbol():
     model = encoder()
     assert not torch.allclose(model(lines("12"))[0].summary, model(lines("12  "))[0].summary)

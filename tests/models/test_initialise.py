@@ -4,21 +4,37 @@ import pytest
 import torch
 from torch import nn
 
-from models.toys import DIGITS, corpus_options, language_model, pairs_options, seq2seq
-from unroll.models.build import build, count_parameters
-from unroll.models.initialise import initialise
+from models.toys import (
+    FORM,
+    classifier,
+    corpus_form,
+    corpus_options,
+    language_model,
+    pairs_options,
+    seq2seq,
+)
+from unroll.kinds import kind_of
+from unroll.models.budget import count_parameters
+from unroll.models.initialise import freeze, initialise
 from unroll.models.language_model import LanguageModel
+from unroll.models.seq2seq import Seq2Seq
+
+
+def built(scheme: str = "book", **changes) -> nn.Module:
+    options = pairs_options(init=scheme, **changes)
+    return kind_of(options).build(options, FORM)
 
 
 def drawn(scheme: str = "book", seed: int = 0, **options) -> nn.Module:
-    model = build(pairs_options(init=scheme, **options), DIGITS)
+    model = built(scheme, **options)
     initialise(model, scheme, seed)
     return model
 
 
 def big(scheme: str, **options) -> LanguageModel:
     """Return a language model with enough weights to measure their spread."""
-    model = LanguageModel(corpus_options(embedding_size=80, hidden_size=80, **options), 600)
+    options = corpus_options(embedding_size=80, hidden_size=80, **options)
+    model = LanguageModel(options, corpus_form(600))
     initialise(model, scheme, seed=0)
     return model
 
@@ -34,7 +50,8 @@ def spread(x: torch.Tensor, expected: float, highest: float) -> None:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_book_draws_normal_matrices_by_their_fan_in(cell):
-    model = LanguageModel(corpus_options(cell=cell, embedding_size=60, hidden_size=80), 600)
+    options = corpus_options(cell=cell, embedding_size=60, hidden_size=80)
+    model = LanguageModel(options, corpus_form(600))
     initialise(model, "book", seed=0)
     layer = model.recurrent.layers[0]
     spread(model.embedding.weight, 0.01, highest=6)
@@ -73,7 +90,7 @@ def test_book_trains_one_bias_per_gate_and_all_begin_with_zero():
         {"decoder": "peeky"},
         {"decoder": "attention", "bridge": "state"},
         {"layers": 2},
-        {"reverse_source": True, "padding": "masked"},
+        {"reverse_source": True, "padding": "masked", "teacher_forcing": 0.5},
         {"hidden_size": 6},
     ],
     ids=str,
@@ -102,7 +119,7 @@ def test_the_seed_decides_and_nothing_else(scheme):
     one = drawn(scheme).state_dict()
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    model = build(pairs_options(), DIGITS)
+    model = built()
     after_building = torch.get_rng_state()
     initialise(model, scheme, seed=0)
     assert torch.equal(torch.get_rng_state(), after_building)
@@ -121,10 +138,57 @@ def test_a_shared_matrix_is_an_embedding_to_book_and_an_affine_layer_to_default(
 
 
 def test_every_parameter_is_drawn():
-    for model in (seq2seq(layers=2, bidirectional=True), language_model(layers=2)):
+    models = (
+        seq2seq(layers=2, bidirectional=True),
+        language_model(layers=2),
+        classifier(pooling="attention"),
+    )
+    for model in models:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.fill_(math.nan)
         for scheme in ("book", "default"):
             initialise(model, scheme, seed=0)
             assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize("tie", [False, True])
+def test_the_numbers_are_drawn_in_float64_and_rounded_to_the_precision_of_the_model(scheme, tie):
+    options = corpus_options(tie_weights=tie, layers=2)
+    found = {}
+    for dtype in (torch.bfloat16, torch.float32, torch.float64):
+        model = LanguageModel(options, corpus_form()).to(dtype)
+        initialise(model, scheme, seed=3)
+        found[dtype] = dict(model.named_parameters())
+    beyond_float32 = []
+    for name, exact in found[torch.float64].items():
+        assert exact.dtype == torch.float64
+        assert torch.equal(found[torch.float32][name], exact.float())
+        assert torch.equal(found[torch.bfloat16][name], exact.bfloat16())
+        beyond_float32.append(not torch.equal(exact.float().double(), exact))
+    assert any(beyond_float32)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("scheme", ["book", "default"])
+def test_freeze_takes_the_second_bias_out_of_training_and_draws_nothing(scheme, device):
+    with torch.device(device):
+        model = Seq2Seq(pairs_options(layers=2, bidirectional=True), FORM)
+    values = {name: p.detach().clone() for name, p in model.named_parameters()}
+    before = torch.get_rng_state()
+    for earlier in ("book", "default"):
+        freeze(model, earlier)  # the last word counts
+        freeze(model, scheme)
+        for name, parameter in model.named_parameters():
+            assert parameter.requires_grad == (scheme == "default" or "bias_hh" not in name)
+    assert torch.equal(torch.get_rng_state(), before)
+    if device == "cpu":
+        assert all(torch.equal(values[name], p) for name, p in model.named_parameters())
+
+
+def test_drawing_leaves_to_freeze_what_is_trained():
+    model = built("book")
+    initialise(model, "default", seed=0)
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {name for name, _ in model.named_parameters() if "bias_hh" in name}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from models.toys import array, language_model, steps
-from unroll.models.build import count_parameters
+from unroll.models.budget import count_parameters
 from unroll.models.layers import set_generator
 
 WORDS = 7
@@ -25,7 +25,7 @@ CHOICES = {
 @pytest.mark.parametrize("choice", list(itertools.product(*CHOICES.values())), ids=str)
 def test_every_combination_learns_and_carries_its_state(cell, choice):
     options = dict(zip(CHOICES, choice, strict=True))
-    model = language_model(WORDS, cell=cell, **options).double()
+    model = language_model(WORDS, cell=cell, init="default", **options).double()
     set_generator(model, torch.Generator().manual_seed(0))
     loss, state = model.train().loss(TOKENS, TARGETS, None)
     loss.backward()

@@ -66,3 +66,17 @@ def test_without_gradients_it_only_measures():
         found = linear_cross_entropy(*parts, targets)
     assert not found.requires_grad
     torch.testing.assert_close(found, plain(*parts, targets))
+
+
+def test_a_float64_model_is_measured_in_float64():
+    parts, targets = arguments(BLOCK + 3)
+    parts = [part.detach().double().requires_grad_() for part in parts]
+    found = linear_cross_entropy(*parts, targets)
+    expected = F.cross_entropy(F.linear(*parts), targets)
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, parts),
+        torch.autograd.grad(expected, parts),
+        rtol=1e-11,
+        atol=1e-14,
+    )

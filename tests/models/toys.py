@@ -12,11 +12,14 @@ from hypothesis import settings
 from torch import Tensor, nn
 
 from unroll.data.corpus import EOS, Corpus, CorpusForm
+from unroll.data.labels import Labelled, LabelsForm
 from unroll.data.pairs import Pairs, PairsForm, save_pairs
 from unroll.data.sequences import SPLITS, encode
 from unroll.data.vocabulary import Vocabulary
 from unroll.kinds import kind_of
+from unroll.kinds.labels import LabelsKind
 from unroll.kinds.pairs import PairsKind
+from unroll.models.classifier import Classifier
 from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
@@ -251,3 +254,25 @@ def steps(
         state = step(cell, layer, xs[:, t], state, suffix)
         outputs.append(state[0])
     return np.stack(outputs, axis=1), state
+
+
+LABELS_FORM = LabelsForm(source=DIGITS, source_width=4, labels=["low", "middle", "high"])
+
+
+def lengths_of(*texts: str) -> Tensor:
+    """Return the lengths of texts without the blanks at their ends."""
+    return torch.tensor([len(text.rstrip(BLANK)) for text in texts])
+
+
+def labelled() -> Labelled:
+    """Return labelled sequences of many lengths."""
+    return LabelsKind().made_up(labels_options())
+
+
+def classifier(seed: int = 0, form: LabelsForm = LABELS_FORM, **changes: Any) -> Classifier:
+    """Return a classifier with weights that are large enough to matter."""
+    options = labels_options(**changes)
+    model = kind_of(options).build(options, form)
+    initialise(model, "default", seed)
+    assert isinstance(model, Classifier)
+    return model

@@ -93,7 +93,7 @@ def maps_of(
             "question": form.source.decode(sources.ids[i, : widths[i]].tolist()),
             "answer": form.answers.decode(answers[i, : ends[i]].tolist()),
             "right": bool(test.right[row]),
-            "weights": weights[i, : ends[i], : widths[i]].double().cpu().numpy().round(4).tolist(),
+            "weights": weights[i, : ends[i], : widths[i]].cpu().double().numpy().round(4).tolist(),
         }
         for i, row in enumerate(rows.tolist())
     ]

@@ -35,5 +35,5 @@ def classify(model: Classifier, sources: Sequences, padding: str, device: str) -
         ids = torch.as_tensor(sources.ids[rows.numpy()][:, :width]).long().to(device)
         read = None if seen is None else lengths[rows].to(device)
         best = at_least_float32(model(ids, read)).log_softmax(dim=1).max(dim=1)
-        labels[rows], scores[rows] = best.indices.cpu(), best.values.double().cpu()
+        labels[rows], scores[rows] = best.indices.cpu(), best.values.cpu().double()
     return Classified(labels, scores)

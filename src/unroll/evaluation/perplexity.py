@@ -30,6 +30,6 @@ def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
         expected = part.long().to(device)
         logits, state = model(torch.cat([last.to(device), expected[:-1]])[None], state)
         found = F.cross_entropy(at_least_float32(logits[0]), expected, reduction="none")
-        losses.append(found.double().cpu())
+        losses.append(found.cpu().double())
         last = expected[-1:]
     return torch.cat(losses)

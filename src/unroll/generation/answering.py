@@ -43,7 +43,8 @@ def answer(
         written = _answer(
             model, ids.long().to(device), lengths[rows], known, form, sampling, generator
         )
-        symbols[rows], scores[rows] = written.symbols.cpu(), written.log_probabilities.cpu()
+        symbols[rows] = written.symbols.cpu()
+        scores[rows] = written.log_probabilities.cpu().double()
     return Written(symbols, scores)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unroll.generation.sampling import Sampling, choose
@@ -34,14 +35,14 @@ def decode(
     end: int | None = None,
     pad: int = 0,
 ) -> Written:
-    """Write at most `length` symbols after the symbols `first` (N, T), T ≥ 1.
+    """Write at most `length` ≥ 1 symbols after the symbols `first` (N, T), T ≥ 1.
 
     Where a symbol is the `end`, a sequence ends with it: what follows is `pad`, with a probability
     of 1. When all have ended nothing more is computed.
     """
     symbols, N = first, len(first)
     written = first.new_full((N, length), pad)
-    scores = first.new_zeros((N, length), dtype=torch.float64)
+    scores: list[Tensor] = []
     ended = torch.zeros(N, dtype=torch.bool, device=first.device)
     for i in range(length):
         logits, state = step(symbols, state)
@@ -50,9 +51,11 @@ def decode(
         found = last.log_softmax(dim=1).gather(1, chosen[:, None])[:, 0]
         if end is not None:
             chosen, found = chosen.masked_fill(ended, pad), found.masked_fill(ended, 0.0)
-        symbols, written[:, i], scores[:, i] = chosen[:, None], chosen, found
+        symbols, written[:, i] = chosen[:, None], chosen
+        scores.append(found)
         if end is not None:
             ended |= chosen == end
             if bool(ended.all()):
                 break
-    return Written(written, scores)
+    found = torch.stack(scores, dim=1)
+    return Written(written, F.pad(found, (0, length - len(scores))))

@@ -39,7 +39,7 @@ def continuations(
     generator = torch_generator(options.seed, "generate", prompt)
     model.eval()
     written = decode(model, first, None, options.length, sampling, generator)
-    scores = written.log_probabilities.sum(dim=1).tolist()
+    scores = written.log_probabilities.double().sum(dim=1).tolist()
     return [
         Continuation(as_text(prompt, vocabulary.decode(words), vocabulary), ids, words, score)
         for words, score in zip(written.symbols.tolist(), scores, strict=True)
