@@ -1,5 +1,3 @@
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
@@ -7,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import (
-    BLANK_ID,
     DIGITS,
     START,
     array,
@@ -15,18 +12,27 @@ from models.toys import (
     few_examples,
     lines,
     lively,
-    pairs,
-    pairs_options,
+    ragged,
     repeats,
     softmax,
-    subject,
 )
-from unroll.data.pairs import Pairs
-from unroll.evaluation.accuracy import accuracy
-from unroll.evaluation.evaluate import SAMPLES, evaluate_model
-from unroll.runs.record import Record
+from unroll.data.pairs import Pairs, PairsForm
+from unroll.data.sequences import SPLITS, encode
+from unroll.evaluation.accuracy import Accuracy, accuracy
 
-ANY = lines("12", "34", "56")
+ANY = ["12", "34", "56"]
+
+
+def asked(questions: list[str], answers: list[str], source_width: int, width: int) -> Pairs:
+    """Return pairs of these texts, the same in all splits; answers have up to `width` symbols."""
+    sources = encode(questions, DIGITS, source_width, "toy")
+    targets = encode(answers, DIGITS, width + 1, "toy", start=True, end=True)
+    form = PairsForm(source=DIGITS, source_width=source_width, target_width=width + 1)
+    return Pairs(form, dict.fromkeys(SPLITS, sources), dict.fromkeys(SPLITS, targets), {})
+
+
+def answered(model, answers: list[str], width: int, padding: str) -> Accuracy:
+    return accuracy(model, asked(ANY, answers, 2, width), "test", padding, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -34,23 +40,36 @@ ANY = lines("12", "34", "56")
     [("plain", 1 / 3, (4 + 2 + 3) / 12), ("masked", 1 / 3, (4 + 2 + 3) / (4 + 3 + 4))],
 )
 def test_symbols_are_counted_as_padding_says(padding, exact_match, character_accuracy):
-    targets = lines("_7777", "_77  ", "_7787")
-    found = accuracy(repeats("7"), ANY, targets, BLANK_ID, padding)
-    assert torch.equal(found.answers, lines("7777", "7777", "7777"))
+    found = answered(repeats("7"), ["7777", "77", "7787"], 4, padding)
+    assert torch.equal(found.written.symbols, lines("7777", "7777", "7777"))
     assert found.right.tolist() == [True, False, False]
-    assert found.exact_match == pytest.approx(exact_match, abs=1e-12)
-    assert found.character_accuracy == pytest.approx(character_accuracy, abs=1e-12)
+    assert found.scores() == {
+        "exact_match": pytest.approx(exact_match, abs=1e-12),
+        "character_accuracy": pytest.approx(character_accuracy, abs=1e-12),
+    }
 
 
 def test_masked_forgives_what_follows_the_end_of_an_answer_but_not_a_missing_end():
     follows = {"_": "7", "7": " ", " ": "8"}  # answers 7, a blank, then 8
-    targets = lines("_7  ", "_7  ", "_78 ")
-    masked = accuracy(chain(follows), ANY, targets, BLANK_ID, "masked")
-    assert masked.right.tolist() == [True, True, False]
-    plain = accuracy(chain(follows), ANY, targets, BLANK_ID, "plain")
-    assert plain.right.tolist() == [False, False, False]
-    endless = accuracy(repeats("7"), ANY, targets, BLANK_ID, "masked")
-    assert endless.right.tolist() == [False, False, False]
+    texts = ["7", "7", "78"]
+    assert answered(chain(follows), texts, 3, "masked").right.tolist() == [True, True, False]
+    assert answered(chain(follows), texts, 3, "plain").right.tolist() == [False, False, False]
+    assert answered(repeats("7"), texts, 3, "masked").right.tolist() == [False, False, False]
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+def test_an_end_symbol_of_its_own_counts_and_what_fills_after_it_only_where_all_does(padding):
+    pairs = ragged()
+    found = accuracy(lively(form=pairs.form, padding=padding), pairs, "test", padding, "cpu")
+    targets = pairs.targets["test"]
+    expected, steps = np.array(targets.ids[:, 1:]), np.arange(targets.width - 1)
+    counts = np.ones(expected.shape, bool)
+    if padding == "masked":
+        counts = steps < targets.lengths[:, None] - 1
+    np.testing.assert_array_equal(found.counts, counts)
+    written = found.written.symbols.numpy()
+    np.testing.assert_array_equal(found.wrong, (written != expected) & counts)
+    assert set(targets.lengths.tolist()) > {3, 7}  # of several lengths: the mask matters
 
 
 @few_examples
@@ -61,17 +80,19 @@ def test_masked_forgives_what_follows_the_end_of_an_answer_but_not_a_missing_end
 )
 def test_more_blanks_change_no_answer_of_a_masked_model(texts, more, decoder):
     model = lively(decoder=decoder, padding="masked", bidirectional=True)
-    targets = lines("_12 ").expand(len(texts), -1)
-    sources, longer = (lines(*(text.ljust(n) for text in texts)) for n in (3, 3 + more))
-    one, other = (accuracy(model, s, targets, BLANK_ID, "masked") for s in (sources, longer))
-    assert torch.equal(one.answers, other.answers)
-    assert one.character_accuracy == other.character_accuracy
+    answers = ["12"] * len(texts)
+    one, other = (
+        accuracy(model, asked(texts, answers, width, 3), "test", "masked", "cpu")
+        for width in (3, 3 + more)
+    )
+    assert torch.equal(one.written.symbols, other.written.symbols)
+    assert one.scores() == other.scores()
 
 
 @pytest.mark.parametrize(("padding", "symbols"), [("plain", 4), ("masked", 2)])
 def test_confidence_is_the_probability_of_the_whole_answer(padding, symbols):
     model = chain({"_": "7", "7": " ", " ": " "}, padding)
-    found = accuracy(model, ANY, lines("_1234").expand(3, -1), BLANK_ID, padding)
+    found = answered(model, ["1234"] * 3, 4, padding)
     one_step = softmax(np.eye(len(DIGITS))[0] * np.tanh(1))[0]
     assert found.confidence.tolist() == pytest.approx([one_step**symbols] * 3, rel=1e-5)
 
@@ -79,30 +100,9 @@ def test_confidence_is_the_probability_of_the_whole_answer(padding, symbols):
 @pytest.mark.parametrize("decoder", ["plain", "peeky", "attention"])
 def test_confidence_follows_from_the_logits_of_the_answer(decoder):
     model = lively(decoder=decoder).eval()
-    sources = lines("12", "34", "7 ")
-    found = accuracy(model, sources, lines("_1234").expand(3, -1), BLANK_ID, "plain")
-    inputs = torch.cat([torch.full((3, 1), START), found.answers[:, :-1]], dim=1)
-    likelihoods = softmax(array(model(sources, inputs)).astype(np.float64))
+    pairs = asked(["12", "34", "7"], ["1234"] * 3, 2, 4)
+    found = accuracy(model, pairs, "test", "plain", "cpu")
+    inputs = torch.cat([torch.full((3, 1), START), found.written.symbols[:, :-1]], dim=1)
+    likelihoods = softmax(array(model(lines("12", "34", "7 "), inputs)).astype(np.float64))
     expected = likelihoods.max(axis=2).prod(axis=1)
     np.testing.assert_allclose(found.confidence, expected, rtol=1e-5)
-
-
-def test_sample_lines_show_question_expected_answer_and_verdict():
-    data = pairs(SAMPLES + 5)
-    data.targets["test"] = data.targets["test"].copy()
-    data.targets["test"][:, 1:] = DIGITS.ids["8"]
-    data.targets["test"][0, 1:] = lines("7   ")[0]
-    options = pairs_options()
-    record = Record(subject(options), 0, 1, data.form, DIGITS, None)
-    model = chain({"_": "7", "7": " ", " ": " "})
-    given = Pairs(DIGITS, data.sources, data.targets, {})
-    found = evaluate_model(record, model, given, ModuleType("a task"), "cpu")
-    questions = ["".join(DIGITS.decode(row)).rstrip() for row in data.sources["test"].tolist()]
-    expected = [f"Q {questions[0]}", "T 7", "☑ 7", "---", f"Q {questions[1]}", "T 8888", "☒ 7"]
-    assert found.samples.splitlines()[:7] == expected
-    assert found.samples.count("---\n") == SAMPLES
-    assert found.scores["test_exact_match"] == pytest.approx(1 / (SAMPLES + 5))
-    assert START not in data.targets["test"][:, 1:]
-    mistakes = found.breakdown[found.breakdown["property"] == "mistake"]
-    assert mistakes["value"].tolist() == ["7 instead of 8"]  # the task has no names of its own
-    assert mistakes["items"].tolist() == [SAMPLES + 4]

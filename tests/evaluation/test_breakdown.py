@@ -5,16 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.toys import corpus, few_examples
-from unroll.data.properties import of_values
+from models.toys import few_examples
+from unroll.data.properties import of_bands, of_values
 from unroll.evaluation.breakdown import (
-    PAIRS_COLUMNS,
+    COLUMNS,
+    answer_length,
     by_position,
-    first_difference,
-    of_corpus,
+    of_answers,
+    of_losses,
     of_mistakes,
-    of_pairs,
-    positions,
 )
 
 RIGHT = np.array([1, 0, 1, 1])
@@ -27,8 +26,8 @@ def rows(table: pd.DataFrame, name: str) -> list[tuple]:
 
 
 def test_answers_are_counted_by_class_and_by_confidence():
-    table = of_pairs([of_values("carries", [0, 2, 2, 0])], RIGHT, CONFIDENCE)
-    assert list(table.columns) == PAIRS_COLUMNS
+    table = of_answers([of_values("carries", [0, 2, 2, 0])], RIGHT, CONFIDENCE)
+    assert list(table.columns) == COLUMNS
     assert rows(table, "carries") == [
         ("0", 2, 1.0, pytest.approx(0.565)),
         ("2", 2, 0.5, pytest.approx(0.56)),
@@ -37,6 +36,11 @@ def test_answers_are_counted_by_class_and_by_confidence():
         ("0.1–0.2", 2, 0.5, pytest.approx(0.15)),
         ("0.9–1.0", 2, 1.0, pytest.approx(0.975)),
     ]
+
+
+def test_an_answer_is_as_long_as_it_has_symbols():
+    table = of_answers([answer_length(["1", "22", "33", "4"])], RIGHT, CONFIDENCE)
+    assert [row[:3] for row in rows(table, "answer length")] == [("1", 2, 1.0), ("2", 2, 0.5)]
 
 
 def test_a_position_counts_the_answers_that_were_right_before_it():
@@ -55,7 +59,7 @@ def test_a_position_counts_the_answers_that_were_right_before_it():
 @given(arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 5))))
 def test_the_shares_of_all_positions_multiply_to_the_exact_match(wrong):
     table = by_position(wrong, np.ones_like(wrong), np.ones(len(wrong)))
-    assert table["right"].prod() == pytest.approx((~wrong.any(axis=1)).mean())
+    assert table["mean"].prod() == pytest.approx((~wrong.any(axis=1)).mean())
 
 
 def test_symbols_that_do_not_count_are_not_reached():
@@ -76,41 +80,28 @@ def test_mistakes_are_counted_by_their_names():
     assert of_mistakes(name, [], [], np.array([])).empty
 
 
-@pytest.mark.parametrize(
-    ("expected", "answered", "name"),
-    [
-        ("abc", "abd", "d instead of c"),
-        ("abc", "ab", "the end instead of c"),
-        ("ab", "abc", "c instead of the end"),
-    ],
-)
-def test_a_task_without_names_has_its_mistakes_named_by_the_first_difference(
-    expected, answered, name
-):
-    assert first_difference(expected, answered) == name
-
-
-def test_positions_begin_anew_after_the_end_of_a_sentence():
-    tokens = np.array([3, 4, 0, 0, 5, 6, 0])
-    assert positions(tokens, eos=0).tolist() == [1, 2, 3, 1, 1, 2, 3]
-
-
-def test_perplexity_is_broken_down_by_frequency_and_position():
-    train = [1] * 12 + [2] + [0]
-    data = corpus(train, valid=[1, 2, 0, 1, 0])
+def test_losses_are_broken_down_as_perplexities():
+    tokens, positions = np.array([1, 2, 0, 1, 0]), np.array([1, 2, 3, 1, 2])
+    times = np.array([1, 12, 1])  # that each word stands in train
     losses = np.log(np.array([2.0, 8.0, 4.0, 2.0, 16.0]))
-    table = of_corpus(losses, data)
-    assert rows(table, "times in train") == [
-        ("1–9", 3, pytest.approx(8.0)),
-        ("10–99", 2, pytest.approx(2.0)),
+    properties = [
+        of_bands("times in train", times[::-1][tokens], (0, 1, 10)),
+        of_values("position in sentence", positions),
     ]
-    assert rows(table, "position in sentence") == [
+    table = of_losses(properties, losses)
+    assert list(table.columns) == COLUMNS
+    assert table["confidence"].isna().all()
+    assert [row[:3] for row in rows(table, "times in train")] == [
+        ("1–9", 3, pytest.approx(8.0)),
+        ("10–", 2, pytest.approx(2.0)),
+    ]
+    assert [row[:3] for row in rows(table, "position in sentence")] == [
         ("1", 2, pytest.approx(2.0)),
         ("2", 2, pytest.approx(np.sqrt(8 * 16))),
         ("3", 1, pytest.approx(4.0)),
     ]
     # The geometric mean over all classes is the perplexity.
     for _, group in table.groupby("property"):
-        assert np.average(np.log(group["perplexity"]), weights=group["items"]) == pytest.approx(
+        assert np.average(np.log(group["mean"]), weights=group["items"]) == pytest.approx(
             losses.mean()
         )

@@ -1,66 +1,119 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from models.toys import few_examples
 from unroll.errors import DataError
-from unroll.evaluation.items import outcomes, read_items, run_length, sentences, write_items
+from unroll.evaluation.items import NAME, Item, log_ratio, outcomes, read_items, write_items
 from unroll.evaluation.statistics import estimate
+from unroll.storage.files import write_arrays
 
-REMEDY = "run: dvc repro evaluate@v"
 RIGHT, LOSSES, COUNTS = np.array([0, 1], np.uint8), np.array([1.5, 2.5]), np.array([3, 4], np.int32)
+ONE, OTHER = {"exact_match": Item(RIGHT)}, {"perplexity": Item(LOSSES, COUNTS)}
 
 
-@pytest.mark.parametrize("items", [{"right": RIGHT}, {"losses": LOSSES, "counts": COUNTS}])
+@pytest.mark.parametrize("items", [ONE, OTHER, {**ONE, **OTHER}])
 def test_what_is_written_is_read(tmp_path, items):
-    write_items(tmp_path, items)
-    found = read_items(tmp_path, REMEDY)
+    write_items(tmp_path / "seed-0", items)
+    found = read_items(tmp_path / "seed-0")
     assert found.keys() == items.keys()
-    assert all(np.array_equal(found[name], items[name]) for name in items)
+    for name, item in items.items():
+        np.testing.assert_array_equal(found[name].values, item.values)
+        assert found[name].values.dtype == item.values.dtype
+        if item.weights is None:
+            assert found[name].weights is None
+        else:
+            np.testing.assert_array_equal(found[name].weights, item.weights)
 
 
 @pytest.mark.parametrize(
-    ("items", "fault"),
+    ("arrays", "fault"),
     [
-        ({"losses": LOSSES}, "holds losses"),
-        ({"right": RIGHT, "confidence": LOSSES[:1]}, "different numbers of items"),
-        ({"right": RIGHT + 1}, "right does not hold 0 or 1"),
-        ({"right": RIGHT[None]}, "right does not hold 0 or 1"),
-        ({"losses": LOSSES.astype(int), "counts": COUNTS}, "losses does not hold a number"),
-        ({"losses": LOSSES, "counts": COUNTS - 3}, "counts does not hold the number of tokens"),
-        ({"losses": LOSSES * np.inf, "counts": COUNTS}, "a loss is not a finite number"),
+        ({}, "holds nothing"),
+        ({"m.weights": COUNTS}, r"holds m\.weights"),
+        ({"m": LOSSES, "n.weights": COUNTS}, r"holds m, n\.weights"),
+        ({"m": LOSSES[:0]}, "m does not hold a number of each item"),
+        ({"m": LOSSES[None]}, "m does not hold a number of each item"),
+        ({"m": RIGHT.astype(bool)}, "m does not hold a number of each item"),
+        ({"m": LOSSES * np.inf}, "m holds what is not a finite number"),
+        ({"m": LOSSES * np.nan}, "m holds what is not a finite number"),
+        ({"m": LOSSES, "m.weights": COUNTS[:1]}, "m has no weight for each item"),
+        ({"m": LOSSES, "m.weights": COUNTS - 3}, "m has no weight for each item"),
+        ({"m": LOSSES, "m.weights": LOSSES}, "m has no weight for each item"),
     ],
 )
-def test_what_cannot_be_counted_is_refused_with_the_way_out(tmp_path, items, fault):
-    write_items(tmp_path, items)
-    with pytest.raises(DataError, match=rf"items\.safetensors.*{fault}.*; {REMEDY}$"):
-        read_items(tmp_path, REMEDY)
+def test_what_cannot_be_counted_is_refused(tmp_path, arrays, fault):
+    write_arrays(tmp_path / NAME, arrays)
+    with pytest.raises(DataError, match=rf"items\.safetensors.* {fault}"):
+        read_items(tmp_path)
 
 
-def test_losses_are_summed_over_each_sentence():
-    found = sentences(np.array([1.0, 2.0, 4.0, 8.0]), np.array([3, 0, 5, 0]), eos=0)
-    assert found["losses"].tolist() == [3.0, 12.0]
-    assert found["counts"].tolist() == [2, 2]
+def test_a_missing_and_a_damaged_file_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"items\.safetensors cannot be read"):
+        read_items(tmp_path)
+    write_items(tmp_path, OTHER)
+    raw = (tmp_path / NAME).read_bytes()
+    for damaged in (raw[:20], raw[:-1], b"", b"\xff" * len(raw)):
+        (tmp_path / NAME).write_bytes(damaged)
+        with pytest.raises(DataError, match=r"items\.safetensors"):
+            read_items(tmp_path)
 
 
-def test_a_text_has_enough_runs_and_a_long_one_long_runs():
-    assert [run_length(n) for n in (1, 29, 90, 3_761, 100_000)] == [1, 1, 3, 80, 80]
+def test_without_weights_the_outcomes_are_the_values():
+    found = outcomes([Item(RIGHT), Item(1 - RIGHT), Item(RIGHT)])
+    assert found.dtype == float
+    assert found.tolist() == [[0, 1], [1, 0], [0, 1]]
 
 
-def test_the_mean_of_a_corpus_is_the_loss_of_a_token():
-    random = np.random.default_rng(0)
-    counts = random.integers(1, 30, size=500)
-    seeds = [{"losses": random.gamma(5, 1, 500) * counts, "counts": counts} for _ in range(3)]
-    found = outcomes(seeds)
-    assert found.shape == (3, 32)  # runs of 16 sentences
-    expected = [items["losses"].sum() / counts.sum() for items in seeds]
-    assert found.mean(axis=1) == pytest.approx(expected)
-
-
-def test_sentences_that_are_alike_in_a_row_widen_the_interval():
-    """Where losses drift from article to article, the error is that of articles."""
-    random = np.random.default_rng(1)
-    counts, drift = np.full(4_000, 20), np.repeat(random.normal(0, 1, 200), 20)
-    losses = [20 * (5 + drift + random.normal(0, 1, 4_000)) for _ in range(3)]
-    found = estimate(
-        outcomes([{"losses": of, "counts": counts} for of in losses]), 0.95, 2_000, random
+@few_examples
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 30), st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=20
     )
-    assert found.error == pytest.approx(1 / np.sqrt(200), rel=0.25)
+)
+def test_with_weights_each_item_has_its_linear_part_in_the_ratio(rows):
+    weights, *seeds = map(np.array, zip(*rows, strict=True))
+    found = outcomes([Item(values, weights) for values in seeds])
+    for values, of_seed in zip(seeds, found, strict=True):
+        ratio = values.sum() / weights.sum()
+        expected = ratio + (values - ratio * weights) * len(weights) / weights.sum()
+        np.testing.assert_allclose(of_seed, expected, rtol=1e-9, atol=1e-9)
+        assert of_seed.mean() == pytest.approx(ratio, rel=1e-9, abs=1e-9)
+
+
+def test_outcomes_of_given_numbers():
+    [found] = outcomes([Item(LOSSES, COUNTS)])  # 4 / 7 a token; 3.5 tokens an item
+    assert found == pytest.approx([4 / 7 + (1.5 - 12 / 7) / 3.5, 4 / 7 + (2.5 - 16 / 7) / 3.5])
+
+
+def test_equal_weights_change_nothing_but_the_unit():
+    values = np.array([2.0, 6.0, 1.0])
+    assert outcomes([Item(values, np.full(3, 2))])[0] == pytest.approx(values / 2)
+
+
+def test_the_mean_of_a_ratios_items_is_the_ratio():
+    counts = np.array([3, 10, 1, 6])
+    losses = np.random.default_rng(4).random((2, 4)) * counts
+    found = log_ratio(losses, counts)
+    assert found.mean(axis=1) == pytest.approx(losses.sum(axis=1) / 20)
+    # Its error is that of a resampling of whole sentences.
+    random, draws = np.random.default_rng(5), []
+    counts = random.integers(1, 30, size=200)
+    losses = random.gamma(5, 1, size=(1, 200)) * counts
+    for _ in range(4_000):
+        drawn = random.integers(200, size=200)
+        draws.append(losses[0, drawn].sum() / counts[drawn].sum())
+    linear = log_ratio(losses, counts)[0]
+    assert linear.std() / np.sqrt(200) == pytest.approx(np.std(draws), rel=0.05)
+
+
+def test_items_that_weigh_more_are_not_taken_for_more_items():
+    """An interval from items of unequal weight is that of their values over their weights."""
+    random = np.random.default_rng(2)
+    weights = random.integers(1, 9, size=300)
+    seeds = [Item(random.binomial(weights, 0.7), weights) for _ in range(3)]
+    found = estimate(outcomes(seeds), 0.95, 500, random)
+    shares = [item.values.sum() / weights.sum() for item in seeds]
+    assert found.mean == pytest.approx(np.mean(shares))
+    assert found.std == pytest.approx(np.std(shares, ddof=1))

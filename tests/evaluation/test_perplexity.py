@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import array, few_examples, language_model, log_softmax, steps, zero
-from unroll.evaluation import perplexity as module
+from unroll.data import batches
 from unroll.evaluation.perplexity import perplexity, token_losses
 
 WORDS, EOS = 7, 0
@@ -29,7 +29,7 @@ def test_perplexity_follows_its_equation(cell):
 def test_the_window_changes_nothing(monkeypatch, window):
     model = language_model(WORDS, layers=2).double()
     expected = perplexity(model, TOKENS, EOS)
-    monkeypatch.setattr(module, "WINDOW", window)
+    monkeypatch.setattr(batches, "LARGEST", window * WORDS)
     assert perplexity(model, TOKENS, EOS) == pytest.approx(expected, rel=1e-12)
 
 
@@ -73,7 +73,7 @@ def test_the_loss_of_each_token_follows_its_equation(cell):
 def test_the_window_changes_no_loss(monkeypatch, window):
     model = language_model(WORDS, layers=2).double()
     expected = token_losses(model, TOKENS, EOS)
-    monkeypatch.setattr(module, "WINDOW", window)
+    monkeypatch.setattr(batches, "LARGEST", window * WORDS)
     np.testing.assert_allclose(token_losses(model, TOKENS, EOS), expected, rtol=1e-12)
 
 

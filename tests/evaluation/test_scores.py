@@ -6,37 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.toys import DIGITS, few_examples, pairs_options, subject, task_section
-from unroll import study
-from unroll.storage.files import new_folder, write_text
+from models.toys import few_examples, pairs_options, record, task_section
+from unroll import study as studies
 from unroll.errors import DataError
 from unroll.evaluation.scores import (
     COLUMNS,
     is_scored,
     read_scores,
     scores_of,
-    show,
     six_digits,
     summary,
-    write_runs,
     write_scores,
 )
-from unroll.runs.record import Record
+from unroll.kinds import named
+from unroll.runs.record import seed_folder, write_documents
+from unroll.storage.files import write_text
+from unroll.storage.folders import new_folder
 
-REMEDY = "run: dvc repro evaluate@v"
+PAIRS = named("pairs")
 SCORES = {
-    0: {"test_exact_match": 0.1 + 0.2, "test_perplexity": 1e-17},
-    10: {"test_exact_match": 1 / 3, "test_perplexity": 112.7},
-    2: {"test_exact_match": 1.0, "test_perplexity": 5.0},
+    0: {"test_exact_match": 0.1 + 0.2, "valid_character_accuracy": 1e-17},
+    10: {"test_exact_match": 1 / 3, "valid_character_accuracy": 0.7},
+    2: {"test_exact_match": 1.0, "valid_character_accuracy": 5e-1},
 }
 
 values = st.floats(allow_nan=False, allow_infinity=False, width=64)
-
-
-def write(folder, scores):
-    with new_folder(folder) as new:
-        write_scores(new, scores)
-    return folder
 
 
 def rows(scores):
@@ -51,17 +45,17 @@ def table(**metrics):
 
 
 def test_what_is_written_is_read_bit_for_bit_in_the_same_order(tmp_path):
-    found = read_scores(write(tmp_path / "v", SCORES), REMEDY)
+    write_scores(tmp_path, SCORES)
+    found = read_scores(tmp_path, PAIRS)
     assert list(found.itertuples(index=False, name=None)) == rows(SCORES)
 
 
 @few_examples
 @given(scores=st.dictionaries(st.integers(0, 10**6), values, min_size=1))
 def test_every_number_comes_back(tmp_path_factory, scores):
-    folder = write(
-        tmp_path_factory.mktemp("scores") / "v", {s: {"m": v} for s, v in scores.items()}
-    )
-    assert dict(read_scores(folder, REMEDY)[["seed", "value"]].to_numpy().tolist()) == scores
+    folder = tmp_path_factory.mktemp("scores")
+    write_scores(folder, {s: {"test_exact_match": v} for s, v in scores.items()})
+    assert dict(read_scores(folder, PAIRS)[["seed", "value"]].to_numpy().tolist()) == scores
 
 
 def test_the_file_is_a_table_of_seed_metric_and_value(tmp_path):
@@ -119,50 +113,29 @@ def test_rounding_a_result_twice_changes_nothing_more(value):
     assert six_digits(six_digits(value)) == six_digits(value)
 
 
-@pytest.mark.parametrize(
-    ("metric", "mean", "std", "text"),
-    [
-        ("test_exact_match", 0.1234, 0.0456, "12.3 ± 4.6 %"),
-        ("test_exact_match", 0.1234, math.nan, "12.3 %"),
-        ("test_character_accuracy", 1.0, 0.0, "100.0 ± 0.0 %"),
-        ("test_perplexity", 112.76, 3.14, "112.8 ± 3.1"),
-        ("valid_perplexity", 112.76, math.nan, "112.8"),
-    ],
-)
-def test_values_are_shown_as_people_write_them(metric, mean, std, text):
-    assert show(metric, mean, std) == text
-
-
-def test_a_missing_folder_says_how_to_make_it(tmp_path):
-    with pytest.raises(DataError, match=rf"v is missing or incomplete; {REMEDY}$"):
-        read_scores(tmp_path / "v", REMEDY)
-
-
 def test_a_folder_without_scores_is_refused(tmp_path):
-    with new_folder(tmp_path / "v"):
-        pass
-    with pytest.raises(DataError, match=rf"scores\.csv cannot be read \(.*; {REMEDY}$"):
-        read_scores(tmp_path / "v", REMEDY)
+    with pytest.raises(DataError, match=r"scores\.csv cannot be read \("):
+        read_scores(tmp_path, PAIRS)
 
 
-def test_a_damaged_file_is_refused(tmp_path):
-    path = write(tmp_path / "v", SCORES) / "scores.csv"
-    path.write_text(path.read_text().replace("112.7", "112.8"))
-    with pytest.raises(DataError, match=rf"scores\.csv is damaged.*{REMEDY}$"):
-        read_scores(tmp_path / "v", REMEDY)
+NO_SCORES = r"scores\.csv holds no scores: one value for each seed and metric"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed,value\n0,1\n", r"scores\.csv has the columns seed, value; "),
-        ("seed,metric,value,more\n0,a,1,2\n", r"has the columns seed, metric, value, more; "),
-        ("metric,seed,value\na,0,1\n", r"has the columns metric, seed, value; "),
+        ("seed,value\n0,1\n", r"scores\.csv has the columns seed, value$"),
+        ("seed,metric,value,more\n0,M,1,2\n", r"has the columns seed, metric, value, more$"),
+        ("metric,seed,value\nM,0,1\n", r"has the columns metric, seed, value$"),
         ("", r"scores\.csv cannot be read \("),
-        ("seed,metric,value\n0,a,1\n0,a,2\n", r"scores\.csv holds no scores"),
-        ("seed,metric,value\n0,a,1\n1,a,\n", r"scores\.csv holds no scores"),
-        ("seed,metric,value\n0,a,good\n", r"the column value holds more than numbers"),
-        ("seed,metric,value\n0,a,1\n0,a,1,2,3\n", r"scores\.csv cannot be read \("),
+        ("seed,metric,value\n0,M,1\n0,M,2\n", NO_SCORES),
+        ("seed,metric,value\n0,M,1\n1,M,\n", NO_SCORES),
+        ("seed,metric,value\n-1,M,1\n", NO_SCORES),
+        ("seed,metric,value\n0.5,M,1\n", NO_SCORES),
+        ("seed,metric,value\n0,test_perplexity,1\n", NO_SCORES),
+        ("seed,metric,value\n0,train_exact_match,1\n", NO_SCORES),
+        ("seed,metric,value\n0,M,good\n", r"the column value holds more than numbers"),
+        ("seed,metric,value\n0,M,1\n0,M,1,2,3\n", r"scores\.csv cannot be read \("),
     ],
     ids=[
         "one missing",
@@ -171,58 +144,86 @@ def test_a_damaged_file_is_refused(tmp_path):
         "empty",
         "twice",
         "no number",
+        "a seed below zero",
+        "half a seed",
+        "a metric of another kind",
+        "a split that is not scored",
         "a word",
         "ragged",
     ],
 )
-def test_a_file_with_other_columns_is_refused(tmp_path, text, message):
-    with new_folder(tmp_path / "v") as new:
-        write_text(new / "scores.csv", text)
-    with pytest.raises(DataError, match=rf"(?s){message}.*{REMEDY}$"):
-        read_scores(tmp_path / "v", REMEDY)
+def test_a_file_that_holds_no_scores_is_refused(tmp_path, text, message):
+    write_text(tmp_path / "scores.csv", text.replace("M", "test_exact_match"))
+    with pytest.raises(DataError, match=message):
+        read_scores(tmp_path, PAIRS)
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_text(tmp_path / "params.yaml", f"tasks:\n{task_section('sums', 4)}variants: {VARIANTS}\n")
-    return study.load()
+    return studies.load()
 
 
 VARIANTS = "{v: {task: sums, seeds: [0, 1]}}"
-RECORDS = [Record(subject(pairs_options(seeds=[0, 1])), s, 1, {}, DIGITS, None) for s in (0, 1)]
-LATER = [Record(subject(pairs_options(epochs=9)), s, 1, {}, DIGITS, None) for s in (0, 1)]
+RECORDS = [record(pairs_options(seeds=[0, 1]), seed=s) for s in (0, 1)]
+LATER = [record(pairs_options(epochs=9), seed=s) for s in (0, 1)]
+EXACT = {0: {"test_exact_match": 0.5}, 1: {"test_exact_match": 0.25}}
+REMEDY = r"; run: dvc repro evaluate@v$"
 
 
-@pytest.mark.parametrize("records", [[], RECORDS[:1], LATER, [LATER[0], RECORDS[1]]])
-def test_scores_of_another_training_are_refused(study, records):
+def evaluate(study, scores, records):
+    """Leave the scores of the runs that left these records."""
     with new_folder(study.evaluation("v")) as new:
-        write_scores(new, {0: {"a": 0.5}, 1: {"a": 0.25}})
-        write_runs(new, records)
+        write_scores(new, scores)
+        for one in records:
+            write_documents(seed_folder(new, one.seed), one)
+    return study.evaluation("v")
+
+
+@pytest.mark.parametrize("records", [RECORDS[:1], LATER, [LATER[0], RECORDS[1]]])
+def test_scores_of_another_training_are_refused(study, records):
+    evaluate(study, EXACT, records)
     assert not is_scored(study, "v", RECORDS)
-    with pytest.raises(DataError, match=r"v is not of the training that left the models; .*v$"):
+    message = "v is not of the training that left the models"
+    with pytest.raises(DataError, match=message + REMEDY):
         scores_of(study, "v", RECORDS)
 
 
-@pytest.mark.parametrize("scores", [{0: {"a": 0.5}}, {0: {"a": 0.5}, 2: {"a": 0.25}}])
-def test_scores_of_other_seeds_are_refused(study, scores):
-    with new_folder(study.evaluation("v")) as new:
-        write_scores(new, scores)
-        write_runs(new, RECORDS)
+@pytest.mark.parametrize("seeds", [{0: 0}, {0: 0, 2: 1}, {0: 0, 1: 1, 2: 0}])
+def test_scores_of_other_seeds_are_refused(study, seeds):
+    evaluate(study, {seed: EXACT[of] for seed, of in seeds.items()}, RECORDS)
     with pytest.raises(DataError, match="is not of the training that left the models"):
         scores_of(study, "v", RECORDS)
 
 
 def test_scores_of_the_runs_that_left_the_records_are_taken(study):
     assert not is_scored(study, "v", RECORDS)
-    with new_folder(study.evaluation("v")) as new:
-        write_scores(new, {0: {"a": 0.5}, 1: {"a": 0.25}})
-        write_runs(new, RECORDS)
+    evaluate(study, EXACT, RECORDS)
     assert is_scored(study, "v", RECORDS)
     assert scores_of(study, "v", RECORDS)["value"].tolist() == [0.5, 0.25]
 
 
 def test_scores_that_do_not_say_which_runs_they_are_of_are_refused(study):
-    write(study.evaluation("v"), {0: {"a": 0.5}, 1: {"a": 0.25}})
-    with pytest.raises(DataError, match=r"runs\.json cannot be read"):
+    evaluate(study, EXACT, [])
+    for ask in (is_scored, scores_of):
+        with pytest.raises(DataError, match=r"v holds no trained model" + REMEDY):
+            ask(study, "v", RECORDS)
+
+
+def test_a_variant_that_is_not_evaluated_says_how_to_do_it(study):
+    with pytest.raises(DataError, match=r"v is missing or incomplete" + REMEDY):
+        scores_of(study, "v", RECORDS)
+
+
+def test_a_damaged_file_is_refused(study):
+    path = evaluate(study, EXACT, RECORDS) / "scores.csv"
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    with pytest.raises(DataError, match=r"scores\.csv is damaged.*" + REMEDY):
+        scores_of(study, "v", RECORDS)
+
+
+def test_a_metric_that_the_kind_does_not_have_is_refused_with_the_way_out(study):
+    evaluate(study, {0: {"test_perplexity": 3.0}, 1: {"test_perplexity": 4.0}}, RECORDS)
+    with pytest.raises(DataError, match=r"scores\.csv holds no scores.*" + REMEDY):
         scores_of(study, "v", RECORDS)

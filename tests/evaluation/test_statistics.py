@@ -12,7 +12,6 @@ from unroll.evaluation.statistics import (
     degrees_of_freedom,
     estimate,
     holm,
-    log_ratio,
     superiority,
 )
 
@@ -132,19 +131,3 @@ def test_the_correction_is_holms():
 def test_superiority_is_the_statistic_of_mann_and_whitney(a, b):
     expected = stats.mannwhitneyu(a, b).statistic / (len(a) * len(b))
     assert superiority(a, b) == pytest.approx(expected)
-
-
-def test_the_mean_of_a_ratios_items_is_the_ratio():
-    counts = np.array([3, 10, 1, 6])
-    losses = generator(4).random((2, 4)) * counts
-    found = log_ratio(losses, counts)
-    assert found.mean(axis=1) == pytest.approx(losses.sum(axis=1) / 20)
-    # Its error is that of a resampling of whole sentences.
-    random, draws = generator(5), []
-    counts = random.integers(1, 30, size=200)
-    losses = random.gamma(5, 1, size=(1, 200)) * counts
-    for _ in range(4_000):
-        drawn = random.integers(200, size=200)
-        draws.append(losses[0, drawn].sum() / counts[drawn].sum())
-    linear = log_ratio(losses, counts)[0]
-    assert linear.std() / np.sqrt(200) == pytest.approx(np.std(draws), rel=0.05)

@@ -1,20 +1,26 @@
 """Results as training and evaluation would leave them, made of a few numbers."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from models.toys import DIGITS, corpus_options, pairs_options, subject
-from unroll.runs.circumstances import Circumstances, Source
-from unroll.options import Comparison
+from models.toys import addition, corpus_options, pairs_options, record
 from unroll.evaluation import breakdown
-from unroll.runs.record import Record
+from unroll.evaluation.attention import Map
+from unroll.evaluation.items import Item
+from unroll.generation.novelty import novelty
+from unroll.options import Comparison
 from unroll.reporting.results import Result
+from unroll.runs.circumstances import Circumstances, Session, Source
+from unroll.tasks.text import Text, TextOptions
 
 COMMIT = "0123456789" * 4
+TEXT = Text(TextOptions(kind="text", source="grammar"))
+COUNTS = {"train": 45_000, "valid": 5_000, "test": 5_000}
 
 
 class Asked:
@@ -31,82 +37,105 @@ class Asked:
         return self.references.get(variant)
 
 
-def circumstances(seeds: int) -> Circumstances:
-    epochs = [(seed, epoch, 0.0, 1.5 + seed, 0.1, 0.0, 0.0) for seed in range(seeds)
-              for epoch in (1, 2)]  # fmt: skip
-    columns = ["seed", "epoch", "ended", "train_seconds", "valid_seconds", "cpu_percent",
-               "memory_mb"]  # fmt: skip
-    runs = pd.DataFrame({"started": [10.0] * seeds, "ended": 13.0, "peak_memory_mb": 99.0})
+def circumstances(seeds: int) -> dict[int, Circumstances]:
+    """Return those of seeds that took 1.5 seconds an epoch, 2.5 seconds, and so on."""
+    columns = ["epoch", "ended", "train_seconds", "valid_seconds", "cpu_percent", "memory_mb"]
     source = Source(
-        command="unroll train v", stage=None, experiment=None, commit=COMMIT, folder="", dirty=False
+        command="unroll train v",
+        stage=None,
+        experiment=None,
+        commit=COMMIT,
+        folder="",
+        dirty=False,
+        sources=["ef" * 32],
     )
-    return Circumstances(pd.DataFrame(epochs, columns=columns), runs, source, b"")
+    found = {}
+    for seed in range(seeds):
+        epochs = [(epoch, 0.0, 1.5 + seed, 0.1, 0.0, 0.0) for epoch in (1, 2)]
+        session = Session(started=10.0, ended=13.0, peak_memory_mb=99.0, source=source)
+        found[seed] = Circumstances(pd.DataFrame(epochs, columns=columns), session)
+    return found
 
 
-def _records(options: Any, metric: str, last: Sequence[float]) -> list[Record]:
-    return [
-        Record(
-            subject(options), seed, 7, {}, DIGITS,
-            pd.DataFrame({"epoch": [1, 2], metric: [value / 2, value]}),
-        )
-        for seed, value in enumerate(last)
+def result(
+    options: Any,
+    task: Any,
+    scores: Mapping[str, list[float]],
+    items: list[dict[str, Item]],
+    tables: list[pd.DataFrame],
+    samples: str,
+    new: pd.DataFrame | None = None,
+) -> Result:
+    """Return a variant whose seeds had these scores, half of the last one at the first epoch."""
+    seeds = range(len(items))
+    records = [
+        record(options, task, s, **{name: [of[s] / 2, of[s]] for name, of in scores.items()
+                                    if name.startswith("valid")})
+        for s in seeds
     ]  # fmt: skip
-
-
-def pairs_result(*right: list[int], perplexities: tuple[float, ...] = ()) -> Result:
-    """Return a variant whose seeds gave these right and wrong answers."""
-    scores = [(seed, "test_exact_match", np.mean(r)) for seed, r in enumerate(right)]
-    scores += [(seed, "valid_exact_match", np.mean(r) / 2) for seed, r in enumerate(right)]
-    scores += [(seed, "valid_perplexity", p) for seed, p in enumerate(perplexities)]
-    parts = []
-    for seed, r in enumerate(right):
-        outcomes, confidence = np.array(r), np.full(len(r), 0.75)
-        expected = [("1", "22")[i % 2] for i in range(len(r))]
-        wrong = [text for text, is_right in zip(expected, r, strict=True) if not is_right]
-        length = breakdown.answer_length(expected)
-        mistakes = breakdown.of_mistakes(
-            lambda expected, answered: "no number", wrong, wrong, np.full(len(wrong), 0.75)
-        )
-        tables = [breakdown.of_pairs([length], outcomes, confidence), mistakes]
-        parts += [table.assign(seed=seed) for table in tables if len(table)]
+    rows = [(seed, name, value) for name, of in scores.items() for seed, value in enumerate(of)]
     return Result(
-        _records(pairs_options(), "valid_exact_match", [np.mean(r) / 2 for r in right]),
-        pd.DataFrame(scores, columns=["seed", "metric", "value"]),
-        [{"right": np.array(r)} for r in right],
-        pd.concat(parts, ignore_index=True),
-        [],
-        circumstances(len(right)),
+        records=records,
+        scores=pd.DataFrame(rows, columns=["seed", "metric", "value"]),
+        items=items,
+        breakdown=pd.concat(
+            [table.assign(seed=seed) for seed, table in zip(seeds, tables, strict=True)],
+            ignore_index=True,
+        ),
+        maps=[[] for _ in seeds],
+        circumstances=circumstances(len(items)),
+        counts=COUNTS,
+        samples=samples,
+        novelty=new,
+    )
+
+
+def of_texts(values: list[Any], right: list[Any]) -> pd.DataFrame:
+    """Return a breakdown of answers of one and two symbols in turn, each worth its value."""
+    expected = [("1", "22")[i % 2] for i in range(len(values))]
+    wrong = [text for text, is_right in zip(expected, right, strict=True) if not is_right]
+    length, sure = breakdown.answer_length(expected), np.full(len(values), 0.75)
+    mistakes = breakdown.of_mistakes(
+        lambda expected, answered: "no number", wrong, wrong, sure[: len(wrong)]
+    )
+    tables = [breakdown.of_answers([length], np.array(values), sure), mistakes]
+    return pd.concat([table for table in tables if len(table)], ignore_index=True)
+
+
+def pairs_result(*right: list[int]) -> Result:
+    """Return a variant whose seeds gave these right and wrong answers."""
+    shares = [float(np.mean(of)) for of in right]
+    scores = {"test_exact_match": shares, "valid_exact_match": [share / 2 for share in shares]}
+    return result(
+        pairs_options(),
+        addition(),
+        scores,
+        [{"exact_match": Item(np.array(of, np.uint8))} for of in right],
+        [of_texts(of, of) for of in right],
         "Q 1\nT 1\n☑ 1\n---\n",
     )
 
 
 def corpus_result(*losses: list[float]) -> Result:
     """Return a language model whose seeds had these losses, one for each sentence of 2 words."""
-    items = [{"losses": np.array(of), "counts": np.full(len(of), 2)} for of in losses]
     found = [float(np.exp(np.sum(of) / (2 * len(of)))) for of in losses]
-    scores = [(s, f"{split}_perplexity", p) for split in ("valid", "test") for s, p in
-              enumerate(found)]  # fmt: skip
-    rows = [("times in train", v, 4, p, s) for s, p in enumerate(found) for v in ("1–9", "10–99")]
-    return Result(
-        _records(corpus_options(), "valid_perplexity", found),
-        pd.DataFrame(scores, columns=["seed", "metric", "value"]),
-        items,
-        pd.DataFrame(rows, columns=[*breakdown.CORPUS_COLUMNS, "seed"]),
-        [],
-        circumstances(len(losses)),
+    rows = [[("times in train", v, 4, p, np.nan) for v in ("1–9", "10–99")] for p in found]
+    texts = {"samples": [((), [1, 2, 3])], "test split": [((), [3, 2, 1])]}
+    return result(
+        corpus_options(),
+        TEXT,
+        {"valid_perplexity": found, "test_perplexity": found},
+        [{"perplexity": Item(np.array(of), np.full(len(of), 2, np.int32))} for of in losses],
+        [pd.DataFrame(of_seed, columns=breakdown.COLUMNS) for of_seed in rows],
         "=== you\nyou know.\n",
+        novelty(texts, [1, 2, 3]),
     )
 
 
-def with_attention(result: Result) -> Result:
+def with_attention(of: Result) -> Result:
     """Return the result of a variant whose seeds left an attention map each."""
-    maps: Mapping[str, np.ndarray] = {
-        "sources": np.array([[DIGITS.ids["1"], DIGITS.ids["2"]]]),
-        "answers": np.array([[DIGITS.ids["3"]]]),
-        "right": np.array([1]),
-        "weights": np.array([[[0.25, 0.75]]]),
-    }
-    return Result(**{**vars(result), "attention": [dict(maps)] * len(result.records)})
+    one = Map(question=["1", "2"], answer=["3"], right=True, weights=[[0.25, 0.75]])
+    return replace(of, maps=[[one] for _ in of.records])
 
 
 GOOD = pairs_result([1] * 90 + [0] * 10, [1] * 92 + [0] * 8, [1] * 89 + [0] * 11)

@@ -44,8 +44,10 @@ def test_one_seed_has_no_interval_and_no_verdict():
 
 
 def test_a_lower_perplexity_is_better():
-    low = pairs_result([1], [1], [1], perplexities=(100.0, 101.0, 99.0))
-    high = pairs_result([1], [1], [1], perplexities=(130.0, 131.0, 128.0))
+    low, high = (
+        corpus_result(*([2 * np.log(perplexity)] for perplexity in perplexities))
+        for perplexities in ((100.0, 101.0, 99.0), (130.0, 131.0, 128.0))
+    )
     study = Asked(low="high")
     found = judge(study, {"low": low, "high": high}).set_index("metric")
     assert found.loc["valid_perplexity", "verdict"] == "better"

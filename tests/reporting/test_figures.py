@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from reporting.made import GOOD, POOR, Asked, corpus_result, pairs_result
+from unroll.metrics import ACCURACY, EXACT_MATCH, PERPLEXITY, Metric
 from unroll.reporting import figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.comparison import compare, dicts, judge
@@ -23,13 +24,13 @@ def classes(name: str) -> pd.DataFrame:
 
 
 PICTURES = {
-    "learning curves": lambda: figures.learning_curves(CURVES, "valid_exact_match", "sums"),
-    "seconds": lambda: figures.curves_against(CURVES, "valid_exact_match", "seconds", "seconds"),
-    "parameters": lambda: figures.against_parameters(rows_of(RESULTS), "test_exact_match"),
+    "learning curves": lambda: figures.learning_curves(CURVES, EXACT_MATCH, "sums"),
+    "seconds": lambda: figures.curves_against(CURVES, EXACT_MATCH, "seconds", "seconds"),
+    "parameters": lambda: figures.against_parameters(rows_of(RESULTS), EXACT_MATCH),
     "class": lambda: figures.by_class(
-        classes("answer length"), "test_exact_match", ["1", "2"], "symbols", "right"
+        classes("answer length"), EXACT_MATCH, ["1", "2"], "symbols", "right"
     ),
-    "calibration": lambda: figures.calibration(classes("confidence")),
+    "calibration": lambda: figures.calibration(classes("confidence"), EXACT_MATCH, "sure"),
 }
 
 
@@ -42,13 +43,13 @@ def test_a_picture_has_the_same_bytes_each_time_and_names_its_variants(draw):
 
 
 def test_a_variant_with_one_seed_is_drawn_without_interval():
-    svg = figures.against_parameters(rows_of({"one": pairs_result([1, 0])}), "test_exact_match")
+    svg = figures.against_parameters(rows_of({"one": pairs_result([1, 0])}), EXACT_MATCH)
     assert "<!-- one -->" in svg
 
 
 def test_perplexities_close_to_each_other_have_different_labels():
     results = {"lm": corpus_result([3.5, 3.5], [3.6, 3.6])}
-    svg = figures.learning_curves(curves(results, 10), "valid_perplexity")
+    svg = figures.learning_curves(curves(results, 10), PERPLEXITY)
     labels = [line for line in svg.splitlines() if line.strip().startswith("<!-- ")]
     assert len(set(labels)) == len(labels) > 5
 
@@ -62,3 +63,24 @@ def test_an_attention_map_shows_question_and_answer():
 def test_no_two_of_many_variants_are_drawn_alike():
     drawn = {tuple(figures._style(i).items()) for i in range(40)}
     assert len(drawn) == 40
+
+
+def words_of(svg: str) -> list[str]:
+    """Return the texts of a picture."""
+    return [line.strip()[5:-4] for line in svg.splitlines() if line.strip().startswith("<!-- ")]
+
+
+@pytest.mark.parametrize("metric", [EXACT_MATCH, ACCURACY])
+def test_calibration_is_that_of_the_metric_that_decides(metric: Metric):
+    found = words_of(figures.calibration(classes("confidence"), metric, "how sure"))
+    assert f"test {metric.title}" in found
+    assert "how sure" in found
+
+
+def test_the_axis_of_a_share_is_percent_and_that_of_a_perplexity_is_not():
+    shares = words_of(figures.learning_curves(CURVES, EXACT_MATCH))
+    assert {"0%", "100%", "validation exact match"} <= set(shares)
+    results = {"lm": corpus_result([8.0, 8.0], [2.0, 2.0])}
+    perplexities = words_of(figures.learning_curves(curves(results, 10), PERPLEXITY))
+    assert "10" in perplexities
+    assert not any("%" in word for word in perplexities)

@@ -1,79 +1,9 @@
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import pytest
 
-from reporting.made import GOOD, POOR, Asked, corpus_result, pairs_result, with_attention
-from unroll.evaluation.selection import validation_metric
-from unroll.generation.novelty import novelty
-from unroll.reporting.breakdowns import together
-from unroll.reporting.comparison import compare, judge
-from unroll.reporting.curves import curves
-from unroll.reporting.page import TaskTables, page
-
-VOID = {"meta", "link", "img", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """The elements and the text of a page, whose elements must be closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict]] = []
-        self.texts: list[str] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.append(" ".join(data.split()))
-
-    @property
-    def text(self) -> str:
-        return " ".join(filter(None, self.texts))
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-class Study(Asked):
-    """A study as the page asks it."""
-
-    class reports:  # noqa: N801
-        @staticmethod
-        def as_posix() -> str:
-            return "reports/toy"
-
-
-def rendered(tasks: dict[str, dict], **references: str) -> Page:
-    study, made = Study(**references), []
-    for name, results in tasks.items():
-        verdicts = judge(study, results)
-        metric, _ = validation_metric(next(iter(results.values())).records[0])
-        texts = {"samples": [((), [1, 2, 3])], "test split": [((), [3, 2, 1])]}
-        known = {v: novelty(texts, [1, 2, 3]) for v in results if metric == "valid_perplexity"}
-        made.append(
-            TaskTables(
-                name=name,
-                results=results,
-                comparison=compare(study, results, verdicts),
-                verdicts=verdicts,
-                curves=curves(results, 10),
-                breakdown=together(results),
-                novelty=known,
-                counts={"train": 45_000, "test": 5_000},
-            )
-        )
-    return Page(page(study, made))
-
+from reporting.made import GOOD, POOR, corpus_result, pairs_result, with_attention
+from reporting.pages import Page, rendered
 
 PAIRS = {"good": with_attention(GOOD), "poor": POOR}
 MODELS = {
@@ -122,7 +52,7 @@ def test_failures_samples_and_provenance_are_told(both):
         "3 words",  # novelty
         "Q 1 T 1 ☑ 1 ---",
         "you know.",
-        "train 45,000, test 5,000",
+        "train 45,000, valid 5,000, test 5,000",
         "012345678901",  # the commit
         "unroll train v",
         "learning_rate: 0.1",
@@ -148,7 +78,7 @@ def test_a_study_of_language_models_alone():
 
 def test_what_a_model_wrote_is_text_and_not_html():
     hostile = "<script>alert(1)</script>"
-    result = type(GOOD)(**{**vars(GOOD), "samples": hostile})
+    result = replace(GOOD, samples=hostile)
     found = rendered({"sums": {"v": result}})
     assert hostile in found.text
     assert not found.all("script")

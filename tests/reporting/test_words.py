@@ -1,7 +1,8 @@
 import pytest
 
 from reporting.made import GOOD, POOR, Asked
-from unroll.evaluation.scores import show
+from unroll.kinds import named
+from unroll.metrics import EXACT_MATCH, PERPLEXITY
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.words import in_a_sentence, markdown, show_difference
 
@@ -16,22 +17,14 @@ ROW = {
     "verdict": "better",
 }
 NAN = float("nan")
-
-
-def test_fractions_are_shown_as_percent_and_perplexity_is_not():
-    assert show("test_exact_match", 0.1234, 0.02) == "12.3 ± 2.0 %"
-    assert show("test_perplexity", 136.07, 0.44) == "136.1 ± 0.4"
-
-
-def test_one_seed_has_no_spread():
-    assert show("test_exact_match", 0.5, float("nan")) == "50.0 %"
+PAIRS = named("pairs")
 
 
 def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
     study = Asked(good="poor")
     results = {"poor": POOR, "good": GOOD}
     verdicts = judge(study, results)
-    lines = markdown(compare(study, results, verdicts), verdicts, 0.95).splitlines()
+    lines = markdown(PAIRS, compare(study, results, verdicts), verdicts, 0.95).splitlines()
     assert lines[0] == (
         "| variant | parameters | seeds | test exact match [95 % interval] | ± of seeds | verdict "
         "| valid exact match |"
@@ -59,11 +52,11 @@ def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
     ],
 )
 def test_a_verdict_in_a_sentence(changes, sentence):
-    assert in_a_sentence({**ROW, **changes}) == sentence
+    assert in_a_sentence(EXACT_MATCH, {**ROW, **changes}) == sentence
 
 
 def test_differences_of_perplexities_are_percent_of_them():
     row = {**ROW, "metric": "test_perplexity", "difference": -0.25, "low": -0.27, "high": -0.23}
-    assert show_difference(row) == "−25.0 % of perplexity [−27.0, −23.0]"
-    assert show_difference({**row, "low": NAN, "high": NAN}) == "−25.0 % of perplexity"
-    assert show_difference({**row, "difference": NAN}) == "–"
+    assert show_difference(PERPLEXITY, row) == "−25.0 % of perplexity [−27.0, −23.0]"
+    assert show_difference(PERPLEXITY, {**row, "low": NAN, "high": NAN}) == "−25.0 % of perplexity"
+    assert show_difference(PERPLEXITY, {**row, "difference": NAN}) == "–"

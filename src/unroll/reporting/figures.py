@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
-from unroll.metrics import EXACT_MATCH, Metric
+from unroll.metrics import Metric
 
 # Okabe & Ito's colours, told apart by colour-blind readers too, with markers as a second sign.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -82,15 +82,15 @@ def by_class(
     return svg.getvalue()
 
 
-def calibration(table: pd.DataFrame) -> str:
-    """Draw the share of right answers by the confidence that models have in them."""
+def calibration(table: pd.DataFrame, metric: Metric, label: str) -> str:
+    """Draw a metric that is a share of right answers by the confidence of models in them."""
     with _drawing(SMALL) as (axes, svg):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
         for variant, rows, style in _variants(table):
             axes.plot(rows["confidence"], rows["mean"], ms=5, label=variant, **style)
-        _measure(axes, EXACT_MATCH, "test")
+        _measure(axes, metric, "test")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_xlabel("probability that the model gives to its answer")
+        axes.set_xlabel(label)
         _legend(axes)
     return svg.getvalue()
 

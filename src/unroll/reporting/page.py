@@ -16,7 +16,7 @@ from unroll.evaluation.attention import Map
 from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.kinds.kind import Kind
-from unroll.metrics import Metric
+from unroll.metrics import Metric, Share
 from unroll.options import resolved
 from unroll.reporting import figures, words
 from unroll.reporting.breakdowns import numbers
@@ -27,7 +27,7 @@ from unroll.study import Study
 SHOWN = 6  # of the most frequent mistakes
 
 # What is measured where it is not the metric that decides.
-MEASURES = {FIRST_WRONG: "right at this symbol"}
+MEASURES = {FIRST_WRONG: Metric("right_at_this_symbol", Share(), high=1.0)}
 
 Row = tuple[str, ...]  # of a table, as it is shown
 
@@ -35,7 +35,7 @@ Row = tuple[str, ...]  # of a table, as it is shown
 AXES = {
     ANSWER_LENGTH: "symbols of the expected answer",
     FIRST_WRONG: "symbol of the answer, where all before it are right",
-    CONFIDENCE: "",
+    CONFIDENCE: "probability that the model gives to its answer",
 }
 
 
@@ -210,16 +210,17 @@ def _costs(tables: TaskTables) -> list[Picture]:
 
 
 def _failures(tables: TaskTables) -> list[dict[str, Any]]:
-    found, metric = [], tables.kind.main
+    found = []
     for name, table in tables.breakdown.groupby("property", sort=False):
         if name == MISTAKE or table["value"].nunique() == 1:
             continue
         label = tables.axes.get(str(name), str(name))
         values = sorted(table["value"].unique(), key=numbers)
-        measure = MEASURES.get(str(name), words.title(tables.kind.deciding))
-        calibrated = name == CONFIDENCE
+        metric = MEASURES.get(str(name), tables.kind.main)
+        measure = metric.title if name in MEASURES else words.title(tables.kind.deciding)
+        calibrated = name == CONFIDENCE and isinstance(metric.scale, Share)
         svg = (
-            figures.calibration(table)
+            figures.calibration(table, metric, label)
             if calibrated
             else figures.by_class(table, metric, values, label, measure)
         )
