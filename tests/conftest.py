@@ -32,6 +32,23 @@ LONGEST = [
 ]
 
 
+def heed_signals() -> None:
+    """Let the programs that tests start heed signals which this process was started to ignore.
+
+    Started with nohup, or in the background of a script, a process ignores some, and what it
+    starts inherits that: a test that sends one would wait in vain. A signal that is handled,
+    though by nothing, is none that is inherited.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
+
+
+def pytest_configure() -> None:
+    """Begin, also in each process of xdist."""
+    heed_signals()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left with it at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}

@@ -1,11 +1,15 @@
+"""Params files as they are read, and the names and places of a study."""
+
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
-from unroll import study
-from unroll.options import CorpusOptions, PairsOptions
-from unroll.errors import UserError
+from unroll import study as params
+from unroll import tasks
+from unroll.errors import DataError, UserError
+from unroll.kinds import named
+from unroll.options import OPTIONS, CorpusOptions, LabelsOptions, PairsOptions, Strict
+from unroll.tasks.task import Task
 
 PROJECT = Path(__file__).parents[1]
 
@@ -64,12 +68,33 @@ def folder(tmp_path, monkeypatch):
 
 def load(folder, text=PARAMS):
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    return study.load()
+    return params.load()
 
 
 def changed(old, new):
     assert PARAMS.count(old) == 1, f"{old!r} must stand once in PARAMS"
     return PARAMS.replace(old, new)
+
+
+BRACKETS = """\
+  brackets:
+    data:
+      kind: brackets
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+"""
+
+
+def with_brackets():
+    """Return the params with a task of the third kind, and a variant of it."""
+    text = changed("variants:\n", f"{BRACKETS}variants:\n")
+    return text.replace("  writer:\n", "  judge:\n    task: brackets\n  writer:\n")
 
 
 def test_variant_takes_defaults_of_its_task_and_lays_its_own_options_over_them(folder):
@@ -81,24 +106,17 @@ def test_variant_takes_defaults_of_its_task_and_lays_its_own_options_over_them(f
     assert peeky.model_dump() == plain.model_dump() | {"decoder": "peeky", "hidden_size": 10}
 
 
-def test_options_not_named_anywhere_have_the_documented_defaults(folder):
-    plain = load(folder).variant("plain").model_dump()
-    assert {key: plain[key] for key in ("cell", "layers", "dropout", "init", "bridge")} == {
-        "cell": "lstm",
-        "layers": 1,
-        "dropout": 0.0,
-        "init": "book",
-        "bridge": "hidden",
-    }
-    assert plain["clip"] is None
-
-
 def test_kind_of_a_task_decides_which_options_a_variant_has(folder):
-    study = load(folder)
-    assert isinstance(study.variant("writer"), CorpusOptions)
-    assert list(study.variants_of("pairs")) == ["plain", "peeky"]
-    assert list(study.variants_of("corpus")) == ["writer"]
-    assert (study.task("sums").kind, study.task("prose").kind) == ("pairs", "corpus")
+    study = load(folder, with_brackets())
+    kinds = {"plain": PairsOptions, "writer": CorpusOptions, "judge": LabelsOptions}
+    for variant, options in kinds.items():
+        assert type(study.variant(variant)) is options
+        assert study.kind_of(variant) is named(options.kind)
+        assert study.task_of(variant).kind == options.kind
+    assert list(study.variants_of("sums")) == ["plain", "peeky"]
+    assert list(study.variants_of("prose")) == ["writer"]
+    assert study.variants_of("no such task") == {}
+    assert list(study.tasks) == ["sums", "prose", "brackets"]
 
 
 def test_whole_number_is_taken_where_a_fraction_is_expected(folder):
@@ -110,17 +128,6 @@ def test_compute_and_generate_may_be_left_out(folder):
     study = load(folder, text.replace("generate:\n  prompts: [you]\n", ""))
     assert (study.compute.device, study.compute.workers) == ("auto", "auto")
     assert study.generate is None
-
-
-def test_options_cannot_be_changed_after_reading(folder):
-    with pytest.raises(ValidationError, match="frozen"):
-        load(folder).variant("plain").epochs = 3
-
-
-def test_resolved_options_can_be_read_back_from_a_run_record(folder):
-    for name, kind in (("peeky", "pairs"), ("writer", "corpus")):
-        options = load(folder).variant(name)
-        assert config.parse_variant(kind, options.model_dump()) == options
 
 
 @pytest.mark.parametrize(
@@ -256,7 +263,7 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
             "      kind: addition\n",
             "      kind: adition\n",
             [
-                "tasks.sums.data.kind: expected one of addition, text, "
+                "tasks.sums.data.kind: expected one of addition, brackets, text, "
                 "not 'adition' (did you mean addition?)"
             ],
             id="unknown kind of data",
@@ -373,6 +380,43 @@ def test_resolved_options_can_be_read_back_from_a_run_record(folder):
             ["comparision: unknown key (did you mean comparison?)"],
             id="misspelt comparison",
         ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncheckpoint:\n  every: 0\n",
+            ["checkpoint.every: input should be greater than or equal to 1, not 0"],
+            id="checkpoints after no step",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    teacher_forcing: 1.5\n    teacher_forcing_by: steps\n",
+            [
+                "variants.peeky.teacher_forcing: input should be less than or equal to 1, not 1.5",
+                "variants.peeky.teacher_forcing_by: input should be 'step' or 'sequence', "
+                "not 'steps' (did you mean step?)",
+            ],
+            id="teacher forcing out of range",
+        ),
+        pytest.param(
+            "    decoder: peeky\n",
+            "    pooling: last\n",
+            ["variants.peeky.pooling: unknown key"],
+            id="option of a third kind",
+        ),
+        pytest.param(
+            "      kind: addition\n",
+            "      kind: [addition]\n",
+            [
+                "tasks.sums.data.kind: expected one of addition, brackets, text, "
+                "not ['addition'] (did you mean addition?)"
+            ],
+            id="list in place of a kind",
+        ),
+        pytest.param(
+            "compute:\n  device: cpu\n  threads: 1\n",
+            "compute: 3\n",
+            ["compute: input should be a valid dictionary or instance of Compute, not 3"],
+            id="number in place of a section",
+        ),
     ],
 )
 def test_fault_is_named_with_its_place(folder, old, new, faults):
@@ -401,49 +445,10 @@ def test_all_faults_are_named_at_once(folder):
     assert "  tasks.prose.defaults.epochs: " in str(caught.value)
 
 
-def doubled(entry):
-    """Return a file of forty lines, each of which holds the one before twice."""
-    lines = (f"a{i}: &a{i} {entry.format(i - 1, i - 1)}\n" for i in range(1, 40))
-    return ("a0: &a0 {x: 1}\n" + "".join(lines)).encode()
-
-
 def test_options_may_be_named_once_and_used_again(folder):
     text = changed("  peeky:\n    task: sums\n", "  peeky:\n    <<: *plain\n")
     text = text.replace("  plain:\n", "  plain: &plain\n")
     assert load(folder, text).variants == load(folder).variants
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"compute: [", r"(?s)params\.yaml is not valid YAML: .*line 1"),
-        (b"compute:\n  threads: 1\n  threads: 2\n", r"(?s)not valid YAML: .*threads"),
-        (b"compute: \xff\n", r"params\.yaml is not valid YAML: .*00ff"),
-        (b"compute: 2024-13-45\n", r"params\.yaml cannot be read: month must be in 1\.\.12"),
-        (b"", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
-        (b"- 1\n", r"params\.yaml must hold the sections compute, tasks, variants and generate"),
-        (doubled("[*a{}, *a{}]"), r"params\.yaml has more than 100,000 values"),
-        (doubled("{{<<: [*a{}, *a{}]}}"), r"params\.yaml has more than 100,000 values"),
-        (b"compute: &a [*a]\n", r"params\.yaml has more than 100,000 values"),
-        (b"#" * 500_001, r"params\.yaml has more than 500,000 bytes"),
-    ],
-    ids=[
-        "unclosed",
-        "key twice",
-        "not UTF-8",
-        "no such date",
-        "empty",
-        "a list",
-        "aliases of aliases",
-        "merged aliases of aliases",
-        "an alias in itself",
-        "large",
-    ],
-)
-def test_file_that_is_no_params_file_is_refused(folder, content, message):
-    (folder / "params.yaml").write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        study.load()
 
 
 @pytest.mark.parametrize("section", ["tasks", "variants"])
@@ -475,7 +480,7 @@ def test_name_may_have_letters_digits_dash_underline_and_full_stop(folder):
 )
 def test_missing_params_file_is_named_with_the_way_out(folder, study, path):
     with pytest.raises(UserError) as caught:
-        study.load(study)
+        params.load(study)
     assert str(caught.value).startswith(f"{path} does not exist. Run unroll in the project's root")
     assert "--study <study>" in str(caught.value)
 
@@ -531,57 +536,140 @@ def test_unknown_variant_has_no_reference(folder):
         load(folder).reference("peaky")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "- 1\n", "3\n", "tasks\n"],
+    ids=["empty", "a list", "a number", "a word"],
+)
+def test_file_without_sections_is_refused(folder, text):
+    with pytest.raises(
+        UserError, match=r"^params\.yaml must hold the sections tasks and variants$"
+    ):
+        load(folder, text)
+
+
+def test_file_that_is_no_yaml_is_refused_with_the_place(folder):
+    with pytest.raises(UserError, match=r"(?s)^params\.yaml is not valid YAML: .*line 1"):
+        load(folder, "compute: [")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../root", "a/b", "/tmp", ".hidden", "two words"])
+def test_what_is_no_name_of_a_study_leads_to_no_file(folder, name):
+    with pytest.raises(UserError, match="is not the name of a study; it is root, or a folder of"):
+        params.load(name)
+
+
+def test_studies_are_found_by_looking(folder):
+    assert params.studies() == ["root"]
+    for name in ("toy", "a", "notes"):
+        (folder / "pipeline" / name).mkdir(parents=True)
+    (folder / "pipeline" / "toy" / "dvc.yaml").touch()
+    (folder / "pipeline" / "a" / "dvc.yaml").touch()
+    assert params.studies() == ["root", "a", "toy"]
+
+
 def test_what_is_to_be_written_is_checked_as_in_the_params_file():
     given = {"prompts": ["you"], "skip": ["the"], "temperature": 0.5}
-    assert config.generate(given).model_dump().items() >= given.items()
+    assert params.generation(given).model_dump().items() >= given.items()
     with pytest.raises(UserError) as caught:
-        config.generate(given | {"temperature": float("nan"), "samples": 0})
+        params.generation(given | {"temperature": float("nan"), "samples": 0})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "generate.samples",
         "generate.temperature",
     ]
 
 
+PLACES = {
+    "plan": (("train", "peeky"), "{data}/plans/train/peeky.json"),
+    "prepared": (("sums",), "{data}/prepared/sums"),
+    "size": (("peeky",), "{data}/sizes/sums/peeky.json"),
+    "model": (("peeky",), "{data}/models/peeky"),
+    "circumstances": (("peeky",), "{data}/circumstances/peeky"),
+    "checkpoints": (("peeky",), "{data}/checkpoints/peeky"),
+    "evaluation": (("peeky",), "{data}/evaluation/peeky"),
+    "generated": (("writer",), "{data}/generated/writer"),
+    "metrics": (("peeky",), "{reports}/metrics/peeky.json"),
+}
+FILES = {
+    "params_file": "{folder}params.yaml",
+    "dvc_file": "{folder}dvc.yaml",
+    "lock_file": "{folder}dvc.lock",
+    "report_plan": "{data}/plans/report.json",
+    "sources": "{data}/sources.json",
+    "tracked": "{data}/tracked.csv",
+}
+
+
+def places(study):
+    """Return all places of a study."""
+    found = {name: getattr(study, name)(*asked) for name, (asked, _) in PLACES.items()}
+    return found | {name: getattr(study, name) for name in FILES}
+
+
+def expected_places(**folders):
+    patterns = {name: pattern for name, (_, pattern) in PLACES.items()} | FILES
+    return {name: Path(pattern.format(**folders)) for name, pattern in patterns.items()}
+
+
 def test_files_of_the_root_study_lie_in_data_and_reports(folder):
     study = load(folder)
-    assert study.params_file == Path("params.yaml")
-    assert study.prepared("sums") == Path("data/prepared/sums")
-    assert study.model("peeky") == Path("data/models/peeky")
-    assert study.metrics("peeky") == Path("reports/metrics/peeky.json")
-    assert study.remedy("train@peeky") == "run: dvc repro train@peeky"
+    assert places(study) == expected_places(folder="", data="data", reports="reports")
 
 
 def test_files_of_another_study_lie_in_folders_of_its_name(folder):
+    toy = make_toy(folder)
+    names = {"folder": "pipeline/toy/", "data": "data/toy", "reports": "reports/toy"}
+    assert places(toy) == expected_places(**names)
+    assert not set(places(toy).values()) & set(places(load(folder)).values())
+
+
+def make_toy(folder):
     (folder / "pipeline" / "toy").mkdir(parents=True)
     (folder / "pipeline" / "toy" / "params.yaml").write_text(PARAMS, encoding="utf-8")
-    study = study.load("toy")
-    assert study.params_file == Path("pipeline/toy/params.yaml")
-    assert study.prepared("sums") == Path("data/toy/prepared/sums")
-    assert study.evaluation("peeky") == Path("data/toy/evaluation/peeky")
-    assert study.remedy("train@peeky") == "run: dvc repro pipeline/toy/dvc.yaml:train@peeky"
+    return params.load("toy")
 
 
-def test_every_task_of_data_tasks_has_what_a_task_must_have():
-    import importlib
+def test_what_people_type_is_of_their_study(folder):
+    root, toy = load(folder), make_toy(folder)
+    assert (root.name, toy.name) == ("root", "toy")
+    assert root.repro == "dvc repro"
+    assert toy.repro == "dvc repro pipeline/toy/dvc.yaml"
+    assert root.rerun("train@peeky") == "run: dvc repro train@peeky"
+    assert toy.rerun("train@peeky") == "run: dvc repro pipeline/toy/dvc.yaml:train@peeky"
+    assert root.command("train", "peeky") == "unroll train peeky"
+    assert toy.command("train", "peeky") == "unroll --study toy train peeky"
 
-    assert {"addition", "text"} <= set(config.task_names())
-    for name in config.task_names():
-        module = importlib.import_module(f"unroll.tasks.{name}")
-        assert module.KIND in config.KINDS
-        assert issubclass(module.Options, config.Options)
-        assert callable(module.prepare)
+
+def test_a_remedy_is_the_stage_that_makes_the_files_anew(folder):
+    study = load(folder)
+    told = r"^it is damaged; run: dvc repro train@peeky$"
+    with pytest.raises(DataError, match=told), study.remedy("train@peeky"):
+        raise DataError("it is damaged")
+    with pytest.raises(UserError, match=r"^no such thing$"), study.remedy("train@peeky"):
+        raise UserError("no such thing")
+
+
+def test_every_task_has_what_a_task_must_have():
+    assert {"addition", "brackets", "text"} <= set(tasks.names())
+    for name in tasks.names():
+        found = tasks.named(name)
+        assert issubclass(found, Task)
+        assert found.kind in OPTIONS
+        assert named(found.kind).name == found.kind
+        assert issubclass(found.Options, Strict)
+        assert {"kind"} <= set(found.Options.model_fields)
 
 
 @pytest.mark.parametrize("study", ["root", "quick"])
 def test_params_files_of_the_project_can_be_used(monkeypatch, study):
     monkeypatch.chdir(PROJECT)
-    loaded = study.load(study)
+    loaded = params.load(study)
     assert {"baseline", "reversed", "peeky", "attention", "rnnlm"} <= set(loaded.variants)
 
 
 def test_root_study_has_the_settings_of_the_book(monkeypatch):
     monkeypatch.chdir(PROJECT)
-    study = study.load()
+    study = params.load()
     baseline, rnnlm = study.variant("baseline"), study.variant("rnnlm")
     assert (baseline.embedding_size, baseline.hidden_size) == (16, 128)
     assert (baseline.batch_size, baseline.epochs, baseline.clip) == (128, 25, 5.0)

@@ -47,11 +47,13 @@ class OpenStudy:
         """Return the model of a task that is best on validation.
 
         Raises:
-            UserError: there is no such task.
+            UserError: there is no such task, or no variant of it.
             DataError: none of its variants is trained, or a file is damaged.
         """
         self.study.task(task)
         asked = list(self.study.variants_of(task)) if variants is None else list(variants)
+        if not asked:
+            raise UserError(f"{self.study.params_file} has no variant of {task}")
         self._check_trained(asked)
         there = [variant for variant in asked if variant in self.variants]
         records = [record for variant in there for record in trained(self.study, variant)]

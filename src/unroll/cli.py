@@ -7,20 +7,15 @@ import atexit
 import errno
 import functools
 import gc
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import click
 
 from unroll.errors import UserError, system_fault
-from unroll.lifetime import ASKED, end_with_dvc
+from unroll.lifetime import end_with_dvc, listen, number_of
 
-TELL = sys.unraisablehook  # what is told where Python cannot raise
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -30,7 +25,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend ends it with the error's exit code."""
         atexit.register(gc.freeze)  # else a second is spent, at the end, on garbage of PyTorch's
-        _listen()
+        listen()
         end_with_dvc()
         try:
             return super().invoke(ctx)
@@ -39,36 +34,13 @@ class Group(click.Group):
             sys.exit(error.exit_code)
         except KeyboardInterrupt as interrupt:
             click.echo("interrupted; the same command goes on from here", err=True)
-            sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
+            sys.exit(128 + number_of(interrupt))
         except Exception as error:
             fault = system_fault(error)
             if fault is None or getattr(error, "errno", None) == errno.EPIPE:  # `… | head`
                 raise
             click.echo(f"error: {fault}", err=True)
             sys.exit(1)
-
-
-def _listen() -> None:
-    """End as at Ctrl-C also when another program asks for it, or when the terminal is closed."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # not every system has all
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
-            signal.signal(number, _interrupt)
-    sys.unraisablehook = _ask_again
-
-
-def _ask_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Send a signal again that came while Python could not raise: in a destructor, say."""
-    if isinstance(lost.exc_value, KeyboardInterrupt):
-        number = lost.exc_value.args[0] if lost.exc_value.args else signal.SIGINT
-        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
-    else:
-        TELL(lost)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    ASKED.set()
-    raise KeyboardInterrupt(number)
 
 
 def pass_study(command: Callable[..., None]) -> Callable[..., None]:

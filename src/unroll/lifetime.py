@@ -1,12 +1,14 @@
-"""A stage does not outlive the `dvc` that has started it."""
+"""How a command comes to its end: when it is asked to, and with the `dvc` that has started it."""
 
 import contextlib
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +18,40 @@ SECONDS = 0.5  # between two looks
 PATIENCE = 15.0  # seconds in which a stage that was asked to end must have ended
 DVC = re.compile(r"dvc|python", re.IGNORECASE)
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # that ask a program to end; not every system has all
+TELL = sys.unraisablehook  # what is told where Python cannot raise
+AGAIN = 0.1  # seconds after which a signal is sent again that was lost
+
 ASKED = threading.Event()  # this process was asked to end: a second time would break that off
+
+
+def listen() -> None:
+    """End as at Ctrl-C also when another program asks for it, or when the terminal is closed."""
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
+            signal.signal(number, _interrupt)
+    sys.unraisablehook = _ask_again
+
+
+def number_of(interrupt: KeyboardInterrupt) -> int:
+    """Return the number of the signal that has ended a command."""
+    number: int = interrupt.args[0] if interrupt.args else signal.SIGINT
+    return number
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    ASKED.set()
+    raise KeyboardInterrupt(number)
+
+
+def _ask_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that came while Python could not raise: in a destructor, say."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        number = number_of(lost.exc_value)
+        threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
+    else:
+        TELL(lost)
 
 
 def end_with_dvc() -> None:

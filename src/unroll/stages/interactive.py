@@ -38,4 +38,7 @@ def _model(study: Study, task: str | None, variant: str | None, continues: bool)
         study.task(task)
     else:  # in most studies the only one
         task = study.variants[able[0]].task
-    return OpenStudy(study).best(task, [v for v in able if study.variants[v].task == task])
+    of_task = [v for v in able if study.variants[v].task == task]
+    if not of_task:
+        raise UserError(f"{study.params_file} has no variant of {task} that can do this")
+    return OpenStudy(study).best(task, of_task)
