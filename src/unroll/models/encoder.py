@@ -43,14 +43,16 @@ class Encoder(nn.Module):
         )
 
     def forward(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
-        """Read sources (N, T): all steps, or those before `lengths` (N,).
+        """Read sources (N, T): all steps, or those before `lengths` (N,), wherever these lie.
 
         Returns:
             The memory, and the state after the last symbol: tensors (layers, N, H).
         """
         positions = torch.arange(source.shape[1], device=source.device).expand_as(source)
+        # Packing wants the lengths on the CPU, masks want them where the source is.
+        beside = None if lengths is None else lengths.to(source.device)
         if self.reverse_source:
-            source, positions = (padding.reverse(x, lengths) for x in (source, positions))
+            source, positions = (padding.reverse(x, beside) for x in (source, positions))
         outputs, state = self.recurrent(self.dropout(self.embedding(source)), lengths=lengths)
-        present = None if lengths is None else padding.before(lengths, source.shape[1])
+        present = None if beside is None else padding.before(beside, source.shape[1])
         return Memory(outputs, state[0][-1], present, positions), state
