@@ -11,7 +11,7 @@ READY = .venv/.ready
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scm repro quick test ui lint format clean
+.PHONY: help setup scm repro quick test gpu ui lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,10 @@ scm: $(READY)
 
 test: $(READY) ## check style and types, run all tests
 	$(IN_VENV) ruff check . && ruff format --check . && mypy && pytest
+
+# Whatever Python has a PyTorch for the card: nothing of .venv, nothing from the network.
+gpu: ## tests and seconds an epoch on a GPU: make gpu PYTHON=python3
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py
 
 ui: $(READY) ## serve the MLflow UI on 127.0.0.1, port 5000 (another: PORT=5001)
 	@echo "http://127.0.0.1:$(PORT)/#/experiments"

@@ -43,13 +43,13 @@ class Encoder(nn.Module):
         )
 
     def forward(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
-        """Read sources (N, T): all steps, or those before `lengths` (N,).
+        """Read sources (N, T): all steps, or those before `lengths` (N,), wherever these lie.
 
         Returns:
             The memory, and the state after the last symbol: tensors (layers, N, H).
         """
         positions = torch.arange(source.shape[1], device=source.device).expand_as(source)
-        # Packing wants the lengths on the CPU, where they are in training; masks stand beside ids.
+        # Packing wants the lengths on the CPU, masks want them where the source is.
         beside = None if lengths is None else lengths.to(source.device)
         if self.reverse_source:
             source, positions = (padding.reverse(x, beside) for x in (source, positions))

@@ -1,0 +1,298 @@
+"""Tests that need a GPU, and seconds an epoch on it beside the CPU; one process, a few minutes.
+
+    make gpu PYTHON=python3           any Python with PyTorch: no .venv, no network
+    PYTHONPATH=src python3 benchmarks/gpu.py --quick
+
+It runs the tests marked `gpu`, then trains `baseline` of addition (the book's setting) and `rnnlm`
+at the sizes of the root study, on the GPU and with one thread on the CPU. The Penn Treebank cannot
+be had without a network: `rnnlm` reads words drawn at random, as many as there are in it, from a
+vocabulary of the same size. Where there is no GPU, the tests are skipped and the CPU alone is
+measured. The table goes to reports/gpu/<name of the card, or cpu>.md and .json.
+"""
+
+import argparse
+import importlib.util
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stopwatch import seconds_of, wait
+
+from unroll.data.corpus import Corpus, CorpusForm
+from unroll.data.vocabulary import SPECIAL, Vocabulary
+from unroll.kinds import kind_of
+from unroll.models.initialise import initialise
+from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
+from unroll.seeds import numpy_generator
+from unroll.storage.files import write_json, write_text
+from unroll.storage.yaml import read_yaml
+from unroll.tasks.addition import Addition, AdditionOptions
+from unroll.training.loop import Training
+from unroll.training.machine import Machine, choose
+from unroll.training.sources import sources_digest
+
+ROOT = Path(__file__).parents[1]
+FOR_TESTS = ("pytest", "hypothesis")
+
+# Those of the Penn Treebank (data/ptb.py, which cannot be imported without a network's library).
+WORDS = 10_000
+TOKENS = {"train": 929_589, "valid": 73_760, "test": 82_430}
+
+WARM_UP = 20  # steps: kernels are chosen and memory is fetched
+FEWEST = 20  # steps that are measured
+SECONDS = 10.0  # for the steps of a row; if they do not hold an epoch, the rest is extrapolated
+
+
+@dataclass(eq=False)  # pytest keeps its plugins in a set
+class Tests:
+    """A plugin of pytest that counts what became of the tests."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: list[str] = field(default_factory=list)
+    not_run: str | None = None  # why
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self._fail(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self._fail(f"{report.nodeid} ({report.when})")
+        elif report.skipped:
+            self.skipped += 1
+        elif report.when == "call":
+            self.passed += 1
+
+    def _fail(self, where: str) -> None:
+        self.failed += 1
+        self.failures.append(where)
+
+    def __str__(self) -> str:
+        if self.not_run:
+            return f"not run: {self.not_run}"
+        counts = f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        return ": ".join([counts, *([", ".join(self.failures)] if self.failures else [])])
+
+
+def run_tests() -> Tests:
+    """Run the tests marked `gpu` in this process, whatever plugins pytest has here."""
+    found = Tests()
+    if lacking := [name for name in FOR_TESTS if importlib.util.find_spec(name) is None]:
+        found.not_run = f"not installed here: {', '.join(lacking)}"
+        return found
+    import pytest
+
+    sys.path.insert(0, str(ROOT / "tests"))  # for models.toys
+
+    plain = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    where = ["--rootdir", str(ROOT), "--confcutdir", str(ROOT / "tests/gpu")]
+    asked = ["-q", "-rs", "-m", "gpu", str(ROOT / "tests/gpu")]
+    code = pytest.main([*plain, *where, *asked], plugins=[found])
+    if code and not found.failed:
+        found._fail(f"pytest ended with {code!s}")
+    return found
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is trained: a variant of the root study, and data of its size."""
+
+    name: str
+    options: VariantOptions
+    data: Any
+
+
+def workloads(quick: bool) -> Iterator[Workload]:
+    """Yield `baseline` and `rnnlm`; with `quick` at toy size."""
+    params = read_yaml(ROOT / "params.yaml")
+    tasks, variants = params["tasks"], params["variants"]
+    addition = tasks["addition"]
+    options = {**addition["defaults"], **variants["baseline"]}
+    small = {"train": 600, "valid": 100, "test": 100} if quick else {}
+    questions = Addition(AdditionOptions.model_validate({**addition["data"], **small})).prepare()
+    yield Workload("addition", PairsOptions.model_validate(options), questions)
+    options = {**tasks["ptb"]["defaults"], **variants["rnnlm"]}
+    sizes = {split: count // 200 for split, count in TOKENS.items()} if quick else TOKENS
+    corpus = made_up(sizes, WORDS // 100 if quick else WORDS)
+    yield Workload("rnnlm", CorpusOptions.model_validate(options), corpus)
+
+
+def made_up(sizes: dict[str, int], words: int) -> Corpus:
+    """Return words drawn at random; as in a text, the more seldom the later they are numbered."""
+    shares = 1 / np.arange(1, words + 1)
+    tokens = {
+        split: numpy_generator(0, "made-up words", split)
+        .choice(words, size, p=shares / shares.sum())
+        .astype(np.int32)
+        for split, size in sizes.items()
+    }
+    end = SPECIAL["end"]
+    symbols = [end, *(f"w{i}" for i in range(1, words))]
+    form = CorpusForm(vocabulary=Vocabulary(symbols, special={"end": end}, unit="word"))
+    return Corpus(form, tokens, {"counts": sizes})
+
+
+def machines() -> list[Machine]:
+    """Return the GPU, if there is one, and the CPU, each as `auto` has it and in float32."""
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    found = [
+        choose(Compute(device=device, precision=precision))
+        for device in devices
+        for precision in ("auto", "float32")
+    ]
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    workload: str
+    device: str
+    precision: str
+    steps: int  # of an epoch
+    measured: int  # of them
+    train_seconds: float  # of an epoch
+    valid_seconds: float
+    loss: float  # the mean of the steps that were taken: a training that diverged measures nothing
+    gpu_memory_mb: float | None
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds of an epoch: its training and the scoring of the validation split."""
+        return self.train_seconds + self.valid_seconds
+
+
+def measure(work: Workload, machine: Machine, seconds: float) -> Row:
+    """Train for some seconds, or for an epoch; score the validation split once."""
+    machine.prepare_process()
+    kind, options = kind_of(work.options), work.options
+    model = kind.build(options, kind.form(work.data))
+    initialise(model, options.init, 0)
+    model.to(machine.device)
+    on_gpu = machine.device == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    training = Training(kind.objective(model, work.data, options, 0, machine), options)
+    steps = training.objective.steps
+    seconds_of(training, epoch=1, steps=WARM_UP)
+    each = seconds_of(training, epoch=1, steps=FEWEST) / min(FEWEST, steps)
+    measured = min(steps, max(FEWEST, round(seconds / each)))
+    train_seconds = seconds_of(training, epoch=2, steps=measured) * steps / measured
+    loss = training.mean_loss()
+    started = time.perf_counter()
+    training.objective.validate()
+    wait()
+    valid_seconds = time.perf_counter() - started
+    memory = round(torch.cuda.max_memory_allocated() / 1e6, 1) if on_gpu else None
+    return Row(
+        work.name,
+        machine.device,
+        machine.precision,
+        steps,
+        measured,
+        round(train_seconds, 4),
+        round(valid_seconds, 4),
+        round(loss, 4),
+        memory,
+    )
+
+
+HEAD = """\
+| training | device | precision | steps | measured | training | scoring | seconds an epoch | times |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+def table(rows: list[Row]) -> str:
+    """Return the table, and how many times faster than the CPU's fastest each row is."""
+    lines = []
+    for row in rows:
+        cpu = min(
+            other.epoch_seconds
+            for other in rows
+            if (other.workload, other.device) == (row.workload, "cpu")
+        )
+        cells = [
+            row.workload,
+            row.device,
+            row.precision,
+            f"{row.steps:,}",
+            f"{row.measured:,}",
+            f"{row.train_seconds:.2f}",
+            f"{row.valid_seconds:.2f}",
+            f"{row.epoch_seconds:.2f}" + ("" if row.measured == row.steps else " (extrapolated)"),
+            f"{cpu / row.epoch_seconds:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |\n")
+    return HEAD + "".join(lines)
+
+
+def report(rows: list[Row], tests: Tests, facts: dict[str, Any], quick: bool) -> str:
+    """Return what people read."""
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("torch", "cuda", "python", "numpy"))
+    toy = "\nToy size (`--quick`): the seconds say nothing.\n" if quick else ""
+    return f"""\
+# {facts["gpu"] or facts["cpu"]}
+
+{facts["gpu"] or "No GPU"}; CPU: {facts["cpu"]}, one thread, as a worker has it. {versions}.
+{toy}
+{table(rows)}
+Seconds of one seed, without checkpoints. *training*: the steps of an epoch, measured after
+{WARM_UP + FEWEST} others; where fewer than an epoch's were measured, the rest is extrapolated.
+*scoring*: the validation split, once. *times*: how many times as fast as the fastest row of the
+CPU. `rnnlm` reads made-up words, as many as the Penn Treebank has, of a vocabulary of {WORDS:,}:
+that text cannot be fetched without a network.
+
+Tests marked `gpu`: {tests}.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="toy size: for tests of this script")
+    parser.add_argument("--no-tests", action="store_true", help="measure only")
+    parser.add_argument("--output", type=Path, default=ROOT / "reports/gpu", metavar="FOLDER")
+    asked = parser.parse_args()
+    tests = Tests(not_run="not asked for") if asked.no_tests else run_tests()
+    rows = []
+    for work in workloads(asked.quick):
+        for machine in machines():
+            rows.append(measure(work, machine, 0.1 if asked.quick else SECONDS))
+            row = rows[-1]
+            print(
+                f"{row.workload}, {row.device} in {row.precision}: {row.epoch_seconds:.2f} s an "
+                f"epoch ({row.measured:,} of {row.steps:,} steps measured)",
+                flush=True,
+            )
+    cpu = choose(Compute(device="cpu")).environment()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    facts = {
+        "gpu": gpu,
+        "cpu": cpu["device_name"],
+        **{name: cpu[name] for name in ("torch", "python", "numpy")},
+        "cuda": torch.version.cuda or "none",
+        "sources": sources_digest(),
+    }
+    text = report(rows, tests, facts, asked.quick)
+    name = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-") if gpu else "cpu"
+    found = {"quick": asked.quick, **facts, "tests": asdict(tests)}
+    found["rows"] = [{**asdict(row), "epoch_seconds": round(row.epoch_seconds, 4)} for row in rows]
+    write_json(asked.output / f"{name}.json", found)
+    write_text(asked.output / f"{name}.md", text)
+    print(f"\n{text}\nwritten: {asked.output / name}.md and .json")
+    sys.exit(1 if tests.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Seconds of training steps, taken by the same objects as in a real training."""
+
+import itertools
+import time
+
+import torch
+
+from unroll.training.loop import Training
+
+
+def seconds_of(training: Training, epoch: int, steps: int | None = None) -> float:
+    """Take the first steps of an epoch, or all of them; return the seconds that they took."""
+    objective = training.objective
+    objective.model.train()
+    wait()
+    started = time.perf_counter()
+    for loss in itertools.islice(objective.losses(epoch), steps):
+        training.step(loss)
+    wait()
+    return time.perf_counter() - started
+
+
+def wait() -> None:
+    """Wait until a GPU has done all that it was given: it works on while Python goes on."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

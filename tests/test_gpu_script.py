@@ -1,0 +1,169 @@
+"""What `make gpu` runs: with no GPU it measures the CPU, and says that the tests were skipped."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from unroll import study
+from unroll.data import ptb
+from unroll.data.sequences import SPLITS
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = "benchmarks/gpu.py"
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run the script as the Makefile does: with src on the path, nothing else."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / SCRIPT), *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str, str]:
+    """Return the JSON, the page and the output of a run at toy size, started in another folder."""
+    folder = tmp_path_factory.mktemp("gpu")
+    done = run("--quick", "--output", str(folder / "gpu"), cwd=folder)
+    assert not done.returncode, done.stdout
+    assert sorted(path.name for path in (folder / "gpu").iterdir()) == ["cpu.json", "cpu.md"]
+    written = (folder / "gpu/cpu.json").read_text(), (folder / "gpu/cpu.md").read_text()
+    return json.loads(written[0]), written[1], done.stdout
+
+
+def test_the_tests_are_skipped_where_there_is_no_gpu_and_counted(quick):
+    found, page, _ = quick
+    assert found["tests"]["skipped"] >= 30
+    assert (found["tests"]["passed"], found["tests"]["failed"]) == (0, 0)
+    assert found["tests"]["not_run"] is None
+    assert f"0 passed, 0 failed, {found['tests']['skipped']} skipped" in page
+
+
+def test_both_trainings_are_measured_on_the_cpu(quick):
+    found, page, _ = quick
+    assert {row["workload"] for row in found["rows"]} == {"addition", "rnnlm"}
+    for row in found["rows"]:
+        assert row["device"] == "cpu"
+        assert 0 < row["measured"] <= row["steps"]
+        assert row["train_seconds"] > 0 and row["valid_seconds"] > 0
+        assert row["epoch_seconds"] == pytest.approx(row["train_seconds"] + row["valid_seconds"])
+        assert 0 < row["loss"] < 10  # of chance: the logarithm of 13 symbols, of 100 words
+        line = f"| {row['workload']} | cpu | {row['precision']} |"
+        assert line in page
+    assert found["torch"] == torch.__version__
+    assert found["quick"] is True
+    assert "the seconds say nothing" in page
+
+
+def test_the_page_is_what_was_printed(quick):
+    _, page, output = quick
+    assert page in output
+
+
+def test_nothing_is_imported_that_a_machine_with_a_gpu_may_lack():
+    asked = "import sys, runpy; sys.argv[1:] = ['--help']\n"
+    asked += f"try: runpy.run_path({SCRIPT!r})\nexcept SystemExit: pass\n"
+    asked += "import unroll.kinds.pairs, unroll.kinds.corpus, unroll.kinds.labels\n"
+    asked += "import unroll.training.pairs, unroll.training.corpus, unroll.training.labels\n"
+    asked += "import unroll.generation.answering, unroll.evaluation.attention\n"
+    asked += "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    path = os.pathsep.join(str(ROOT / name) for name in ("src", "benchmarks"))
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(re.findall(r"'(\w+)'", done.stdout))
+    assert {"torch", "unroll"} <= imported
+    assert not imported & {"mlflow", "dvc", "requests", "matplotlib", "scipy", "jinja2"}
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import gpu
+
+    return gpu
+
+
+def test_what_is_trained_is_that_of_the_root_study(gpu, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    root = study.load()
+    addition, rnnlm = gpu.workloads(quick=True)
+    assert addition.options == root.variant("baseline")
+    assert rnnlm.options == root.variant("rnnlm")
+
+
+def test_made_up_words_are_as_many_as_in_the_penn_treebank(gpu):
+    assert gpu.WORDS == ptb.WORDS
+    assert {split: ptb.FACTS[split][2] for split in SPLITS} == gpu.TOKENS
+    corpus = gpu.made_up({"train": 5_000, "valid": 300, "test": 200}, words=50)
+    assert [len(corpus.tokens[split]) for split in SPLITS] == [5_000, 300, 200]
+    counts = [int((corpus.tokens["train"] == word).sum()) for word in range(50)]
+    assert len(corpus.vocabulary) == 50 and min(counts) > 0
+    assert counts[0] == pytest.approx(5_000 / sum(1 / n for n in range(1, 51)), rel=0.1)
+
+
+def row(gpu, workload: str, device: str, seconds: float, measured: int = 10):
+    return gpu.Row(workload, device, "float32", 10, measured, seconds - 1, 1.0, 2.0, None)
+
+
+def test_times_are_those_of_the_fastest_row_of_the_cpu(gpu):
+    rows = [
+        row(gpu, "a", "cuda", 2.0),
+        row(gpu, "a", "cpu", 8.0),
+        row(gpu, "a", "cpu", 6.0, measured=5),
+        row(gpu, "b", "cpu", 30.0),
+    ]
+    lines = gpu.table(rows).splitlines()[2:]
+    assert [line.split("|")[-2].strip() for line in lines] == ["3.0", "0.8", "1.0", "1.0"]
+    assert ["extrapolated" in line for line in lines] == [False, False, True, False]
+
+
+def test_a_test_that_fails_is_named_and_ends_the_script_with_an_error(gpu, tmp_path):
+    (tmp_path / "tests/gpu").mkdir(parents=True)
+    (tmp_path / "tests/gpu/test_toy.py").write_text(
+        "import pytest\n"
+        "pytestmark = pytest.mark.gpu\n"
+        "def test_good(): pass\n"
+        "def test_bad(): assert 1 == 2\n"
+        "@pytest.mark.skip\n"
+        "def test_left_out(): pass\n"
+    )
+    code = (
+        f"import gpu, pathlib; gpu.ROOT = pathlib.Path({str(tmp_path)!r}); print(gpu.run_tests())"
+    )
+    path = os.pathsep.join(str(ROOT / name) for name in ("src", "benchmarks"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    last = done.stdout.splitlines()[-1]
+    assert last == "1 passed, 1 failed, 1 skipped: tests/gpu/test_toy.py::test_bad (call)"
+
+
+def test_make_runs_the_script_with_the_python_that_is_named():
+    done = subprocess.run(
+        ["make", "--dry-run", "gpu", "PYTHON=some/python"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"PYTHONPATH=src some/python {SCRIPT}"
