@@ -4,7 +4,16 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from unroll.errors import WAYS_OUT, first_line, system_fault, without_secrets
+from unroll.errors import (
+    WAYS_OUT,
+    DataError,
+    TrainingError,
+    UserError,
+    first_line,
+    remedy,
+    system_fault,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +98,53 @@ def test_memory_that_pytorch_is_refused_is_explained():
 )
 def test_a_fault_of_the_program_is_not_explained_away(error):
     assert system_fault(error) is None
+
+
+@pytest.mark.parametrize(("kind", "code"), [(UserError, 2), (DataError, 1), (TrainingError, 1)])
+def test_wrong_words_end_a_command_with_two_and_all_else_with_one(kind, code):
+    error = kind("x")
+    assert isinstance(error, UserError)
+    assert (error.exit_code, str(error)) == (code, "x")
+
+
+def test_what_to_do_is_said_behind_what_is_wrong():
+    with pytest.raises(DataError) as caught, remedy("run: dvc repro"):
+        raise DataError("a.json is missing")
+    assert str(caught.value) == "a.json is missing; run: dvc repro"
+    assert caught.value.remedied
+    assert caught.value.__suppress_context__  # nobody sees the same fault twice
+
+
+def test_of_several_remedies_the_nearest_one_is_said():
+    with pytest.raises(DataError) as caught, remedy("run: dvc repro"), remedy("delete it"):
+        raise DataError("a.json is missing")
+    assert str(caught.value) == "a.json is missing; delete it"
+
+
+def test_an_error_that_says_what_to_do_is_left_as_it_is():
+    error = DataError("a.txt is missing; put it there", remedied=True)
+    with pytest.raises(DataError) as caught, remedy("run: dvc repro"):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [UserError("x"), TrainingError("x"), ValueError("x"), OSError()])
+def test_errors_that_are_not_of_data_have_no_remedy(error):
+    with pytest.raises(type(error)) as caught, remedy("run: dvc repro"):
+        raise error
+    assert caught.value is error
+
+
+def test_an_error_of_data_of_a_kind_of_its_own_stays_of_that_kind():
+    class GoneError(DataError):
+        exit_code = 7
+
+    with pytest.raises(GoneError, match=r"^x; run: dvc repro$") as caught, remedy("run: dvc repro"):
+        raise GoneError("x")
+    assert caught.value.exit_code == 7
+
+
+def test_without_an_error_nothing_is_said(capsys):
+    with remedy("run: dvc repro"):
+        pass
+    assert capsys.readouterr() == ("", "")

@@ -5,23 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.toys import few_examples, pairs_options
-from unroll.options import parse_variant
+from models.toys import corpus_options, few_examples, labels_options, pairs_options
+from unroll.options import OPTIONS, parse_resolved
 from unroll.runs.subject import Subject
 
+MAKE = {"pairs": pairs_options, "corpus": corpus_options, "labels": labels_options}
 
-def subject(**options):
+
+def subject(kind="pairs", **options):
     return Subject(
         "root",
         "peeky",
-        pairs_options(**{"seeds": [0, 1], **options}),
+        MAKE[kind](**{"seeds": [0, 1], **options}),
         "ab" * 32,
         "cd" * 32,
         {"device": "cpu", "precision": "float32", "threads": 1, "torch": "2.13.0"},
     )
 
 
-OTHER_OPTIONS = {
+OF_ALL = {
     "task": "other",
     "cell": "gru",
     "layers": 2,
@@ -37,26 +39,42 @@ OTHER_OPTIONS = {
     "weight_decay": 0.1,
     "schedule": "one_cycle",
     "clip": 1.0,
-    "decoder": "peeky",
-    "bridge": "state",
-    "reverse_source": True,
-    "bidirectional": True,
-    "padding": "masked",
+}
+OF_ENCODERS = {"reverse_source": True, "bidirectional": True, "padding": "masked"}
+OTHER_OPTIONS = {
+    "pairs": {
+        **OF_ALL,
+        **OF_ENCODERS,
+        "decoder": "peeky",
+        "bridge": "state",
+        "teacher_forcing": 0.5,
+        "teacher_forcing_by": "sequence",
+    },
+    "labels": {**OF_ALL, **OF_ENCODERS, "pooling": "attention"},
+    "corpus": {
+        **OF_ALL,
+        "time_steps": 7,
+        "tie_weights": True,
+        "skip_connections": True,
+        "variational_dropout": True,
+    },
 }
 
 OTHERS = {
     "study": replace(subject(), study="quick"),
     "variant": replace(subject(), variant="plain"),
     "data": replace(subject(), data_digest="ac" * 32),
-    "code": replace(subject(), sources_digest="ce" * 32),
+    "plan": replace(subject(), plan="ce" * 32),
     **{
-        f"environment {name}": replace(
-            subject(), environment={**subject().environment, name: other}
-        )
+        f"machine {name}": replace(subject(), machine={**subject().machine, name: other})
         for name, other in {"device": "cuda", "precision": "bfloat16", "threads": 2}.items()
     },
-    "more environment": replace(subject(), environment={**subject().environment, "cpu": "x86"}),
-    **{name: subject(**{name: value}) for name, value in OTHER_OPTIONS.items()},
+    "more of the machine": replace(subject(), machine={**subject().machine, "cpu": "x86"}),
+    **{
+        f"{kind} {name}": subject(kind, **{name: value})
+        for kind, options in OTHER_OPTIONS.items()
+        for name, value in options.items()
+    },
 }
 
 
@@ -67,8 +85,8 @@ def test_a_key_is_sixteen_hexadecimal_digits():
 
 @pytest.mark.parametrize("seed", [None, 0])
 def test_the_same_content_has_the_same_key(seed):
-    turned = dict(reversed(subject().environment.items()))
-    options = parse_variant("pairs", dict(reversed(subject().options.model_dump().items())))
+    turned = dict(reversed(subject().machine.items()))
+    options = parse_resolved("pairs", dict(reversed(subject().options.model_dump().items())))
     same = Subject("root", "peeky", options, "ab" * 32, "cd" * 32, turned)
     assert same.key(seed) == subject().key(seed)
 
@@ -76,16 +94,18 @@ def test_the_same_content_has_the_same_key(seed):
 @pytest.mark.parametrize("seed", [None, 0])
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_every_change_of_what_determines_a_result_changes_the_key(other, seed):
-    assert other.key(seed) != subject().key(seed)
+    assert other.key(seed) != subject(other.options.kind).key(seed)
 
 
-def test_every_option_is_tried():
-    assert OTHER_OPTIONS.keys() | {"seeds"} == subject().options.model_dump().keys()
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_every_option_is_tried(kind):
+    assert OTHER_OPTIONS[kind].keys() | {"seeds"} == subject(kind).options.model_dump().keys()
 
 
 def test_no_two_of_these_share_a_key():
-    keys = {s.key(seed) for s in (subject(), *OTHERS.values()) for seed in (None, 0, 1)}
-    assert len(keys) == 3 * (1 + len(OTHERS))
+    all_of_them = [*map(subject, OPTIONS), *OTHERS.values()]
+    keys = {s.key(seed) for s in all_of_them for seed in (None, 0, 1)}
+    assert len(keys) == 3 * len(all_of_them)
 
 
 @few_examples

@@ -157,7 +157,7 @@ def read_documents(folder: Path) -> Record:
         run = RunDocument.model_validate(raw)
         facts = FactsDocument.model_validate(facts_raw)
         options = parse_resolved(run.kind, run.options)
-        task = _task(run)
+        task = _task(folder, run)
     except ValidationError as error:
         raise DataError(f"{folder} is no run record ({_first_fault(error)})") from None
     subject = Subject(run.study, run.variant, options, run.data_digest, run.plan, run.machine)
@@ -172,13 +172,13 @@ def read_documents(folder: Path) -> Record:
     return record
 
 
-def _task(run: RunDocument) -> Task[Any]:
+def _task(folder: Path, run: RunDocument) -> Task[Any]:
     kind = run.data.get("kind")
     if kind not in tasks.names():
-        raise DataError(f"run.json is of a task that is not known: {kind}")
+        raise DataError(f"{folder} is of a task that is not known: {kind}")
     found = tasks.named(str(kind))
     if found.kind != run.kind:
-        raise DataError(f"run.json: {kind} is no task of {run.kind}")
+        raise DataError(f"{folder}: {kind} is no task of {run.kind}")
     return found(found.Options.model_validate(run.data))
 
 

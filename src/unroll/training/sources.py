@@ -34,10 +34,11 @@ def tokens_digest(*names: str) -> str:
 
 def tokens(source: str) -> list[str]:
     """Return the tokens of a source text, but for comments, docstrings and empty lines."""
-    lines = source.splitlines(keepends=True)
+    lines = list(io.StringIO(source))
     found: list[str] = []
+    statement: list[str] = []
+    only_words = True  # the statement is a docstring
     begun: list[tuple[int, int]] = []  # where the f-strings begin in which we are
-    first = True  # of a statement
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in WORDS:
             continue
@@ -52,15 +53,15 @@ def tokens(source: str) -> list[str]:
             if begun:
                 continue
             text = _between(lines, start, token.end)
-        if token.type in (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE):
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
             found.append(tokenize.tok_name[token.type])
-            first = True
-            continue
-        if first and token.type == tokenize.STRING:  # a docstring: a statement of its own
-            first = False
-            continue
-        first = False
-        found.append(text)
+        elif token.type == tokenize.NEWLINE:
+            if not only_words:
+                found += [*statement, "NEWLINE"]
+            statement, only_words = [], True
+        else:
+            only_words = only_words and token.type in (tokenize.STRING, ENDS)
+            statement.append(text)
     return found
 
 
