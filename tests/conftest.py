@@ -172,7 +172,9 @@ def copy_project(target: Path) -> None:
 def make_checkout(folder: Path) -> Checkout:
     """Return a git checkout of the project in `folder`, without results of any study."""
     copy_project(folder)
-    shutil.rmtree(folder / "reports", ignore_errors=True)
+    made = [folder / "reports", *(path for path in (folder / "data").glob("*") if path.is_dir())]
+    for results in made:
+        shutil.rmtree(results, ignore_errors=True)
     for lock in folder.rglob("dvc.lock"):
         lock.unlink()
     checkout = Checkout(folder)
@@ -255,8 +257,9 @@ def run_toy_study(folder: Path) -> None:
     checkout = make_checkout(folder)
     quick, toy = (checkout.folder / "pipeline" / name for name in ("quick", "toy"))
     toy.mkdir()
-    stages = (quick / "dvc.yaml").read_text().partition("\nplots:")[0]
-    (toy / "dvc.yaml").write_text(stages.replace("quick", "toy") + "\n")
+    text = (quick / "dvc.yaml").read_text().partition("\nplots:")[0]  # they are of its tasks
+    header, stages, body = text.partition("\nstages:\n")
+    (toy / "dvc.yaml").write_text(header.replace("quick", "toy") + stages + body + "\n")
     (toy / "params.yaml").write_text(TOY)
     checkout.run("git", "add", "--all")
     checkout.run("git", "commit", "--quiet", "--message", "toy study")

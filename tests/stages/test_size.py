@@ -3,18 +3,31 @@ import shutil
 
 import pytest
 
-from models.toys import pairs, task_section
-from unroll import study
-from unroll.storage.files import new_folder
+from models.toys import FORM, corpus, pairs, task_section
+from unroll.data.corpus import save_corpus
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
+from unroll.kinds import kind_of
 from unroll.models.budget import parameters
 from unroll.stages.size import size, sized
+from unroll.storage.folders import new_folder
+from unroll.study import load
 
 PARAMS = f"""\
 tasks:
 {task_section("sums", 8)}\
 {task_section("others", 5)}\
+  prose:
+    data: {{kind: text, source: grammar}}
+    defaults:
+      seeds: [0]
+      embedding_size: 6
+      hidden_size: 6
+      epochs: 1
+      batch_size: 4
+      time_steps: 5
+      optimizer: sgd
+      learning_rate: 1.0
 variants:
   plain:
     task: sums
@@ -31,6 +44,12 @@ variants:
     match_parameters: plain
   elsewhere:
     task: others
+  writer:
+    task: prose
+  tied:
+    task: prose
+    tie_weights: true
+    match_parameters: writer
 """
 
 
@@ -38,20 +57,36 @@ variants:
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
-    study = study.load()
+    study = load()
     save_pairs(pairs(), study.prepared("sums"))
     return study
+
+
+def count_of(options, form=FORM):
+    return parameters(lambda options: kind_of(options).build(options, form), options)
 
 
 def written(study, variant):
     return json.loads(study.size(variant).read_text())
 
 
+def test_a_tied_embedding_follows_the_size_that_is_found(study):
+    data = corpus(range(7), words=40)
+    save_corpus(data, study.prepared("prose"))
+    size(study, "prose")
+    budget, found = (written(study, variant) for variant in ("writer", "tied"))
+    counts = {H: count_of(study.variant("tied").resized(H), data.form) for H in range(1, 30)}
+    nearest = min(counts, key=lambda H: abs(counts[H] - budget["parameters"]))
+    assert found == {"hidden_size": nearest, "parameters": counts[nearest]}
+    options = sized(study, "tied")
+    assert options.embedding_size == options.hidden_size == nearest > 6
+
+
 def test_a_given_size_is_kept_and_its_parameters_are_counted(study):
     size(study, "sums")
     for variant in ("plain", "peeky"):
         options = study.variant(variant)
-        count = parameters(options, pairs().vocabulary)
+        count = count_of(options)
         assert written(study, variant) == {"hidden_size": 8, "parameters": count}
         assert sized(study, variant) == options
 
@@ -61,10 +96,7 @@ def test_a_matched_variant_has_the_size_nearest_to_the_count_of_the_other(study)
     budget = written(study, "plain")["parameters"]
     for variant, step in (("slim", 1), ("two-ways", 2)):
         found, options = written(study, variant), study.variant(variant)
-        counts = {
-            H: parameters(options.model_copy(update={"hidden_size": H}), pairs().vocabulary)
-            for H in range(step, 20, step)
-        }
+        counts = {H: count_of(options.resized(H)) for H in range(step, 20, step)}
         nearest = min(counts, key=lambda H: abs(counts[H] - budget))
         assert found == {"hidden_size": nearest, "parameters": counts[nearest]}
         assert sized(study, variant) == options.model_copy(update={"hidden_size": nearest})
@@ -148,6 +180,15 @@ def test_the_size_is_the_one_in_the_file(study):
     size(study, "sums")
     alter(study, "slim", '{"hidden_size": 3, "parameters": 4}')
     assert sized(study, "slim") == study.variant("slim").model_copy(update={"hidden_size": 3})
+
+
+def test_a_size_of_an_earlier_params_file_is_refused_with_the_way_out(study):
+    size(study, "sums")
+    alter(study, "plain", '{"hidden_size": 3, "parameters": 4}')
+    assert refused(study, "plain") == (
+        f"data/sizes/sums/plain.json is of another hidden_size (3) than params.yaml (8); {REMEDY}"
+    )
+    assert sized(study, "peeky").hidden_size == 8
 
 
 @pytest.mark.parametrize(

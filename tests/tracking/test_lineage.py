@@ -9,10 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from models.toys import pairs, task_section
-from unroll import study
-from unroll.storage.files import write_text
 from unroll.data.pairs import save_pairs
 from unroll.errors import DataError
+from unroll.storage.files import write_text
+from unroll.study import load
 from unroll.tracking.lineage import Data, dvc_digest, origin
 
 NAMES = [
@@ -106,7 +106,7 @@ def ran(tmp_path_factory):
 def study(ran, tmp_path, monkeypatch):
     shutil.copytree(ran, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
-    return study.load()
+    return load()
 
 
 def locked(study) -> dict[str, str]:

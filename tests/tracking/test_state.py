@@ -5,36 +5,33 @@ import os
 import subprocess
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
-from models.toys import CPU, pairs, pairs_options, seq2seq, task_section
-from unroll import study
-from unroll.runs.circumstances import EpochTiming, Recorder, Source
-from unroll.study import Study
-from unroll.storage.files import new_folder, write_text
-from unroll.data.pairs import save_pairs
-from unroll.evaluation.scores import write_runs, write_scores
-from unroll.runs.record import Record, seed_folder, write_record
+from models.toys import CPU, addition, pairs_options, task_section
+from tracking.left import CODE, EPOCH, evaluate, train
+from unroll.options import resolved
+from unroll.runs.circumstances import EpochTiming, Source, read_circumstances
+from unroll.runs.record import seed_folder
+from unroll.runs.recorder import Recorder
 from unroll.runs.subject import Subject
-from unroll.tracking.lineage import dvc_digest
+from unroll.runs.trained import trained
+from unroll.storage.files import write_text
+from unroll.study import Study, load
 from unroll.tracking.state import (
     KEY,
     Point,
-    VariantState,
     desired,
     epoch_points,
     experiment_name,
     opening,
 )
-from unroll.runs.trained import trained
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.loop import Epoch
+from unroll.training.loop import Resumed
 from unroll.training.run import Job
 from unroll.training.workers import Done, Started
 
 SOURCE = Source(command="unroll train peeky", stage="train@peeky", experiment=None, folder="",
-                commit="a" * 40, dirty=True)  # fmt: skip
+                commit="a" * 40, dirty=True, sources=["1" * 64, "2" * 64])  # fmt: skip
 SUBJECT = Subject(
     "root", "peeky", pairs_options(seeds=[3, 5], decoder="peeky", task="addition"),
     "d" * 64, "c" * 64, {"device": "cpu", "threads": 1},
@@ -42,7 +39,7 @@ SUBJECT = Subject(
 
 
 def test_a_parent_and_a_child_per_seed_open_with_their_keys():
-    found = opening(SUBJECT, SOURCE)
+    found = opening(SUBJECT, SOURCE, [3, 5])
     assert found.experiment == "addition"
     assert found.parent.name == "peeky"
     assert found.parent.key == found.parent.tags[KEY] == SUBJECT.key()
@@ -51,26 +48,43 @@ def test_a_parent_and_a_child_per_seed_open_with_their_keys():
 
 
 def test_params_are_the_options_and_the_seed():
-    found = opening(SUBJECT, SOURCE)
-    options = {k: str(v) for k, v in SUBJECT.options.model_dump().items() if k != "seeds"}
+    found = opening(SUBJECT, SOURCE, [3, 5])
+    options = {k: str(v) for k, v in resolved(SUBJECT.options).items() if k != "seeds"}
+    assert options["decoder"] == "peeky"
     assert found.children[3].params == {**options, "seed": "3"}
     assert found.parent.params == {**options, "seeds": "[3, 5]"}
 
 
+def test_an_option_that_came_later_is_a_param_only_where_it_does_something():
+    forced = replace(SUBJECT, options=SUBJECT.options.model_copy(update={"teacher_forcing": 0.5}))
+    assert "teacher_forcing" not in opening(SUBJECT, SOURCE, []).parent.params
+    assert opening(forced, SOURCE, []).parent.params["teacher_forcing"] == "0.5"
+
+
+def test_only_the_seeds_that_are_trained_open_a_run():
+    found = opening(SUBJECT, SOURCE, [5])
+    assert set(found.children) == {5}
+    assert found.parent.params["seeds"] == "[3, 5]"
+    assert found.parent.key == SUBJECT.key()
+
+
 def test_tags_name_command_code_and_environment():
-    tags = opening(SUBJECT, SOURCE).children[3].tags
+    tags = opening(SUBJECT, SOURCE, [3, 5]).children[3].tags
     assert tags["mlflow.source.name"] == "unroll train peeky"
     assert tags["mlflow.source.git.commit"] == "a" * 40
     assert tags["git.dirty"] == "true"
     assert tags["dvc.stage"] == "train@peeky"
     assert "dvc.experiment" not in tags
     assert tags["environment.device"] == "cpu"
-    without = opening(SUBJECT, SOURCE.model_copy(update={"commit": None})).parent.tags
+    assert tags["data.digest"] == "d" * 64
+    assert tags["plan.digest"] == "c" * 64
+    assert tags["sources.digest"] == "2" * 64  # those by which it ended
+    without = opening(SUBJECT, SOURCE.model_copy(update={"commit": None}), [3]).parent.tags
     assert not {"git.dirty", "mlflow.source.git.commit"} & set(without)
 
 
 def test_an_epoch_gives_a_point_per_metric_at_the_time_of_its_end():
-    timing = EpochTiming(3, 2, 12.3456, 1.5, 0.5, 97.0, 2048.0)
+    timing = EpochTiming(2, 12.3456, 1.5, 0.5, 97.0, 2048.0)
     points = epoch_points({"epoch": 2, "train_loss": 0.25}, timing)
     assert points == [
         Point("train_loss", 2, 0.25, 12_346),
@@ -82,7 +96,7 @@ def test_an_epoch_gives_a_point_per_metric_at_the_time_of_its_end():
 
 
 def test_the_digest_of_a_state_is_that_of_its_content():
-    one, same = (opening(SUBJECT, SOURCE).parent for _ in range(2))
+    one, same = (opening(SUBJECT, SOURCE, [3, 5]).parent for _ in range(2))
     assert one.digest() == same.digest()
     same.files["samples.txt"] = b"1"
     with_file = same.digest()
@@ -125,47 +139,83 @@ def guarded(tmp_path, monkeypatch) -> Study:
     write_text(tmp_path / "code.py", f"URI = {ADDRESS!r}\n")
     write_text(tmp_path / ".env", f"PASSWORD={PASSWORD}\n")
     write_text(tmp_path / ".dvc" / "config", f"[remote]\nurl = {ADDRESS}\n")
-    return study.load()
-
-
-HISTORY = pd.DataFrame({"epoch": [1], "train_loss": [0.5], "valid_exact_match": [0.25]})
-
-
-def train(study: Study) -> VariantState:
-    """Leave what a training of the variant `plain` leaves, and return its opening."""
-    recorder, options = Recorder(study.command("train", "plain")), study.variant("plain")
-    save_pairs(replace(pairs(), facts={"counts": {"train": 20}}), study.prepared("sums"))
-    about = Subject("root", "plain", options, "d" * 64, "c" * 64, {"device": "cpu"})
-    model, history = seq2seq(hidden_size=8), HISTORY
-    form, target = pairs().form, seed_folder(study.model("plain"), 0)
-    record = Record(about, 0, 12, form, pairs().vocabulary, history)
-    write_record(target, record, model)
-    checkpoint = Checkpoint(study.checkpoints("plain"), 0, "key", every=None)
-    job = Job(about, 0, CPU, study.prepared("sums"), target, checkpoint, "")
-    for message in (Started(), Epoch(1, {"train_loss": 0.5}, 1.0, 1.0, 1.0), Done(1)):
-        recorder(job, message)
-    recorder.write(study.circumstances("plain"))
-    folders = {"prepare@sums": study.prepared("sums"), "train@plain": study.model("plain")}
-    stages = {
-        stage: {"outs": [{"path": folder.as_posix(), "md5": dvc_digest(folder)}]}
-        for stage, folder in folders.items()
-    }
-    study.lock_file.write_text(json.dumps({"schema": "2.0", "stages": stages}))
-    return opening(about, recorder.source)
+    return load()
 
 
 def test_scores_of_an_earlier_training_are_not_taken(guarded):
     train(guarded)
-    earlier = replace(trained(guarded, "plain")[0], seed=1)
-    for records, scored in (([earlier], False), (trained(guarded, "plain"), True)):
-        with new_folder(guarded.evaluation("plain")) as new:
-            write_scores(new, {0: {"test_exact_match": 0.5}})
-            write_runs(new, records)
-            write_text(new / "seed-0" / "samples.txt", "Q 1\n")
+    [record] = trained(guarded, "plain")
+    earlier = replace(record, subject=replace(record.subject, plan="e" * 64))
+    for records, scored in (([earlier], False), ([record], True)):
+        evaluate(guarded, records)
         found = desired(guarded, "plain")
         for run in (found.parent, found.children[0]):
             metrics = {point.metric for point in run.points}
             assert ("test_exact_match" in metrics, "samples.txt" in run.files) == (scored, scored)
+
+
+def test_what_a_model_wrote_is_the_sample_of_its_variant(guarded):
+    train(guarded)
+    evaluate(guarded, trained(guarded, "plain"))
+    write_text(guarded.generated("plain") / "samples.txt", "=== you\nyou .\n")
+    found = desired(guarded, "plain")
+    assert found.parent.files["samples.txt"] == b"=== you\nyou .\n"
+    assert found.children[0].files["samples.txt"] == b"Q 0\n"
+
+
+def test_a_seed_that_was_kept_has_the_circumstances_of_its_own_training(guarded):
+    """The parent has those of the last one that began."""
+    train(guarded, seed=0, seeds=[0, 1], sources="4" * 64)
+    subprocess.run(["git", "add", "code.py"], check=True)
+    commit = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org", "commit"]
+    subprocess.run([*commit, "--quiet", "--message", "code"], check=True)
+    train(guarded, seed=1, seeds=[0, 1])
+    found = desired(guarded, "plain")
+    first, second, parent = found.children[0], found.children[1], found.parent
+    assert first.tags["sources.digest"] == "4" * 64
+    assert second.tags["sources.digest"] == parent.tags["sources.digest"] == CODE
+    commits = [run.tags["mlflow.source.git.commit"] for run in (first, second, parent)]
+    assert commits[0] != commits[1] == commits[2]
+    assert [run.tags["git.dirty"] for run in (first, second, parent)] == ["true", "false", "false"]
+    assert [("uncommitted.diff" in run.files) for run in (first, second, parent)] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert (parent.started, parent.ended) == (first.started, second.ended)
+    assert first.params.items() >= {"seed": "0", "parameters": "12"}.items()
+    losses = [point.value for point in parent.points if point.metric == "train_loss"]
+    assert losses == [0.5]
+
+
+def test_documents_and_circumstances_of_each_seed_are_what_its_run_holds(guarded):
+    train(guarded, seeds=[0])
+    [run] = desired(guarded, "plain").children.values()
+    folder = seed_folder(guarded.model("plain"), 0)
+    for name in ("run.json", "facts.json", "history.csv"):
+        assert run.files[name] == (folder / name).read_bytes()
+    inner = seed_folder(guarded.circumstances("plain"), 0)
+    [record] = trained(guarded, "plain")
+    session = read_circumstances(inner, record).session
+    assert run.ended == round(1000 * session.ended)
+    assert run.tags["environment.torch"] == "2.13.0"
+    last = {point.metric: point for point in run.points}
+    assert last["training_seconds"].value == 2.0
+    assert {point.step for point in last.values()} == {1}
+
+
+def test_a_training_that_went_on_by_other_sources_is_tagged_by_the_last(guarded):
+    opened = train(guarded)
+    folder = guarded.circumstances("plain")
+    recorder = Recorder("unroll train plain", "6" * 64, folder)
+    checkpoint = Checkpoint(guarded.checkpoints("plain"), 0, "key", every=None)
+    target = seed_folder(guarded.model("plain"), 0)
+    prepared = guarded.prepared("sums")
+    job = Job(opened.subject, 0, addition(), CPU, prepared, target, checkpoint, "6" * 64, "")
+    for message in (Started(), Resumed((EPOCH,), 0, (CODE, "6" * 64)), Done(1)):
+        recorder(job, message)
+    [run] = desired(guarded, "plain").children.values()
+    session = json.loads((seed_folder(folder, 0) / "session.json").read_text())
+    assert session["source"]["sources"] == [CODE, "6" * 64]
+    assert run.tags["sources.digest"] == "6" * 64
 
 
 def test_no_password_comes_into_what_runs_hold(guarded):

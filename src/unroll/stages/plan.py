@@ -10,7 +10,7 @@ from unroll.plans.plan import plan_digest, read_plan, write_plan
 from unroll.plans.training import MACHINE, training_plan
 from unroll.stages.new_study import check_header
 from unroll.storage.files import write_json
-from unroll.storage.folders import replaced_folder
+from unroll.storage.folders import MANIFEST, replaced_folder
 from unroll.study import Study
 from unroll.training.sources import sources_digest
 
@@ -28,11 +28,21 @@ def plan(study: Study) -> None:
 
 
 def left_behind(study: Study) -> list[Path]:
-    """Return the results of variants that are no longer in the params file: DVC leaves them."""
-    first = next(iter(study.variants))
-    files = [study.evaluation(first), study.generated(first), study.metrics(first)]
-    found = [path for file in files for path in file.parent.glob(f"*{file.suffix}")]
-    return sorted(p for p in found if p.name.removesuffix(".json") not in study.variants)
+    """Return the results of variants that are no longer in the params file: DVC leaves them.
+
+    What is no result is no matter: a note that somebody keeps there, a folder that is unfinished.
+    """
+    variant = next(iter(study.variants))
+    folders = [study.evaluation(variant).parent, study.generated(variant).parent]
+    found = {
+        path: path.name
+        for folder in folders
+        for path in folder.glob("[!.]*")
+        if (path / MANIFEST).is_file()
+    }
+    files = study.metrics(variant).parent.glob("[!.]*.json")
+    found |= {path: path.name.removesuffix(".json") for path in files}
+    return sorted(path for path, name in found.items() if name not in study.variants)
 
 
 def written(study: Study) -> list[str]:

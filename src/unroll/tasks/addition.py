@@ -91,9 +91,10 @@ class Addition(Task[AdditionOptions]):
         plain = "+".join(part.strip() for part in parts)
         most = self.options.max_digits
         if not re.fullmatch(rf"[0-9]{{1,{most}}}\+[0-9]{{1,{most}}}", plain):
+            digits = f"1 to {most} digits" if most > 1 else "1 digit"
             raise UserError(
-                f"{text!r} is no question of this model; it adds two numbers of 1 to {most} "
-                f"digits: {self.example}"
+                f"{text!r} is no question of this model; it adds two numbers of {digits}: "
+                f"{self.example}"
             )
         return plain
 
