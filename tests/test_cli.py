@@ -8,10 +8,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from models.toys import write_untrained
 from unroll import study
 from unroll.cli import main
 from unroll.data.corpus import CorpusForm
@@ -19,10 +19,6 @@ from unroll.data.labels import LabelsForm
 from unroll.data.pairs import PairsForm
 from unroll.data.vocabulary import Vocabulary
 from unroll.lifetime import SIGNALS
-from unroll.models.initialise import initialise
-from unroll.runs.model import TrainedModel, write_model
-from unroll.runs.record import Record
-from unroll.runs.subject import Subject
 from unroll.tasks.brackets import LABELS
 
 PARAMS = """\
@@ -90,19 +86,7 @@ def writer():
     """A model of the variant writer, which knows three words."""
     words = ["<eos>", "you", "the", "a"]
     vocabulary = Vocabulary(words, special={"end": "<eos>"}, unit="word")
-    return write_untrained("writer", CorpusForm(vocabulary=vocabulary))
-
-
-def write_untrained(variant, form):
-    """Write a model as if it had been trained."""
-    found = study.load()
-    options, kind = found.variant(variant), found.kind_of(variant)
-    model = kind.build(options, form)
-    initialise(model, options.init, seed=0)
-    history = pd.DataFrame({"epoch": [1], kind.choosing: [0.5]})
-    subject = Subject("root", variant, options, "ab" * 32, "cd" * 32, {"device": "cpu"})
-    record = Record(subject, 0, found.task_of(variant), 1, {"device": "cpu"}, history)
-    write_model(Path("data/models") / variant / "seed-0", TrainedModel(record, form, model))
+    return write_untrained(study.load(), "writer", CorpusForm(vocabulary=vocabulary))
 
 
 @pytest.fixture(autouse=True)
@@ -560,7 +544,9 @@ DIGITS = Vocabulary([*"0123456789+ _"], special={"pad": " ", "start": "_", "end"
 @pytest.fixture
 def adder():
     """A model of the variant plain, which has learned nothing."""
-    return write_untrained("plain", PairsForm(source=DIGITS, source_width=3, target_width=3))
+    return write_untrained(
+        study.load(), "plain", PairsForm(source=DIGITS, source_width=3, target_width=3)
+    )
 
 
 def test_a_question_is_taken_in_the_forms_in_which_people_ask_it(adder):
@@ -584,7 +570,9 @@ def test_a_sequence_is_answered_with_its_label():
         )
     )
     vocabulary = Vocabulary(["<pad>", "(", ")"], special={"pad": "<pad>"})
-    write_untrained("judge", LabelsForm(source=vocabulary, source_width=4, labels=LABELS))
+    write_untrained(
+        study.load(), "judge", LabelsForm(source=vocabulary, source_width=4, labels=LABELS)
+    )
     for command in (["ask", "(())", "--variant", "judge"], ["ask", "( )", "--task", "brackets"]):
         assert works(*command).strip() in LABELS
     assert fails(2, "ask", "[]", "--variant", "judge").endswith("round brackets: (())()")
