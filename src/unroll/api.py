@@ -9,6 +9,7 @@ from typing import Any
 
 from unroll import study as params
 from unroll.errors import DataError, UserError
+from unroll.faults import validate
 from unroll.options import Generate
 from unroll.runs.model import TrainedModel, read_model
 from unroll.runs.record import Record, best, seed_folder
@@ -88,10 +89,14 @@ class Model:
         of a language model `max_length` and `skip`.
 
         Raises:
-            UserError: a text is none that the model can answer; the message says what one is.
+            UserError: a text is none that the model can answer, or a value is not what `request`
+                takes; the message says what is.
         """
-        kind = self.record.kind
-        return kind.answer(self.trained, list(texts), kind.Request(**request))
+        kind, faults = self.record.kind, list[str]()
+        asked = validate(kind.Request, request, "request", faults)
+        if faults:
+            raise UserError("\n".join(faults))
+        return kind.answer(self.trained, list(texts), asked)
 
     def ask(self, question: str, **request: Any) -> str:
         """Return the answer to a question."""
