@@ -178,5 +178,5 @@ def read_mapped(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
         return array
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # NumPy has Python's own parser read the header
         raise DataError(f"{path} cannot be read ({first_line(error)})") from None
