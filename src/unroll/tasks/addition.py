@@ -48,12 +48,16 @@ class Addition(Task[AdditionOptions]):
 
     kind = "pairs"
     Options = AdditionOptions
-    example = "57+5"
     axes: ClassVar = {
         "answer length": "symbols of the expected answer",
         "operand lengths": "digits of both operands",
         "carries": "carries in the sum",
     }
+
+    @property
+    def example(self) -> str:  # type: ignore[override]
+        """A question of numbers that are short enough."""
+        return "57+5" if self.options.max_digits > 1 else "7+5"
 
     def prepare(self) -> Pairs:
         """Generate the questions, or read them from a file in the book's format.

@@ -40,11 +40,15 @@ class Brackets(Task[BracketsOptions]):
 
     kind = "labels"
     Options = BracketsOptions
-    example = "(())()"
     axes: ClassVar = {
         "length": "brackets in the sequence",
         "depth": "greatest depth, counted from the left",
     }
+
+    @property
+    def example(self) -> str:  # type: ignore[override]
+        """A sequence that is short enough."""
+        return "(())()" if self.options.longest >= 6 else "()"
 
     def prepare(self) -> Labelled:
         """Draw the sequences, half of them balanced.
