@@ -559,7 +559,7 @@ def test_a_question_is_taken_in_the_forms_in_which_people_ask_it(adder):
 @pytest.mark.parametrize("question", ["hello", "7+", "7-5", "7+5=", "77+5", "", "7+5+1", "７"])
 def test_what_is_no_question_is_refused_with_the_form_of_one(adder, question):
     assert fails(2, "ask", question) == (
-        f"{question!r} is no question of this model; it adds two numbers of 1 to 1 digits: 7+5"
+        f"{question!r} is no question of this model; it adds two numbers of 1 digit: 7+5"
     )
 
 

@@ -89,14 +89,14 @@ class Model:
         of a language model `max_length` and `skip`.
 
         Raises:
-            UserError: a text is none that the model can answer, or a value is not what `request`
-                takes; the message says what is.
+            UserError: a text is none that the model can answer; the message says what one is. Or
+                the request asks for what cannot be.
         """
         kind, faults = self.record.kind, list[str]()
-        asked = validate(kind.Request, request, "request", faults)
-        if faults:
+        checked = validate(kind.Request, request, "request", faults)
+        if checked is None:
             raise UserError("\n".join(faults))
-        return kind.answer(self.trained, list(texts), asked)
+        return kind.answer(self.trained, list(texts), checked)
 
     def ask(self, question: str, **request: Any) -> str:
         """Return the answer to a question."""

@@ -55,8 +55,8 @@ class Addition(Task[AdditionOptions]):
     }
 
     @property
-    def example(self) -> str:  # type: ignore[override]
-        """A question of numbers that are short enough."""
+    def example(self) -> str:
+        """A sum that is as long as it may be, up to what the book asks."""
         return "57+5" if self.options.max_digits > 1 else "7+5"
 
     def prepare(self) -> Pairs:
@@ -90,9 +90,10 @@ class Addition(Task[AdditionOptions]):
         plain = re.sub(r"\s*\+\s*", "+", unicodedata.normalize("NFKC", text).strip())
         most = self.options.max_digits
         if not re.fullmatch(rf"[0-9]{{1,{most}}}\+[0-9]{{1,{most}}}", plain):
+            digits = f"1 to {most} digits" if most > 1 else "1 digit"
             raise UserError(
-                f"{text!r} is no question of this model; it adds two numbers of 1 to {most} "
-                f"digits: {self.example}"
+                f"{text!r} is no question of this model; it adds two numbers of {digits}: "
+                f"{self.example}"
             )
         return plain
 

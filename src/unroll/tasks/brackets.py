@@ -46,7 +46,7 @@ class Brackets(Task[BracketsOptions]):
     }
 
     @property
-    def example(self) -> str:  # type: ignore[override]
+    def example(self) -> str:
         """A sequence that is short enough."""
         return "(())()" if self.options.longest >= 6 else "()"
 

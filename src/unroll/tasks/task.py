@@ -20,11 +20,15 @@ class Task(ABC, Generic[O]):
 
     kind: ClassVar[str]
     Options: ClassVar[type[Strict]]
-    example: ClassVar[str] = ""  # a question as people ask it
     axes: ClassVar[Mapping[str, str]] = {}  # what the axis of a property's picture says
 
     def __init__(self, options: O) -> None:
         self.options = options
+
+    @property
+    def example(self) -> str:
+        """A question as people ask it, which every model of the task can answer."""
+        return ""
 
     @abstractmethod
     def prepare(self) -> Any:
