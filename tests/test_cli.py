@@ -1,18 +1,25 @@
+"""The command line: what it says, and what it leaves alone where it refuses."""
+
+import json
+import shutil
+import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from models.toys import write_untrained
 from unroll import study
 from unroll.cli import main
+from unroll.data.corpus import CorpusForm
+from unroll.data.labels import LabelsForm
+from unroll.data.pairs import PairsForm
 from unroll.data.vocabulary import Vocabulary
-from unroll.models.build import build
-from unroll.models.initialise import initialise
-from unroll.runs.record import Record, write_record
-from unroll.runs.subject import Subject
+from unroll.lifetime import SIGNALS
+from unroll.tasks.brackets import LABELS
 
 PARAMS = """\
 compute:
@@ -77,13 +84,20 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def writer():
     """A model of the variant writer, which knows three words."""
-    options, vocabulary = study.load().variant("writer"), Vocabulary(("<eos>", "you", "the", "a"))
-    model = build(options, vocabulary)
-    initialise(model, options.init, seed=0)
-    history = pd.DataFrame({"epoch": [1], "valid_perplexity": [4.0]})
-    subject = Subject("root", "writer", options, "ab" * 32, "cd" * 32, {"device": "cpu"})
-    record = Record(subject, 0, 1, {}, vocabulary, history)
-    write_record(Path("data/models/writer/seed-0"), record, model)
+    words = ["<eos>", "you", "the", "a"]
+    vocabulary = Vocabulary(words, special={"end": "<eos>"}, unit="word")
+    return write_untrained(study.load(), "writer", CorpusForm(vocabulary=vocabulary))
+
+
+@pytest.fixture(autouse=True)
+def own_signals():
+    """Leave the signals of this process to pytest: `listen` takes them for good."""
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    handlers, told = {number: signal.getsignal(number) for number in numbers}, sys.unraisablehook
+    yield
+    sys.unraisablehook = told
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def write_params(text):
@@ -123,7 +137,19 @@ def in_process(program, *arguments):
     )
 
 
-COMMANDS = ["ask", "complete", "evaluate", "generate", "prepare", "report", "train"]
+COMMANDS = [
+    "ask",
+    "compare",
+    "complete",
+    "evaluate",
+    "generate",
+    "plan",
+    "prepare",
+    "report",
+    "size",
+    "track",
+    "train",
+]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -131,7 +157,7 @@ def test_help_lists_the_commands_without_a_project(tmp_path, monkeypatch, option
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     lines = works(option).split("Commands:\n")[1].splitlines()
-    assert set(COMMANDS) <= {line.split()[0] for line in lines}
+    assert [line.split()[0] for line in lines] == COMMANDS
     assert all(len(line.split()) > 3 for line in lines), "every command says what it does"
 
 
@@ -168,8 +194,6 @@ def test_error_in_a_process_of_its_own_is_one_line_and_the_exit_code():
 
 
 def test_version_is_that_of_the_package():
-    from importlib.metadata import version
-
     assert works("--version") == f"unroll, version {version('unroll')}\n"
 
 
@@ -253,7 +277,7 @@ def test_unknown_thing_in_a_study_is_looked_for_in_the_params_file_of_the_study(
 
 def test_prepare_writes_the_data_and_tells_what_they_are():
     text = works("prepare", "addition")
-    assert text == "data/prepared/addition: train 20, valid 5, test 5 pairs; 13 symbols\n"
+    assert text == "data/prepared/addition: train 20, valid 5, test 5 pairs\n"
     assert Path("data/prepared/addition/manifest.json").is_file()
 
 
@@ -305,21 +329,78 @@ def test_more_questions_than_there_are_is_an_error_in_the_params():
     assert fails(2, "prepare", "addition").startswith("210 different questions are asked for")
 
 
-def test_train_without_prepared_data_tells_what_to_run():
-    assert fails(1, "train", "plain") == (
-        "data/prepared/addition does not exist; run: dvc repro prepare@addition"
-    )
-    assert fails(1, "--study", "toy", "train", "plain") == (
-        "data/toy/prepared/addition does not exist; "
-        "run: dvc repro pipeline/toy/dvc.yaml:prepare@addition"
-    )
-
-
 def test_train_without_sizes_tells_what_to_run():
     works("prepare", "addition")
     assert fails(1, "train", "plain") == (
         "data/sizes/addition is missing or incomplete; run: dvc repro size@addition"
     )
+    assert fails(1, "--study", "toy", "train", "plain") == (
+        "data/toy/sizes/addition is missing or incomplete; "
+        "run: dvc repro pipeline/toy/dvc.yaml:size@addition"
+    )
+
+
+def test_train_without_prepared_data_tells_what_to_run():
+    works("prepare", "addition")
+    works("size", "addition")
+    shutil.rmtree("data/prepared")
+    assert fails(1, "train", "plain") == (
+        "data/prepared/addition does not exist; run: dvc repro prepare@addition"
+    )
+
+
+def test_train_without_a_plan_or_with_that_of_other_sources_tells_what_to_run():
+    works("prepare", "addition")
+    works("size", "addition")
+    message = fails(1, "train", "plain")
+    assert message.startswith("data/plans/train/plain.json cannot be read ")
+    assert message.endswith("; run: dvc repro plan")
+    works("plan")
+    Path("data/sources.json").write_text(json.dumps({"sha256": "ab" * 32}))
+    assert fails(1, "train", "plain").endswith("; run: dvc repro plan")
+
+
+def test_plan_writes_what_each_stage_does_and_tells_what_has_changed():
+    told = works("plan").splitlines()
+    names = [f"{stage}/{v}" for v in ("plain", "peeky", "writer") for stage in STAGES]
+    assert sorted(told) == sorted(f"changed: {name}.json" for name in ("report", *names))
+    before = contents(Path("data"))
+    assert before.keys() == {
+        *(Path(f"data/plans/{name}.json") for name in ("report", *names)),
+        Path("data/sources.json"),
+    }
+    assert works("plan") == ""
+    assert contents(Path("data")) == before
+    write_params(PARAMS.replace("    decoder: peeky", "    decoder: attention"))
+    assert works("plan") == "changed: train/peeky.json\nchanged: evaluate/peeky.json\n"
+
+
+STAGES = ("train", "evaluate", "generate")
+
+
+def test_plan_takes_away_what_a_variant_has_left_that_is_no_longer_there():
+    """DVC leaves it, and shows its metrics."""
+    for name in ("peeky", "writer"):
+        for path in (f"data/evaluation/{name}/scores.csv", f"reports/metrics/{name}.json"):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text("{}")
+    write_params(PARAMS.replace("  peeky:\n    task: addition\n    decoder: peeky\n", ""))
+    told = [line for line in works("plan").splitlines() if line.startswith("removed")]
+    why = "(its variant is no longer in params.yaml)"
+    assert told == [
+        f"removed: data/evaluation/peeky {why}",
+        f"removed: reports/metrics/peeky.json {why}",
+    ]
+    assert [path.name for path in Path("data/evaluation").iterdir()] == ["writer"]
+    assert [path.name for path in Path("reports/metrics").iterdir()] == ["writer.json"]
+
+
+def test_size_writes_and_tells_the_size_of_each_variant_of_a_task():
+    works("prepare", "addition")
+    told = works("size", "addition").splitlines()
+    assert [line.split(",")[0] for line in told] == ["plain: hidden_size 6", "peeky: hidden_size 6"]
+    found = json.loads(Path("data/sizes/addition/plain.json").read_text())
+    assert f"{found['parameters']:,} parameters" in told[0]
 
 
 def test_evaluate_without_prepared_data_tells_what_to_run():
@@ -337,16 +418,17 @@ def test_evaluate_without_a_model_tells_what_to_run():
 
 def test_evaluate_with_corrupted_data_names_the_file():
     works("prepare", "addition")
-    flip_a_byte(Path("data/prepared/addition/arrays.safetensors"))
+    flip_a_byte(Path("data/prepared/addition/test.target.npy"))
     message = fails(1, "evaluate", "plain")
-    assert message.startswith("data/prepared/addition/arrays.safetensors is damaged")
+    assert message.startswith("data/prepared/addition/test.target.npy is damaged")
     assert message.endswith("run: dvc repro prepare@addition")
 
 
 def test_train_with_corrupted_data_names_the_file_and_leaves_the_earlier_model():
     works("prepare", "addition")
     works("size", "addition")
-    flip_a_byte(Path("data/prepared/addition/arrays.safetensors"))
+    works("plan")
+    flip_a_byte(Path("data/prepared/addition/train.source.npy"))
     earlier = Path("data/models/plain/seed-0/weights.safetensors")
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"the work of days")
@@ -354,8 +436,7 @@ def test_train_with_corrupted_data_names_the_file_and_leaves_the_earlier_model()
     result = run("train", "plain")
     assert result.exit_code == 1
     assert (
-        "error: plain, seed 0: data/prepared/addition/arrays.safetensors is damaged"
-        in result.stderr
+        "error: plain, seed 0: data/prepared/addition/train.source.npy is damaged" in result.stderr
     )
     assert result.stderr.endswith("run: dvc repro prepare@addition\n")
     assert "Traceback" not in result.output
@@ -372,8 +453,8 @@ def flip_a_byte(path):
 @pytest.mark.parametrize(
     ("study", "stage", "everything"),
     [
-        ([], "train", "make repro"),
-        (["--study", "toy"], "pipeline/toy/dvc.yaml:train", "make toy"),
+        ([], "train", "dvc repro"),
+        (["--study", "toy"], "pipeline/toy/dvc.yaml:train", "dvc repro pipeline/toy/dvc.yaml"),
     ],
     ids=["root", "toy"],
 )
@@ -413,7 +494,9 @@ def test_study_without_a_variant_that_can_answer_is_refused(kept, command):
 
 def test_task_that_has_no_questions_cannot_be_asked():
     message = fails(2, "ask", "1+1", "--task", "prose")
-    assert message == "params.yaml has no variant that can do this"
+    assert message == "params.yaml has no variant of prose that can do this"
+    message = fails(2, "complete", "you", "--task", "addition")
+    assert message == "params.yaml has no variant of addition that can do this"
 
 
 def words(text):
@@ -455,38 +538,95 @@ def test_variant_that_cannot_answer_is_refused_with_those_that_can(command, mess
     assert fails(2, *command).startswith(message)
 
 
-def test_report_without_scores_tells_what_to_run():
-    message = fails(1, "report")
-    assert message.startswith("data/models/plain holds no trained model; ")
-    assert message.endswith("run: dvc repro train@plain")
+DIGITS = Vocabulary([*"0123456789+ _"], special={"pad": " ", "start": "_", "end": " "})
 
 
-def test_generate_without_its_section_is_refused():
-    write_params(PARAMS.replace("generate:\n  prompts: [you]\n", ""))
-    assert fails(2, "generate") == "params.yaml has no section generate"
+@pytest.fixture
+def adder():
+    """A model of the variant plain, which has learned nothing."""
+    return write_untrained(
+        study.load(), "plain", PairsForm(source=DIGITS, source_width=3, target_width=3)
+    )
 
 
-PROGRAM = """
-import os, sys, time
-from unroll.cli import main
+def test_a_question_is_taken_in_the_forms_in_which_people_ask_it(adder):
+    answer = works("ask", "7+5")
+    assert len(answer.strip("\n")) <= 2
+    for form in ("7 + 5", " 7+5 ", "\t7+ 5", "７＋５"):
+        assert works("ask", form) == answer
 
-class Dying:
-    def __del__(self):
-        os.kill(os.getpid(), int(sys.argv[1]))
-        time.sleep(0)  # the handler raises here, and Python drops what a destructor raises
 
-@main.command()
-def hang():
-    Dying()
-    time.sleep(60)
+@pytest.mark.parametrize("question", ["hello", "7+", "7-5", "7+5=", "77+5", "", "7+5+1", "７"])
+def test_what_is_no_question_is_refused_with_the_form_of_one(adder, question):
+    assert fails(2, "ask", question) == (
+        f"{question!r} is no question of this model; it adds two numbers of 1 digit: 7+5"
+    )
 
-main(["hang"])
+
+def test_a_sequence_is_answered_with_its_label():
+    write_params(
+        PARAMS.replace("  prose:\n", f"{BRACKETS}  prose:\n").replace(
+            "  writer:\n", "  judge:\n    task: brackets\n  writer:\n"
+        )
+    )
+    vocabulary = Vocabulary(["<pad>", "(", ")"], special={"pad": "<pad>"})
+    write_untrained(
+        study.load(), "judge", LabelsForm(source=vocabulary, source_width=4, labels=LABELS)
+    )
+    for command in (["ask", "(())", "--variant", "judge"], ["ask", "( )", "--task", "brackets"]):
+        assert works(*command).strip() in LABELS
+    assert fails(2, "ask", "[]", "--variant", "judge").endswith("1 to 4 round brackets: ()")
+
+
+BRACKETS = """\
+  brackets:
+    data:
+      kind: brackets
+      longest: 4
+    defaults:
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)])
-def test_a_signal_that_comes_while_python_cannot_raise_is_not_lost(number, code):
-    command = [sys.executable, "-c", PROGRAM, str(number)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == code
-    assert done.stderr == "interrupted; the same command goes on from here\n"
+def test_an_unknown_word_of_a_prompt_is_answered_with_those_near_it(writer):
+    assert fails(2, "complete", "yu") == "the model does not know the word 'yu'; near it are you"
+    assert fails(2, "complete", "you xyz") == "the model does not know the word 'xyz'"
+
+
+def test_the_task_to_write_of_can_be_named(writer):
+    text = works("complete", "you", "--task", "prose", "--length", "3", "--seed", "4")
+    assert text == works("complete", "you", "--length", "3", "--seed", "4")
+    assert text.startswith("you")
+
+
+def test_report_without_scores_tells_what_to_run():
+    assert fails(1, "report") == (
+        "data/evaluation/plain is missing or incomplete; run: dvc repro evaluate@plain"
+    )
+
+
+def test_check_without_a_report_tells_what_to_run():
+    message = fails(1, "report", "--check")
+    assert message.startswith("reports/comparison.csv cannot be read ")
+    assert message.endswith("; run: dvc repro report")
+
+
+@pytest.mark.parametrize("section", ["generate:\n  prompts: [you]\n", ""])
+def test_where_nothing_is_to_be_written_generate_leaves_an_empty_folder(section):
+    """DVC misses an output else, and the study cannot run."""
+    write_params(PARAMS.replace("generate:\n  prompts: [you]\n", section))
+    variant = "plain" if section else "writer"  # one that answers, and one that is not asked
+    assert works("generate", variant) == f"{variant}: nothing to write\n"
+    assert contents(Path("data")) == {Path(f"data/generated/{variant}/manifest.json"): b"{}\n"}
+
+
+def test_generate_without_a_model_tells_what_to_run():
+    assert fails(1, "generate", "writer") == (
+        "data/models/writer holds no trained model; run: dvc repro train@writer"
+    )

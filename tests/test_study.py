@@ -660,6 +660,24 @@ def test_every_task_has_what_a_task_must_have():
         assert {"kind"} <= set(found.Options.model_fields)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "addition"},
+        {"kind": "addition", "max_digits": 1},
+        {"kind": "brackets"},
+        {"kind": "brackets", "longest": 2},
+        {"kind": "text", "source": "grammar"},
+    ],
+    ids=str,
+)
+def test_the_example_of_a_task_is_a_question_of_it(options):
+    """It is shown to those who ask something else, and tried where a model is registered."""
+    found = tasks.named(options["kind"])
+    task = found(found.Options.model_validate(options))
+    assert task.question(task.example) == task.example
+
+
 @pytest.mark.parametrize("study", ["root", "quick"])
 def test_params_files_of_the_project_can_be_used(monkeypatch, study):
     monkeypatch.chdir(PROJECT)

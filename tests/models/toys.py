@@ -24,9 +24,10 @@ from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
 from unroll.options import CorpusOptions, LabelsOptions, PairsOptions, VariantOptions
-from unroll.runs.model import TrainedModel
-from unroll.runs.record import Record
+from unroll.runs.model import TrainedModel, write_model
+from unroll.runs.record import Record, seed_folder
 from unroll.runs.subject import Subject
+from unroll.study import Study
 from unroll.tasks.addition import Addition, AdditionOptions
 from unroll.training.machine import Machine
 
@@ -276,3 +277,15 @@ def classifier(seed: int = 0, form: LabelsForm = LABELS_FORM, **changes: Any) ->
     initialise(model, "default", seed)
     assert isinstance(model, Classifier)
     return model
+
+
+def write_untrained(study: Study, variant: str, form: Any, model: Any = None) -> None:
+    """Write a model where the study has those of this variant, as if it had been trained."""
+    options, kind, seed = study.variant(variant), study.kind_of(variant), 0
+    if model is None:
+        model = kind.build(options, form)
+        initialise(model, options.init, seed)
+    about = Subject(study.name, variant, options, "ab" * 32, "cd" * 32, {"device": "cpu"})
+    history = pd.DataFrame({"epoch": [1], kind.choosing: [0.5]})
+    found = Record(about, seed, study.task_of(variant), 1, {"device": "cpu"}, history)
+    write_model(seed_folder(study.model(variant), seed), TrainedModel(found, form, model))

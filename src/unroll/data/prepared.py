@@ -85,7 +85,15 @@ def read_counts(folder: Path) -> dict[str, int]:
         DataError: the file is missing, or does not say so.
     """
     path = folder / "facts.json"
-    counts = read_json(path).get("counts")
+    return checked_counts(path, read_json(path).get("counts"))
+
+
+def checked_counts(path: Path, counts: object) -> dict[str, int]:
+    """Return what a file says how many items each split has.
+
+    Raises:
+        DataError: it does not say so.
+    """
     if (
         not isinstance(counts, dict)
         or "train" not in counts

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
 from unroll.evaluation.attention import Map, read_maps
 from unroll.evaluation.evaluation import COUNTS, SAMPLES
@@ -97,7 +98,7 @@ def read_result(study: Study, variant: str) -> Result:
             record.seed: read_circumstances(path, record)
             for record, path in zip(records, folders, strict=True)
         }
-        counts = read_json(folder / COUNTS)
+        counts = checked_counts(folder / COUNTS, read_json(folder / COUNTS))
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
         if written.is_dir():

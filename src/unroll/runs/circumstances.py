@@ -22,6 +22,8 @@ from unroll.storage.files import read_json, write_bytes, write_json, write_text
 from unroll.storage.folders import check_folder, new_folder
 from unroll.storage.tables import read_numbers
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 EPOCHS, SESSION, DIFF = "epochs.csv", "session.json", "uncommitted.diff"
 
 
@@ -42,9 +44,9 @@ class Source(Strict):
 class Session(Strict):
     """session.json; times are seconds since 1970."""
 
-    started: float
-    ended: float
-    peak_memory_mb: float
+    started: Finite
+    ended: Finite
+    peak_memory_mb: Finite
     source: Source
 
 

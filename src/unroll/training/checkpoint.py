@@ -59,13 +59,13 @@ class Checkpoint:
         """Replace the snapshot; the one before stays until all of the new one is on the disk."""
         facts = json.dumps(snapshot.facts)
         tensors = {name: t.detach().cpu().contiguous() for name, t in snapshot.tensors.items()}
-        sources = dict.fromkeys([*snapshot.sources, self.sources])
+        sources = " ".join(dict.fromkeys([*snapshot.sources, self.sources]))
         header = {
             "schema": SCHEMA,
             "key": self.key,
             "facts": facts,
-            "sources": " ".join(sources),
-            "sha256": _digest(tensors, facts),
+            "sources": sources,
+            "sha256": _digest(tensors, facts, sources),
         }
         write_bytes(self.path, save(tensors, metadata=header))
 
@@ -85,10 +85,10 @@ class Checkpoint:
             raise self.unfit(f"it cannot be read: {first_line(error)}") from None
         if header.get("schema") != SCHEMA or header.get("key") != self.key:
             raise self.unfit("it is not of this run")
-        facts = header.get("facts", "")
-        if header.get("sha256") != _digest(tensors, facts):
+        facts, sources = header.get("facts", ""), header.get("sources", "")
+        if header.get("sha256") != _digest(tensors, facts, sources):
             raise self.unfit("it is damaged")
-        return Snapshot(tensors, json.loads(facts), tuple(header.get("sources", "").split()))
+        return Snapshot(tensors, json.loads(facts), tuple(sources.split()))
 
     def unfit(self, why: object) -> DataError:
         """Return the error to raise where the snapshot is not one to go on from."""
@@ -107,8 +107,8 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
-    total = hashlib.sha256(facts.encode())
+def _digest(tensors: Mapping[str, Tensor], facts: str, sources: str) -> str:
+    total = hashlib.sha256(f"{facts}\n{sources}\n".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
