@@ -295,12 +295,17 @@ def test_sampled_answers_are_those_of_the_seed():
 def test_a_label_is_answered_with_its_probability():
     kind = kinds.named("labels")
     model = trained_of(kind)
-    rows = kind.answer(model, ["a", "fed"], kind.Request())
-    source = encode(["a", "fed"], model.form.source, model.form.source_width, "here")
-    expected = model.model(torch.as_tensor(source.ids).long()).log_softmax(dim=1)
+    texts = [*"abcdef", "fed", "abc"]
+    source = encode(texts, model.form.source, model.form.source_width, "here")
+    ids = torch.as_tensor(source.ids).long()
+    with torch.no_grad():  # so that some texts have the one label, some the other
+        model.model.affine.bias -= model.model(ids).mean(dim=0)
+    rows = kind.answer(model, texts, kind.Request())
+    expected = model.model(ids).log_softmax(dim=1)
     for (label, log_probability), of_both in zip(rows, expected.tolist(), strict=True):
         assert label == model.form.labels[int(np.argmax(of_both))]
         assert log_probability == pytest.approx(max(of_both), rel=1e-5)
+    assert {label for label, _ in rows} == set(model.form.labels)
 
 
 def test_a_continuation_is_as_long_as_is_asked_for_and_leaves_out_what_is_skipped():
