@@ -9,14 +9,8 @@ from unroll.data.pairs import Pairs
 from unroll.data.sequences import Sequences
 from unroll.errors import DataError
 from unroll.evaluation.accuracy import accuracy
-from unroll.evaluation.attention import (
-    NAME,
-    Map,
-    attention_weights,
-    maps_of,
-    read_maps,
-    write_maps,
-)
+from unroll.evaluation.attention import attention_weights, maps_of
+from unroll.evaluation.maps import NAME, Map, read_maps, write_maps
 
 SOURCES, ANSWERS = lines("123 ", "45  "), lines("31", "54")
 LENGTHS = {"plain": None, "masked": torch.tensor([3, 2])}

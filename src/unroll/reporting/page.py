@@ -12,8 +12,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from unroll.evaluation.attention import Map
 from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
+from unroll.evaluation.maps import Map
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric, Share
@@ -276,8 +276,8 @@ def _attention(tables: TaskTables) -> dict[str, list[Picture]]:
 
 
 def _map(found: Map) -> Picture:
-    question, answer = "".join(found.question), "".join(found.answer)
-    mark, spoken = "right" if found.right else "wrong", f"{question.strip()} = {answer.strip()}"
+    question, answer = found.texts()
+    mark, spoken = "right" if found.right else "wrong", f"{question} = {answer}"
     weights = np.array(found.weights)
     peaks = ", ".join(
         f"{symbol} at {found.question[row.argmax()]!r} ({row.max():.0%})"

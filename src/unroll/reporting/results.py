@@ -9,9 +9,9 @@ import pandas as pd
 
 from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
-from unroll.evaluation.attention import Map, read_maps
 from unroll.evaluation.evaluation import COUNTS, SAMPLES
 from unroll.evaluation.items import Item, outcomes, read_items
+from unroll.evaluation.maps import Map, read_maps
 from unroll.evaluation.scores import scores_of
 from unroll.generation import novelty
 from unroll.kinds.kind import Kind

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from unroll.data.prepared import read_counts
 from unroll.errors import DataError
-from unroll.evaluation.attention import write_maps
 from unroll.evaluation.evaluation import COUNTS, SAMPLES, Evaluation
 from unroll.evaluation.items import write_items
+from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.runs.circumstances import circumstances_of, copy_circumstances
 from unroll.runs.model import read_model
