@@ -87,8 +87,10 @@ class Addition(Task[AdditionOptions]):
         Raises:
             UserError: it is no sum of two whole numbers of at most `max_digits` digits.
         """
-        parts = unicodedata.normalize("NFKC", text).split("+")
-        plain = "+".join(part.strip() for part in parts)
+        # Digits of any script, but no superscripts: `7²` is no number of two digits.
+        parts = [part.strip() for part in text.replace("＋", "+").split("+")]
+        symbols = [str(unicodedata.decimal(s, s)) for part in parts for s in (*part, "+")][:-1]
+        plain = "".join(symbols)
         most = self.options.max_digits
         if not re.fullmatch(rf"[0-9]{{1,{most}}}\+[0-9]{{1,{most}}}", plain):
             digits = f"1 to {most} digits" if most > 1 else "1 digit"
