@@ -320,6 +320,7 @@ def test_questions_are_the_same_but_for_the_order_of_operands_and_leading_zeros(
         ("7 + 5", "7+5"),
         (" ７+５ ", "7+5"),
         ("７　＋\t５\n", "7+5"),
+        ("٧+٥", "7+5"),
         ("007+05", "007+05"),
         ("999+999", "999+999"),
     ],
