@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from unroll.storage.files import UNFINISHED
 from unroll.errors import DataError
+from unroll.storage.files import UNFINISHED
 from unroll.training.checkpoint import Checkpoint, Snapshot
 
 KEY = "0123456789abcdef"

@@ -1,10 +1,13 @@
+import json
+import platform
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from unroll.options import Compute
 from unroll.errors import UserError
+from unroll.options import Compute
 from unroll.training.machine import Machine, choose
 
 THERE = {
@@ -60,12 +63,13 @@ def test_a_process_is_prepared_with_threads_and_deterministic_algorithms():
         torch.utils.deterministic.fill_uninitialized_memory = fill
 
 
-def test_facts_tell_what_computed():
-    facts = Machine("cpu", "bfloat16", 3).facts()
-    assert {k: facts[k] for k in ("device", "precision", "threads", "torch")} == {
-        "device": "cpu",
-        "precision": "bfloat16",
-        "threads": 3,
-        "torch": torch.__version__,
-    }
-    assert facts["device_name"]
+def test_facts_are_what_changes_results_and_the_environment_is_more():
+    machine = Machine("cpu", "bfloat16", 3)
+    assert machine.facts() == {"device": "cpu", "precision": "bfloat16", "threads": 3}
+    environment = machine.environment()
+    assert {name: environment[name] for name in machine.facts()} == machine.facts()
+    assert environment["torch"] == torch.__version__
+    assert environment["numpy"] == np.__version__
+    assert environment["python"] == platform.python_version()
+    assert environment["device_name"]
+    assert json.loads(json.dumps(environment)) == environment

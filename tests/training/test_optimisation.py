@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.toys import DIGITS, pairs_options
-from unroll.models.build import build
+from models.toys import FORM, pairs_options
+from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
+from unroll.training.checkpoint import Unfit
 from unroll.training.optimisation import Optimisation
 
 GRADIENTS = {"weight": np.array([[3.0, -4.0], [0.0, 12.0]]), "bias": np.array([84.0, 0.0])}
@@ -119,7 +120,7 @@ def test_one_cycle_peaks_at_the_learning_rate():
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_the_second_bias_of_book_is_not_trained(optimizer):
     options = pairs_options(optimizer=optimizer, weight_decay=0.1, init="book", layers=2)
-    model = build(options, DIGITS)
+    model = kind_of(options).build(options, FORM)
     initialise(model, "book", seed=0)
     optimisation = Optimisation(model, options, steps=3)
     tokens = torch.tensor([[1, 2, 3]])
@@ -129,3 +130,43 @@ def test_the_second_bias_of_book_is_not_trained(optimizer):
     firsts = [p for name, p in model.named_parameters() if "bias_ih" in name]
     assert not any(bias.any() for bias in seconds)
     assert all(bias.any() for bias in firsts)
+
+
+@pytest.mark.parametrize("taken", [0, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_what_it_keeps_is_enough_to_go_on(optimizer, taken):
+    options = pairs_options(optimizer=optimizer, schedule="one_cycle", weight_decay=0.1)
+
+    def step(model, optimisation) -> None:
+        slopes = ((torch.tensor(GRADIENTS[n]) * p).sum() for n, p in model.named_parameters())
+        optimisation.step(sum(slopes))
+
+    model, other = layer(), layer()
+    one, again = (Optimisation(of, options, steps=100) for of in (model, other))
+    for _ in range(taken):
+        step(model, one)
+    other.load_state_dict(model.state_dict())
+    again.restore({name: t.clone() for name, t in one.state().items()}, taken)
+    for _ in range(2):
+        step(model, one)
+        step(other, again)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_moments_that_are_missing_too_many_or_misshapen_are_unfit(optimizer):
+    model = layer()
+    optimisation = Optimisation(model, pairs_options(optimizer=optimizer), steps=100)
+    optimisation.step(model(torch.ones(1, 2).double()).sum())
+    whole = optimisation.state()
+    assert len(whole) == {"sgd": 0, "adam": 6}[optimizer]
+    wrong = [{n: t for n, t in whole.items() if n != name} for name in whole]
+    wrong += [
+        {**whole, name: tensor[None].repeat(2, *[1] * tensor.ndim)}
+        for name, tensor in whole.items()
+    ]
+    wrong += [{**whole, name: torch.zeros(())} for name in ("2.step", "0.momentum", "x.step", "x")]
+    for tensors in wrong:
+        with pytest.raises(Unfit, match="moments of the optimiser are missing or of another shape"):
+            optimisation.restore(tensors, 1)

@@ -1,31 +1,21 @@
 """A training that was ended anywhere goes on to the same bits."""
 
+import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 
 import pytest
 import torch
 
-from models.toys import (
-    BF16,
-    CPU,
-    corpus,
-    corpus_options,
-    language_model,
-    pairs,
-    pairs_options,
-    seq2seq,
-)
-from training.test_loop import WORDS
-from unroll.errors import DataError
-from unroll.models.layers import set_generator
-from unroll.seeds import torch_generator
+from models.toys import BF16
+from training.made import bfloat16_anywhere, corpus_run, labels_run, pairs_run, ragged_run
+from unroll.errors import DataError, TrainingError
 from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Epoch, Resumed, train
-from unroll.training.objectives import CorpusObjective, PairsObjective
 
 KEY = "k" * 16
 
@@ -38,33 +28,9 @@ class Run:
         self.messages: list = []
 
     def __call__(self, interruption: Interruption | None = None) -> tuple[list, dict]:
-        objective, options, dropout = self.make()
-        generators = {"dropout": dropout}
-        history = train(
-            objective, options, self.messages.append, self.checkpoint, generators, interruption
-        )
+        objective, options = self.make()
+        history = train(objective, options, self.messages.append, self.checkpoint, interruption)
         return history, objective.model.state_dict()
-
-
-def pairs_run(**changes) -> Callable:
-    def make():
-        model, options = seq2seq(**changes), pairs_options(**changes)
-        dropout = torch_generator(0, "dropout")
-        set_generator(model, dropout)
-        return PairsObjective(model, pairs(20), options, 0, CPU), options, dropout
-
-    return make
-
-
-def corpus_run(machine=CPU, **changes) -> Callable:
-    def make():
-        model, options = language_model(**changes), corpus_options(**changes)
-        dropout = torch_generator(0, "dropout")
-        set_generator(model, dropout)
-        data = corpus(WORDS, valid=WORDS[1:21])
-        return CorpusObjective(model, data, options, machine), options, dropout
-
-    return make
 
 
 class After(Interruption):
@@ -86,15 +52,29 @@ class Killed(BaseException):
 
 
 CHANGES = {"dropout": 0.3, "layers": 2, "epochs": 3, "clip": 1.0}
+RAGGED = {**CHANGES, "decoder": "attention", "reverse_source": True, "teacher_forcing": 0.5}
 RUNS = {
-    "pairs, adam": pairs_run(optimizer="adam", **CHANGES),
-    "pairs, sgd, one cycle": pairs_run(schedule="one_cycle", **CHANGES),
-    "corpus, adamw, one cycle": corpus_run(
-        optimizer="adamw", schedule="one_cycle", variational_dropout=True, **CHANGES
+    "pairs, adam": partial(pairs_run, optimizer="adam", batch_size=6, **CHANGES),
+    "pairs, sgd, one cycle": partial(pairs_run, schedule="one_cycle", batch_size=6, **CHANGES),
+    "pairs, ragged, forced by step": partial(ragged_run, optimizer="adam", **RAGGED),
+    "pairs, ragged, forced by sequence": partial(
+        ragged_run, teacher_forcing_by="sequence", **RAGGED
     ),
-    "corpus, gru": corpus_run(cell="gru", **CHANGES),
-    "corpus, bf16": corpus_run(BF16, optimizer="adam", **CHANGES),
+    "labels, ragged": partial(
+        labels_run, padding="masked", pooling="attention", optimizer="adamw", **CHANGES
+    ),
+    "corpus, adamw, one cycle": partial(
+        corpus_run, optimizer="adamw", schedule="one_cycle", variational_dropout=True, **CHANGES
+    ),
+    "corpus, gru": partial(corpus_run, cell="gru", **CHANGES),
+    "corpus, bf16": partial(corpus_run, machine=BF16, optimizer="adam", **CHANGES),
 }
+
+
+@pytest.fixture(autouse=True)
+def bfloat16(request: pytest.FixtureRequest) -> Iterator[None]:
+    with bfloat16_anywhere() if "bf16" in request.node.name else contextlib.nullcontext():
+        yield
 
 
 def equal(one: dict, other: dict) -> bool:
@@ -147,7 +127,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path, m
 
 def test_an_interruption_within_a_validation_leaves_the_epoch_unfinished(tmp_path):
     def make():
-        objective, options, dropout = RUNS["corpus, gru"]()
+        objective, options = RUNS["corpus, gru"]()
         validate = objective.validate
 
         def interrupted():
@@ -157,7 +137,7 @@ def test_an_interruption_within_a_validation_leaves_the_epoch_unfinished(tmp_pat
             return validate()
 
         objective.validate = interrupted
-        return objective, options, dropout
+        return objective, options
 
     history, weights = Run(RUNS["corpus, gru"], tmp_path / "whole")()
     asked, run, interruption = [False, True], Run(make, tmp_path / "c"), Interruption()
@@ -215,9 +195,8 @@ def test_a_finished_training_only_tells_its_epochs(tmp_path):
 
 
 def test_weights_that_are_not_finite_leave_the_last_good_checkpoint(tmp_path):
-    make = pairs_run(learning_rate=1e38, batch_size=5)
-    run = Run(make, tmp_path / "c", every=1)
-    with pytest.raises(DataError, match=r"became (nan|inf) in epoch 1, by step \d; lower "):
+    run = Run(partial(pairs_run, learning_rate=1e38, batch_size=5), tmp_path / "c", every=1)
+    with pytest.raises(TrainingError, match=r"became (nan|inf) in epoch 1, by step \d; lower "):
         run()
     snapshot = run.checkpoint.read()
     assert snapshot.facts["step"] >= 1
@@ -251,39 +230,128 @@ def without(snapshot: Snapshot, name: str) -> Snapshot:
     return Snapshot(tensors, {n: f for n, f in snapshot.facts.items() if n != name})
 
 
-def misshapen(snapshot: Snapshot, name: str) -> Snapshot:
-    tensor = snapshot.tensors[name]
-    return Snapshot(
-        {**snapshot.tensors, name: tensor[None].repeat(2, *[1] * tensor.ndim)}, snapshot.facts
-    )
+def with_tensor(snapshot: Snapshot, name: str, tensor: torch.Tensor) -> Snapshot:
+    return Snapshot({**snapshot.tensors, name: tensor}, snapshot.facts)
+
+
+def with_fact(snapshot: Snapshot, name: str, value: object) -> Snapshot:
+    return Snapshot(snapshot.tensors, {**snapshot.facts, name: value})
 
 
 EPOCH = {"epoch": 1, "metrics": {}, "ended": 1.0, "train_seconds": 1.0, "valid_seconds": 1.0}
+NUMBERS = ("ended", "train_seconds", "valid_seconds")
 WRONG = {
-    "step": [-1, 0, 10**9, None, "3"],
-    "seconds": [-1.0, None, "1"],
-    "history": [None, 3, [3], [{}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "metrics": 3}]],
-    "optimiser": [None, {}, {"schedule": [], "rates": []}],
+    "step": [-1, 0, 10**9, None, "3", 1.5, True],
+    "seconds": [-1.0, None, "1", float("nan"), float("inf")],
+    "history": [
+        None,
+        3,
+        [3],
+        [{}],
+        [{**EPOCH, "epoch": 2}],
+        [EPOCH, EPOCH],
+        [{**EPOCH, "metrics": 3}],
+        [{**EPOCH, "metrics": {"train_loss": "3"}}],
+        [{**EPOCH, "metrics": {"train_loss": float("nan")}}],
+        [{**EPOCH, "more": 1}],
+        *([{**EPOCH, name: float("inf")}] for name in NUMBERS),
+        *([{n: v for n, v in EPOCH.items() if n != name}] for name in EPOCH),
+        [{**EPOCH, "epoch": epoch} for epoch in range(1, 5)],  # of three
+    ],
+    "more": [1],
+}
+UNFIT = {
+    "pairs": partial(pairs_run, dropout=0.5, epochs=3),
+    "pairs, ragged, forced": partial(ragged_run, optimizer="adam", **RAGGED),
+    "labels": partial(labels_run, optimizer="adam", epochs=3, dropout=0.5),
+    "corpus": partial(corpus_run, optimizer="adam", epochs=3, time_steps=2),
 }
 
 
-@pytest.mark.parametrize("make", [pairs_run(dropout=0.5), corpus_run(optimizer="adam")])
-def test_a_checkpoint_that_lacks_something_or_does_not_fit_is_refused_by_name(tmp_path, make):
-    run = Run(make, tmp_path / "c", every=1)
+def snapshot_within_an_epoch(run: Run) -> Snapshot:
     with pytest.raises(Interrupted):
-        run(After(3))
-    whole = run.checkpoint.read()
-    assert whole.facts["step"] == 3
-    parts = [n for n in whole.tensors if n.startswith(("model.", "optimiser.", "objective.c"))]
-    wrong = [without(whole, n) for n in (*whole.tensors, *whole.facts)]
-    wrong += [misshapen(whole, n) for n in parts if whole.tensors[n].ndim]
-    wrong += [
-        Snapshot(whole.tensors, {**whole.facts, name: value})
-        for name, values in WRONG.items()
-        for value in values
-    ]
-    assert len(wrong) > 20
-    for snapshot in wrong:
-        run.checkpoint.write(snapshot)
-        with pytest.raises(DataError, match=r"cannot be used \(.+\); delete it, and the training"):
-            run()
+        run(After(2))
+    snapshot = run.checkpoint.read()
+    assert snapshot.facts["step"] == 2
+    return snapshot
+
+
+def refused(run: Run, snapshot: Snapshot) -> str:
+    """Return what is said of a snapshot that does not fit."""
+    run.checkpoint.write(snapshot)
+    with pytest.raises(DataError) as caught:
+        run()
+    message, path = str(caught.value), run.checkpoint.path
+    assert message.startswith(f"the checkpoint {path} cannot be used (")
+    assert message.endswith("); delete it, and the training begins anew")
+    return message
+
+
+@pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT.keys())
+def test_a_checkpoint_without_something_or_with_another_shape_is_refused(tmp_path, make):
+    run = Run(make, tmp_path / "c", every=1)
+    whole = snapshot_within_an_epoch(run)
+    for name in (*whole.tensors, *whole.facts):
+        refused(run, without(whole, name))
+    for name, tensor in whole.tensors.items():
+        for wrong in (torch.stack([tensor] * 2), tensor[..., :0] if tensor.ndim else tensor[None]):
+            refused(run, with_tensor(whole, name, wrong))
+    groups = {name.partition(".")[0] for name in whole.tensors}
+    assert {"model", "generator", "total"} <= groups
+    run.checkpoint.write(whole)
+    run()  # the whole one is fine
+
+
+@pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT.keys())
+def test_a_checkpoint_that_says_nonsense_of_where_it_stands_is_refused(tmp_path, make):
+    run = Run(make, tmp_path / "c", every=1)
+    whole = snapshot_within_an_epoch(run)
+    for name, values in WRONG.items():
+        for value in values:
+            refused(run, with_fact(whole, name, value))
+    assert "too many epochs" in refused(run, with_fact(whole, "history", WRONG["history"][-1]))
+
+
+@pytest.mark.parametrize("name", ["dropout", "teacher_forcing"])
+def test_a_state_that_is_none_of_a_generator_is_refused_with_its_name(tmp_path, name):
+    run = Run(UNFIT["pairs, ragged, forced"], tmp_path / "c", every=1)
+    whole = snapshot_within_an_epoch(run)
+    state = whole.tensors[f"generator.{name}"]
+    for wrong in (torch.full_like(state, 255), state.int(), state.double()):
+        assert f"generator {name}" in refused(run, with_tensor(whole, f"generator.{name}", wrong))
+
+
+def test_at_the_end_of_an_epoch_nothing_of_it_is_left_to_keep(tmp_path):
+    run = Run(UNFIT["corpus"], tmp_path / "c")
+    with pytest.raises(Interrupted):
+        run(After(run.make()[0].steps + 3))  # the steps, two looks around a validation, a step
+    within = run.checkpoint.read()
+    assert (len(within.facts["history"]), within.facts["step"]) == (1, 1)
+    for wrong in (with_fact(within, "step", 0), without(within, "total")):
+        assert "is no step of the epoch" in refused(run, wrong)
+
+
+def test_a_bug_within_is_no_reason_to_delete_a_checkpoint(tmp_path):
+    def make():
+        objective, options = UNFIT["corpus"]()
+        objective.restore = lambda state: objective.no_such_thing
+        return objective, options
+
+    run = Run(UNFIT["corpus"], tmp_path / "c", every=1)
+    snapshot_within_an_epoch(run)
+    kept = run.checkpoint.path.read_bytes()
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        Run(make, tmp_path / "c", every=1)()
+    assert run.checkpoint.path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, ValueError, RuntimeError])
+def test_nor_is_one_in_the_optimiser(tmp_path, monkeypatch, error):
+    def broken(*arguments):
+        raise error("a bug")
+
+    run = Run(UNFIT["corpus"], tmp_path / "c", every=1)
+    snapshot_within_an_epoch(run)
+    monkeypatch.setattr(torch.optim.Adam, "load_state_dict", broken)
+    with pytest.raises(error, match="a bug"):
+        run()

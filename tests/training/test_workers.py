@@ -12,25 +12,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from unroll.models.build import build
+from unroll.training.objectives import PairsObjective
 
 from models.toys import CPU, DIGITS, pairs_options, save_toy_pairs
-from unroll.options import Compute
-from unroll.storage.files import digest
 from unroll.data.pairs import load_pairs
 from unroll.errors import DataError
-from unroll.models.build import build
 from unroll.models.initialise import initialise
 from unroll.models.layers import set_generator
+from unroll.options import Compute
 from unroll.runs.record import read_model
-from unroll.seeds import torch_generator
 from unroll.runs.subject import Subject
+from unroll.seeds import torch_generator
+from unroll.storage.files import digest
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.sources import sources_digest
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Epoch, Step, train
-from unroll.training.objectives import PairsObjective
 from unroll.training.optimisation import Optimisation
 from unroll.training.run import Job, run
+from unroll.training.sources import sources_digest
 from unroll.training.workers import (
     Done,
     Failed,

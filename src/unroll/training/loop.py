@@ -165,8 +165,17 @@ class Training:
             raise Unfit("the history lacks epochs")
         if len(stands.history) > self.epochs:
             raise Unfit("the history has too many epochs")
-        numbers = [(*e.metrics.values(), e.ended, e.train_seconds) for e in stands.history]
-        if not all(math.isfinite(number) for row in numbers for number in row):
+        numbers = [
+            number
+            for epoch in stands.history
+            for number in (
+                *epoch.metrics.values(),
+                epoch.ended,
+                epoch.train_seconds,
+                epoch.valid_seconds,
+            )
+        ]
+        if not all(math.isfinite(number) for number in numbers):
             raise Unfit("the history holds more than numbers")
         return stands
 
