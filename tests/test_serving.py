@@ -8,6 +8,7 @@ import contextlib
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,8 @@ import psutil
 import pytest
 import requests
 
-from unroll.evaluation.selection import best
-from unroll.generation.answering import answer_texts
-from unroll.generation.sampling import Sampling
-from unroll.runs.record import read_model
-from unroll.seeds import torch_generator
+import unroll
+from unroll.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +60,10 @@ def ask(address: str, texts: list, **params) -> list[dict]:
     return answer.json()["predictions"]
 
 
+def as_pairs(rows: list[dict]) -> list[tuple[str, float]]:
+    return [(row["answer"], row["log_probability"]) for row in rows]
+
+
 def test_answers_are_those_of_unroll_ask(study, addition):
     questions = ["7+5", "0+0", "9+9"]
     rows = ask(addition, questions)
@@ -69,6 +71,27 @@ def test_answers_are_those_of_unroll_ask(study, addition):
         offline = study.run("unroll", "--study", "toy", "ask", question).strip()
         assert row["answer"] == offline
         assert row["log_probability"] < 0
+
+
+NO_QUESTION = "is no question of this model; it adds two numbers of 1 digit: 7+5"
+
+
+def test_a_question_with_blanks_is_the_question_without_them(study, addition, monkeypatch):
+    """By `unroll ask`, in a notebook and of the served model alike; what is none is refused."""
+    monkeypatch.chdir(study.folder)
+    model = unroll.open("toy").best("addition")
+    expected = model.answers(["7+5"])
+    assert model.answers(["7 + 5"]) == expected
+    assert as_pairs(ask(addition, ["7 + 5"])) == expected
+    assert study.run("unroll", "--study", "toy", "ask", "7 + 5").strip() == expected[0][0]
+    refused = study.run("unroll", "--study", "toy", "ask", "7++5", fails=True)
+    assert refused == f"error: '7++5' {NO_QUESTION}\n"
+    with pytest.raises(UserError, match=re.escape(f"'7++5' {NO_QUESTION}")):
+        model.ask("7++5")
+    body = {"dataframe_records": [{"text": "7++5"}]}
+    answer = requests.post(addition, json=body, timeout=60)
+    assert answer.status_code == 400
+    assert f"'7++5' {NO_QUESTION}" in answer.json()["message"]
 
 
 def test_a_seed_repeats_an_answer_that_is_drawn(addition):
@@ -97,9 +120,9 @@ def test_params_shape_a_continuation(grammar):
 @pytest.mark.parametrize(
     ("texts", "params", "message"),
     [
-        (["7x5"], {}, "'x' is not in the vocabulary"),
-        ([""], {}, "line 1: empty"),
-        (["7+5", "77777+5"], {}, "line 2: '77777+5' has 7 symbols, at most 3 fit"),
+        (["7x5"], {}, f"'7x5' {NO_QUESTION}"),
+        ([""], {}, f"'' {NO_QUESTION}"),
+        (["7+5", "77777+5"], {}, f"'77777+5' {NO_QUESTION}"),
         ([None], {}, "row 1: there is no text"),
         ([["7+5"]], {}, "row 1: there is no text"),
         (["7+5"], {"temperature": -1.0}, "temperature"),
@@ -160,13 +183,10 @@ def test_a_body_that_is_no_table_gets_a_4xx(addition, body):
 
 def offline(study, requested: list[tuple[list[str], dict]]) -> list[list[dict]]:
     """Return the answers to requests without a server, from the best model of the study."""
-    models = study.folder / "data/toy/models"
-    record, model = read_model(best([models / "baseline", models / "peeky"], ""), "")
+    model = unroll.open("toy").best("addition")
     found = []
     for texts, params in requested:
-        sampling = Sampling(params["temperature"], 0, 1.0, ())
-        generator = torch_generator(params["seed"], "serve")
-        answers = answer_texts(record, model, texts, sampling, generator)
+        answers = model.answers(texts, **params)
         found.append([{"answer": a, "log_probability": p} for a, p in answers])
     return found
 
@@ -199,7 +219,10 @@ def ask_again_and_again(
 
 
 @pytest.mark.timeout(600 + 2 * LOAD)
-def test_under_load_all_answers_are_those_offline_and_memory_does_not_grow(study, addition):
+def test_under_load_all_answers_are_those_offline_and_memory_does_not_grow(
+    study, addition, monkeypatch
+):
+    monkeypatch.chdir(study.folder)
     chance = random.Random(0)
     requested = [
         (

@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-KEY = "unroll.key"
+KEY, PARENT = "unroll.key", "mlflow.parentRunId"
 VOLATILE_METRICS = ("system/", "train_seconds", "valid_seconds", "training_seconds", "worker_")
 
 
@@ -47,8 +47,8 @@ def database_state(folder: Path) -> dict[str, Any]:
 
 def _run(client: MlflowClient, run: Run, keys: dict[str, str]) -> dict[str, Any]:
     tags = dict(run.data.tags)
-    if "mlflow.parentRunId" in tags:
-        tags["mlflow.parentRunId"] = keys[tags["mlflow.parentRunId"]]
+    if PARENT in tags:
+        tags[PARENT] = keys[tags[PARENT]]
     run_id = run.info.run_id
     files = _path(run.info.artifact_uri)
     return {

@@ -21,7 +21,12 @@ PASSWORD = "hush"
 
 @pytest.fixture
 def study(toy_study, tmp_path):
-    return toy_study.copy(tmp_path / "project")
+    """Return a copy in which one variant is to be trained: what is trained already is kept."""
+    copy = toy_study.copy(tmp_path / "project")
+    for folder in ("models", "circumstances"):
+        shutil.rmtree(copy.folder / "data/toy" / folder / "rnnlm")
+    shutil.rmtree(copy.folder / ".dvc/cache")
+    return copy
 
 
 @contextlib.contextmanager

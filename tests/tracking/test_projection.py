@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tracking.states import KEY, all_runs, client_of, database_state, determined
+from tracking.states import KEY, PARENT, all_runs, client_of, database_state, determined
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,11 @@ def test_dvc_repro_leaves_the_whole_story(toy_study):
     assert tags["mlflow.source.name"] == "unroll --study toy train peeky"
     assert len(tags["mlflow.source.git.commit"]) == 40
     assert tags["git.dirty"] == "false"
+    folder = toy_study.folder / "data/toy"
+    record = json.loads((folder / "models/peeky/seed-1/run.json").read_text())
+    assert tags["plan.digest"] == record["plan"]
+    sources = json.loads((folder / "sources.json").read_text())
+    assert tags["sources.digest"] == sources["sha256"]
     lock = (toy_study.folder / "pipeline/toy/dvc.lock").read_text()
     assert tags["dvc.model"] in lock
     assert tags["dvc.data"] in lock
@@ -146,6 +151,7 @@ def test_going_back_points_to_the_original_runs(study):
     output = study.run("dvc", "repro", STUDY)
     assert stages(output, "train") == ["train@peeky"]
     assert stages(output, "evaluate") == ["evaluate@peeky"]
+    assert stages(output, "generate") == ["generate@peeky"]
     assert " replaced " not in output  # the runs that training began are completed
     assert report.read_bytes() != figures
     edited = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
@@ -178,6 +184,29 @@ def test_going_back_points_to_the_original_runs(study):
     study.run("dvc", "checkout", STUDY)
     study.run(*TRACK)
     assert database_state(study.folder) == before
+
+
+def test_of_one_seed_more_only_that_is_trained_and_the_runs_of_the_others_stay(study, tmp_path):
+    before = {run.info.run_id: run for run in all_runs(client_of(study.folder))}
+    study.edit(PARAMS, "seeds: [0, 1]", "seeds: [0, 1, 2]")
+    output = study.run("dvc", "repro", STUDY)
+    for variant in ("baseline", "peeky"):
+        for seed in (0, 1):
+            assert f"{variant} seed {seed}: kept, it was trained already" in output
+        assert f"{variant}: 1 seeds" in output
+    after = {run.info.run_id: run for run in all_runs(client_of(study.folder))}
+    assert before.keys() < after.keys()
+    new = sorted(run.info.run_name for key, run in after.items() if key not in before)
+    assert new == ["baseline", "baseline seed 2", "peeky", "peeky seed 2"]
+    for run_id, run in before.items():
+        assert after[run_id].data.metrics == run.data.metrics
+        assert after[run_id].info.start_time == run.info.start_time
+    parents = {r.info.run_name: run_id for run_id, r in after.items() if run_id not in before}
+    below = [r for r in after.values() if r.data.tags.get(PARENT) == parents["peeky"]]
+    assert {run.data.tags["seed"] for run in below} == {"0", "1", "2"}
+    state, fresh = database_state(study.folder), rebuilt(study, tmp_path)
+    assert {key: state["runs"][key] for key in fresh["runs"]} == fresh["runs"]
+    assert len(fresh["runs"]) == len(before) + 2
 
 
 def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):

@@ -9,13 +9,16 @@ import pytest
 
 from models.toys import CPU, addition, pairs_options, task_section
 from tracking.left import CODE, EPOCH, evaluate, train
+from unroll.errors import DataError
+from unroll.evaluation.scores import write_scores
 from unroll.options import resolved
 from unroll.runs.circumstances import EpochTiming, Source, read_circumstances
 from unroll.runs.record import seed_folder
 from unroll.runs.recorder import Recorder
 from unroll.runs.subject import Subject
 from unroll.runs.trained import trained
-from unroll.storage.files import write_text
+from unroll.storage.files import write_json, write_text
+from unroll.storage.folders import new_folder
 from unroll.study import Study, load
 from unroll.tracking.state import (
     KEY,
@@ -152,6 +155,28 @@ def test_scores_of_an_earlier_training_are_not_taken(guarded):
         for run in (found.parent, found.children[0]):
             metrics = {point.metric for point in run.points}
             assert ("test_exact_match" in metrics, "samples.txt" in run.files) == (scored, scored)
+
+
+@pytest.mark.parametrize("document", [None, {"schema": 1}], ids=["without run.json", "schema 1"])
+def test_scores_that_an_earlier_version_has_left_are_not_taken(guarded, document):
+    train(guarded)
+    with new_folder(guarded.evaluation("plain")) as new:
+        write_scores(new, {0: {"test_exact_match": 0.5}})
+        write_text(new / "seed-0" / "samples.txt", "Q 1\n")
+        if document is not None:
+            write_json(new / "seed-0" / "run.json", document)
+    found = desired(guarded, "plain")
+    for run in (found.parent, found.children[0]):
+        assert "samples.txt" not in run.files
+        assert "test_exact_match" not in {point.metric for point in run.points}
+
+
+def test_a_damaged_evaluation_says_how_to_make_it_anew(guarded):
+    train(guarded)
+    evaluate(guarded, trained(guarded, "plain"))
+    (seed_folder(guarded.evaluation("plain"), 0) / "run.json").unlink()
+    with pytest.raises(DataError, match=r"run\.json is missing; run: dvc repro evaluate@plain"):
+        desired(guarded, "plain")
 
 
 def test_what_a_model_wrote_is_the_sample_of_its_variant(guarded):

@@ -7,8 +7,8 @@ import pandas as pd
 
 from unroll.errors import DataError
 from unroll.kinds.kind import Kind
-from unroll.runs.record import Record, read_documents, seed_folders
-from unroll.storage.files import write_text
+from unroll.runs.record import SCHEMA, Record, read_documents, seed_folder, seed_folders
+from unroll.storage.files import read_json, write_text
 from unroll.storage.folders import MANIFEST, check_folder
 from unroll.storage.tables import read_table
 from unroll.study import Study
@@ -66,6 +66,8 @@ def scores_of(study: Study, variant: str, records: Collection[Record]) -> pd.Dat
 def is_scored(study: Study, variant: str, records: Collection[Record]) -> bool:
     """Say whether the runs that left these records have been scored.
 
+    Scores of an earlier training are none of theirs, whatever version of this project left them.
+
     Raises:
         DataError: a file that says so is missing or damaged.
     """
@@ -73,6 +75,11 @@ def is_scored(study: Study, variant: str, records: Collection[Record]) -> bool:
     if not (folder / MANIFEST).is_file():
         return False
     with study.remedy(f"evaluate@{variant}"):
+        check_folder(folder)
+        documents = [seed_folder(folder, record.seed) / "run.json" for record in records]
+        there = all(path.is_file() for path in documents)
+        if not there or any(read_json(path).get("schema") != SCHEMA for path in documents):
+            return False
         scored = [read_documents(path) for path in seed_folders(folder)]
     return {one.key for one in scored} == {record.key for record in records}
 

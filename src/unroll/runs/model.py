@@ -1,6 +1,7 @@
 """A trained model: what a run's record says, and the network that it belongs to."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from safetensors.torch import load_file, save
 from unroll.data.prepared import read_form
 from unroll.errors import DataError
 from unroll.runs.record import Record, read_record, write_documents
+from unroll.runs.subject import Subject
 from unroll.storage.files import write_bytes, write_json
-from unroll.storage.folders import new_folder
+from unroll.storage.folders import MANIFEST, new_folder
 from unroll.tasks.task import Task
 
 
@@ -44,6 +46,22 @@ def write_model(folder: Path, trained: TrainedModel) -> None:
         write_bytes(new / "weights.safetensors", save(weights))
         write_documents(new, trained.record)
         write_json(new / "form.json", trained.form.model_dump(exclude_none=True))
+
+
+def rewrite_subject(folder: Path, subject: Subject) -> None:
+    """Let a record say which seeds its variant has now: what it was trained with is the same.
+
+    So the records of a variant are those of one training, in the bytes that they would have if all
+    seeds had been trained together.
+    """
+    record = read_record(folder)
+    if record.subject == subject:
+        return
+    with new_folder(folder) as new:
+        for file in folder.iterdir():
+            if file.name != MANIFEST and file.name[0] != ".":
+                shutil.copy2(file, new)
+        write_documents(new, replace(record, subject=subject))
 
 
 def read_model(folder: Path) -> TrainedModel:

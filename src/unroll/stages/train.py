@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from unroll.errors import DataError, TrainingError
 from unroll.runs.circumstances import circumstances_of
+from unroll.runs.model import rewrite_subject
 from unroll.runs.record import read_record, seed_folder
 from unroll.runs.recorder import Recorder
 from unroll.runs.subject import Subject
@@ -44,6 +45,7 @@ def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job])
     left = [job for job in jobs if job not in kept]
     for job in kept:
         print(f"{variant} seed {job.seed}: kept, it was trained already", flush=True)
+        rewrite_subject(job.target, job.subject)
     if left:
         _train_seeds(study, variant, left)
     for folder in (study.model(variant), study.circumstances(variant)):
