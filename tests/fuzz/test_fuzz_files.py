@@ -34,7 +34,7 @@ from unroll.data.leakage import check_leakage
 from unroll.data.pairs import Pairs, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences
 from unroll.data.vocabulary import Vocabulary
-from unroll.errors import UserError
+from unroll.errors import DataError, UserError
 from unroll.evaluation import breakdown
 from unroll.evaluation.attention import Map, read_maps, write_maps
 from unroll.evaluation.items import Item, outcomes, read_items, write_items
@@ -621,3 +621,37 @@ def test_evaluation_folders(evaluated, tmp_path):
         kept.rename(whole)
     for variant in evaluated.variants:
         check_result(read_result(evaluated, variant))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"exact_match": Item(np.zeros(4, np.uint8))},
+        {**ITEMS["pairs"], "exact_match": Item(np.zeros(4, np.uint8))},
+        {
+            "exact_match": Item(np.zeros(5, np.uint8)),
+            "character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 7, np.int32)),
+        },
+        {
+            "exact_match": Item(np.zeros(5, np.uint8), np.ones(5, np.int32)),
+            "character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 3, np.int32)),
+        },
+        {"perplexity": Item(np.zeros(5), np.ones(5, np.int32))},
+        {"character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 3, np.int32))},
+    ],
+    ids=[
+        "fewer metrics",
+        "fewer items",
+        "other weights",
+        "weights",
+        "another kind",
+        "not the main",
+    ],
+)
+def test_seeds_of_different_items_are_refused(evaluated, items):
+    """Each can be read for itself; together nothing can be said of them."""
+    folder = evaluated.evaluation("plain")
+    write_items(folder / "seed-1", items)
+    damage.seal(folder)
+    with pytest.raises(DataError, match=r"items.*; run: dvc repro evaluate@plain$"):
+        read_result(evaluated, "plain")

@@ -11,7 +11,7 @@ from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
 from unroll.evaluation.attention import Map, read_maps
 from unroll.evaluation.evaluation import COUNTS, SAMPLES
-from unroll.evaluation.items import Item, outcomes, read_items
+from unroll.evaluation.items import Item, check_alike, outcomes, read_items
 from unroll.evaluation.scores import scores_of
 from unroll.generation import novelty
 from unroll.kinds.kind import Kind
@@ -92,6 +92,7 @@ def read_result(study: Study, variant: str) -> Result:
             for record, path in zip(records, folders, strict=True)
         ]
         items = [read_items(path) for path in folders]
+        check_alike(folder, items, [metric.name for metric in records[0].kind.metrics])
         maps = [read_maps(path) for path in folders]
         circumstances = {
             record.seed: read_circumstances(path, record)
