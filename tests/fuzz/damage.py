@@ -3,6 +3,7 @@
 Much of it gets past the digests: a folder is sealed anew after it was damaged.
 """
 
+import ast
 import json
 import shutil
 import struct
@@ -10,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from unroll.storage.files import MANIFEST, sha256
+from unroll.storage.folders import MANIFEST, sha256
 
 PIECES = [
     "null", "true", "-1", "0", "1e400", ".nan", ".inf", "[]", "{}", "''", "&a [*a]", "*b", "? x",
@@ -29,6 +30,11 @@ VALUES: list[Any] = [
 
 DTYPES = ["F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8",
           "BOOL", "C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "Q4", ""]  # fmt: skip
+
+NUMPY_TYPES: list[Any] = [
+    "<i4", ">i4", "<i8", "<u4", "<i2", "|i1", "<f4", "<f8", "<f2", "|b1", "<c8", "|O", "|S4", "<U1",
+    "|V4", "<M8[s]", "i4,i4", [("x", "<i4")], [("x", "<i4", (2, 2))], "", "x", 3, None,
+]  # fmt: skip
 
 
 def text(whole: str, random: Random) -> str:
@@ -122,11 +128,38 @@ def arrays(whole: bytes, random: Random) -> bytes:
     return struct.pack("<Q", len(written)) + written + whole[8 + length :]
 
 
+def mapped(whole: bytes, random: Random) -> bytes:
+    """Return a file in NumPy's format with a damaged header of the length that it states."""
+    (length,) = struct.unpack("<H", whole[8:10])
+    header = whole[10 : 10 + length].decode("latin-1").strip()
+    if random.random() < 0.7:
+        entries = ast.literal_eval(header)
+        shape = entries["shape"]
+        match random.randrange(3):
+            case 0:
+                entries["descr"] = random.choice(NUMPY_TYPES)
+            case 1:
+                entries["shape"] = random.choice(
+                    [shape[::-1], (1, *shape), shape[1:], (0,), (2**40,) * 3, (-1,), (2**63,),
+                     (10**30,), tuple(n - 1 for n in shape), tuple(2 * n for n in shape)]
+                )  # fmt: skip
+            case _:
+                key = random.choice(list(entries))
+                entries[key] = random.choice([True, None, 1, "x", (), [], {}, (1.5,), "<i4"])
+        header = repr(entries)
+    else:
+        header = text(header, random)
+    written = header.encode("utf-8", errors="replace")[: 2**16 - 2] + b"\n"
+    return whole[:8] + struct.pack("<H", len(written)) + written + whole[10 + length :]
+
+
 def file(path: Path, random: Random) -> str:
     """Damage a file in the way of its format, or in any way; return what was done to it."""
     whole = path.read_bytes()
     if path.suffix == ".safetensors" and random.random() < 0.6:
         changed = arrays(whole, random)
+    elif path.suffix == ".npy" and random.random() < 0.6:
+        changed = mapped(whole, random)
     elif path.suffix == ".json" and random.random() < 0.5:
         changed = json.dumps(value(json.loads(whole), random)).encode()
     elif path.suffix in (".json", ".csv") and random.random() < 0.7:
@@ -151,7 +184,8 @@ def folder(whole: Path, target: Path, random: Random) -> str:
     """Copy a folder to `target` with damage to one or two of its files; return what was done."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(whole, target)
-    chosen = [random.choice(sorted(target.iterdir())) for _ in range(random.choice([1, 1, 1, 2]))]
+    files = sorted(path for path in target.rglob("*") if path.is_file())
+    chosen = [random.choice(files) for _ in range(random.choice([1, 1, 1, 2]))]
     done = []
     for path in dict.fromkeys(chosen):
         if random.random() < 0.03:
@@ -159,6 +193,7 @@ def folder(whole: Path, target: Path, random: Random) -> str:
             done.append(f"{path.name} removed")
         else:
             done.append(file(path, random))
-    if MANIFEST not in {path.name for path in chosen} and random.random() < 0.9:
+    sealed = target / MANIFEST
+    if sealed not in chosen and (whole / MANIFEST).is_file() and random.random() < 0.9:
         seal(target)
     return "; ".join(done)

@@ -1,7 +1,8 @@
 """Damaged files: each is refused with a message, or is what it should be."""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,41 +16,53 @@ from safetensors.torch import load_file as load_tensors
 
 from fuzz import damage
 from fuzz.trial import TALLIES, attempt, numbered
-from models.toys import DIGITS, corpus, corpus_options, pairs, pairs_options, subject
+from models.toys import (
+    corpus,
+    corpus_form,
+    corpus_options,
+    labels_options,
+    pairs,
+    pairs_options,
+    ragged,
+    subject,
+)
+from runs.evaluated import DIFF, EPOCHS, HISTORY, SESSION, evaluated_study
+from unroll import kinds, study
+from unroll.data.corpus import Corpus, load_corpus, save_corpus, words
+from unroll.data.labels import Labelled
+from unroll.data.leakage import check_leakage
+from unroll.data.pairs import Pairs, load_pairs, save_pairs
+from unroll.data.sequences import SPLITS, Sequences
+from unroll.data.vocabulary import Vocabulary
+from unroll.errors import DataError, UserError
+from unroll.evaluation import breakdown
+from unroll.evaluation.attention import Map, read_maps, write_maps
+from unroll.evaluation.items import Item, outcomes, read_items, write_items
+from unroll.evaluation.scores import read_scores, summary, write_scores
+from unroll.kinds.kind import Kind
+from unroll.models.budget import count_parameters
+from unroll.models.initialise import initialise
+from unroll.options import Compute, VariantOptions, parse_resolved
+from unroll.plans.plan import plan_digest, read_plan, write_plan
+from unroll.plans.training import training_plan
+from unroll.reporting.results import Result, read_result
 from unroll.runs.circumstances import (
     Circumstances,
-    EpochTiming,
-    Recorder,
-    RunTiming,
-    Source,
     read_circumstances,
+    read_diff,
+    write_circumstances,
 )
-from unroll.options import parse_variant
-from unroll.data.corpus import EOS, UNKNOWN, Corpus, load_corpus, save_corpus, words
-from unroll.storage.files import new_folder, write_arrays
-from unroll.data.leakage import check_leakage
-from unroll.data.loading import load
-from unroll.data.pairs import Pairs, load_pairs, save_pairs
-from unroll.storage.tables import read_table, write_table
-from unroll.tasks import addition
-from unroll.tasks import text as text_task
-from unroll.data.texts import texts
-from unroll.data.vocabulary import Vocabulary
-from unroll.evaluation import attention
-from unroll.evaluation.breakdown import PAIRS_COLUMNS
-from unroll.evaluation.items import outcomes, read_items, write_items
-from unroll.evaluation.scores import read_scores, summary, write_scores
-from unroll.evaluation.selection import validation_metric
-from unroll.generation.answering import answer_texts
-from unroll.generation.sampling import Sampling
-from unroll.generation.writing import write
-from unroll.models.build import Model, build, count_parameters
-from unroll.models.initialise import initialise
-from unroll.runs.record import Record, read_model, write_record
+from unroll.runs.model import TrainedModel, read_model, write_model
+from unroll.runs.record import Record
 from unroll.runs.subject import Subject
+from unroll.storage.folders import check_folder, new_folder
+from unroll.storage.tables import read_table, write_table
+from unroll.tasks.addition import Addition, AdditionOptions
+from unroll.tasks.brackets import Brackets, BracketsOptions
+from unroll.tasks.task import Task
+from unroll.tasks.text import Text, TextOptions
 from unroll.training.checkpoint import Checkpoint, Snapshot
 
-REMEDY = "run: dvc repro v"
 LONGEST = 100  # symbols of an answer that is tried
 
 
@@ -81,17 +94,13 @@ def sums() -> str:
 
 def test_a_file_of_additions(tmp_path):
     path, whole = tmp_path / "sums.txt", sums()
-    options = addition.Options(kind="addition", source=str(path), max_digits=2, valid=5)
-    assert len(addition.prepare(replace_source(options, path, whole)).sources["train"]) == 18
+    task = Addition(AdditionOptions(kind="addition", source=str(path), max_digits=2, valid=5))
+    path.write_text(whole)
+    assert len(task.prepare().sources["train"]) == 18
     for random in numbered("additions"):
         changed = damaged_text(whole, random)
         path.write_bytes(changed)
-        attempt("additions", changed, lambda: addition.prepare(options), check_sums(path, tmp_path))
-
-
-def replace_source(options: addition.Options, path: Path, content: str) -> addition.Options:
-    path.write_text(content)
-    return options
+        attempt("additions", changed, task.prepare, check_sums(path, tmp_path, task))
 
 
 def damaged_text(whole: str, random: Random) -> bytes:
@@ -100,31 +109,39 @@ def damaged_text(whole: str, random: Random) -> bytes:
     return damage.content(whole.encode(), random)
 
 
-def check_sums(path: Path, folder: Path) -> Callable[[Pairs], None]:
+def check_sums(path: Path, folder: Path, task: Addition) -> Callable[[Pairs], None]:
     """Return a check that sums are right, those of the file, each in one split, and can be kept."""
 
     def check(found: Pairs) -> None:
         lines = path.read_text().splitlines()
-        for split, sources in found.sources.items():
-            questions = texts(sources, found.vocabulary)
-            answers = texts(found.targets[split], found.vocabulary)
-            for question, answer in zip(questions, answers, strict=True):
+        plain = [line.replace(" ", "") for line in lines]
+        for split in SPLITS:
+            for question, answer in zip(found.questions(split), found.answers(split), strict=True):
                 a, b = question.split("+")
-                assert int(a) + int(b) == int(answer.removeprefix("_"))
+                assert int(a) + int(b) == int(answer)
                 if split != "valid":
-                    assert f"{question}{answer}" in [line.replace(" ", "") for line in lines]
+                    assert f"{question}_{answer}" in plain
         assert len(found.sources["train"]) + len(found.sources["test"]) == len(lines)
-        check_leakage(found, addition.same)
+        check_leakage({split: found.questions(split) for split in SPLITS}, task.same)
         save_pairs(found, folder / "prepared")
-        again = load_pairs(folder / "prepared", REMEDY)
-        assert again.vocabulary == found.vocabulary
+        again = load_pairs(folder / "prepared")
+        assert again.form == found.form
         assert same(again.sources, found.sources) and same(again.targets, found.targets)
 
     return check
 
 
-def same(ones: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> bool:
-    return ones.keys() == others.keys() and all(np.array_equal(ones[k], others[k]) for k in ones)
+def same(ones: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Say whether the splits of arrays, or of sequences, are equal."""
+    return ones.keys() == others.keys() and all(
+        np.array_equal(a, b)
+        for name in ones
+        for a, b in zip(parts(ones[name]), parts(others[name]), strict=True)
+    )
+
+
+def parts(found: Any) -> tuple[np.ndarray, ...]:
+    return (found.ids, found.lengths) if isinstance(found, Sequences) else (found,)
 
 
 TEXTS = {
@@ -137,7 +154,7 @@ TEXTS = {
 def test_a_folder_of_texts(tmp_path):
     folder = tmp_path / "texts"
     folder.mkdir()
-    options = text_task.Options(kind="text", source=str(folder))
+    task = Text(TextOptions(kind="text", source=str(folder)))
     for random in numbered("texts"):
         for path in folder.iterdir():
             path.unlink()
@@ -151,7 +168,7 @@ def test_a_folder_of_texts(tmp_path):
             del written[name]
         for name, content in written.items():
             (folder / name).write_bytes(content)
-        attempt("texts", written, lambda: text_task.prepare(options), check_words(folder, tmp_path))
+        attempt("texts", written, task.prepare, check_words(folder, tmp_path))
 
 
 def check_words(folder: Path, work: Path) -> Callable[[Corpus], None]:
@@ -162,12 +179,12 @@ def check_words(folder: Path, work: Path) -> Callable[[Corpus], None]:
         for split, tokens in found.tokens.items():
             [path] = folder.glob(f"*{split}*.txt")
             expected = words(path.read_bytes().decode())
-            known = [word if word in found.vocabulary.ids else UNKNOWN for word in expected]
+            known = [word if word in found.vocabulary.ids else "<unk>" for word in expected]
             assert [symbols[i] for i in tokens] == (expected if split == "train" else known)
         assert list(symbols) == list(dict.fromkeys(symbols[i] for i in found.tokens["train"]))
         save_corpus(found, work / "prepared")
-        again = load_corpus(work / "prepared", REMEDY)
-        assert again.vocabulary == found.vocabulary and same(again.tokens, found.tokens)
+        again = load_corpus(work / "prepared")
+        assert again.form == found.form and same(again.tokens, found.tokens)
 
     return check
 
@@ -175,41 +192,65 @@ def check_words(folder: Path, work: Path) -> Callable[[Corpus], None]:
 # Prepared data
 
 
-def check_stored(folder: Path, found: dict[str, np.ndarray], size: int) -> None:
-    """Check that arrays are those of the file, whole numbers, and ids of so many symbols."""
-    stored = load_file(folder / "arrays.safetensors")
-    assert all(array.dtype.kind in "iu" for array in stored.values())
-    assert same(found, stored)
-    assert all(array.min() >= 0 and array.max() < size for array in found.values())
+def check_stored(folder: Path, found: Mapping[str, np.ndarray]) -> None:
+    """Check that arrays are those of the files, and whole numbers of 32 bits."""
+    for name, array in found.items():
+        assert array.dtype == np.int32
+        assert np.array_equal(array, np.load(folder / f"{name}.npy"))
+    assert {path.stem for path in folder.glob("*.npy")} == found.keys()
+
+
+def check_side(sides: Mapping[str, Sequences], vocabulary: Vocabulary, width: int) -> None:
+    """Check that sequences are ids of symbols, of a length, in a matrix of the form's width."""
+    for sequences in sides.values():
+        assert sequences.width == width and len(sequences) == len(sequences.ids) > 0
+        assert sequences.ids.min() >= 0 and sequences.ids.max() < len(vocabulary)
+        assert sequences.lengths.min() > 0 and sequences.lengths.max() <= width
+        assert len(sequences.texts(vocabulary)) == len(sequences)
+    check_symbols(vocabulary)
+    assert vocabulary["pad"] < len(vocabulary)
+
+
+def side_arrays(sides: Mapping[str, Sequences], name: str) -> dict[str, np.ndarray]:
+    ids = {f"{split}.{name}": of.ids for split, of in sides.items()}
+    return ids | {f"{split}.{name}.lengths": of.lengths for split, of in sides.items()}
 
 
 def check_pairs(found: Pairs, folder: Path) -> None:
-    sides = {"source": found.sources, "target": found.targets}
-    arrays = {
-        f"{split}.{side}": ids for side, splits in sides.items() for split, ids in splits.items()
-    }
-    check_stored(folder, arrays, len(found.vocabulary))
-    assert {ids.shape[1] for ids in found.sources.values()} == {found.form["source_length"]}
-    assert {ids.shape[1] for ids in found.targets.values()} == {found.form["target_length"]}
-    assert all(
-        len(found.sources[split]) == len(found.targets[split]) > 0 for split in found.sources
+    form = found.form
+    check_stored(
+        folder, side_arrays(found.sources, "source") | side_arrays(found.targets, "target")
     )
-    starts = {found.vocabulary.symbols[i] for ids in found.targets.values() for i in ids[:, 0]}
-    assert starts == {found.form["start"]}
-    assert found.vocabulary.symbols[found.blank] == " "
-    check_symbols(found.vocabulary)
+    check_side(found.sources, form.source, form.source_width)
+    check_side(found.targets, form.answers, form.target_width)
+    for split in SPLITS:
+        assert len(found.sources[split]) == len(found.targets[split])
+        assert (found.targets[split].ids[:, 0] == form.answers["start"]).all()
+        assert found.targets[split].lengths.min() > 1  # there is something to learn
+
+
+def check_labelled(found: Labelled, folder: Path) -> None:
+    labels = {f"{split}.labels": numbers for split, numbers in found.labels.items()}
+    check_stored(folder, side_arrays(found.sources, "source") | labels)
+    check_side(found.sources, found.form.source, found.form.source_width)
+    assert len(set(found.form.labels)) == len(found.form.labels) > 1
+    check_text(found.form.labels)
+    assert all(len(found.answers(split)) == len(found.sources[split]) for split in SPLITS)
 
 
 def check_corpus(found: Corpus, folder: Path) -> None:
-    check_stored(folder, found.tokens, len(found.vocabulary))
-    assert all(ids.ndim == 1 for ids in found.tokens.values())
-    assert found.vocabulary.symbols[found.eos] == EOS
+    check_stored(folder, found.tokens)
+    for ids in found.tokens.values():
+        assert ids.ndim == 1 and ids.size
+        assert ids.min() >= 0 and ids.max() < len(found.vocabulary)
+    assert found.vocabulary.symbols[found.eos] == found.vocabulary.special["end"]
     check_symbols(found.vocabulary)
 
 
 def check_symbols(vocabulary: Vocabulary) -> None:
     """Check that symbols differ, are not empty, and can be written."""
     assert len(set(vocabulary.symbols)) == len(vocabulary) and "" not in vocabulary.ids
+    assert set(vocabulary.special.values()) <= set(vocabulary.symbols)
     check_text(list(vocabulary.symbols))
 
 
@@ -218,45 +259,57 @@ def check_text(value: Any) -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
+BRACKETS = Brackets(BracketsOptions(kind="brackets", longest=6, train=12, valid=4, test=4))
+SUMS = Addition(AdditionOptions(kind="addition", max_digits=1, train=20, valid=5, test=5))
+
+
 def test_prepared_pairs(tmp_path):
-    save_pairs(pairs(), tmp_path / "toy")
-    options = addition.Options(kind="addition", max_digits=1, train=20, valid=5, test=5)
-    save_pairs(addition.prepare(options), tmp_path / "sums")
-    wholes = [tmp_path / "toy", tmp_path / "sums"]
-    damaged("prepared pairs", wholes, lambda f: load("pairs", f, REMEDY), check_pairs)
+    wholes = {"toy": pairs(), "sums": SUMS.prepare(), "ragged": ragged()}
+    for name, whole in wholes.items():
+        save_pairs(whole, tmp_path / name)
+    folders = [tmp_path / name for name in wholes]
+    damaged("prepared pairs", folders, kinds.named("pairs").load, check_pairs)
+
+
+def test_prepared_labels(tmp_path):
+    kind = kinds.named("labels")
+    kind.save(BRACKETS.prepare(), tmp_path / "toy")
+    damaged("prepared labels", [tmp_path / "toy"], kind.load, check_labelled)
 
 
 def test_a_prepared_corpus(tmp_path):
     save_corpus(corpus([0, 1, 2, 3, 0, 4]), tmp_path / "toy")
-    whole = [tmp_path / "toy"]
-    damaged("prepared corpus", whole, lambda f: load("corpus", f, REMEDY), check_corpus)
+    damaged("prepared text", [tmp_path / "toy"], kinds.named("corpus").load, check_corpus)
 
 
 # Run records
 
 
-HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3]}).assign(
-    valid_exact_match=[1e-17, 1.0], valid_perplexity=[12.5, 10.0]
-)
-RECORDS = {
-    "plain": pairs_options(),
-    "attention": pairs_options(decoder="attention", bidirectional=True, padding="masked"),
-    "language": corpus_options(layers=2),
-    "tied": corpus_options(tie_weights=True, cell="gru"),
+PROSE = Text(TextOptions(kind="text", source="grammar"))
+RECORDS: dict[str, tuple[VariantOptions, Task[Any], Any]] = {
+    "plain": (pairs_options(), SUMS, SUMS.prepare().form),
+    "attention": (
+        pairs_options(decoder="attention", bidirectional=True, padding="masked"),
+        SUMS,
+        ragged().form,
+    ),
+    "language": (corpus_options(layers=2), PROSE, corpus_form(5)),
+    "tied": (corpus_options(tie_weights=True, cell="gru"), PROSE, corpus_form(5)),
+    "labels": (labels_options(pooling="attention"), BRACKETS, BRACKETS.prepare().form),
 }
+
+
+def record_of(options: VariantOptions, task: Task[Any], parameters: int = 9) -> Record:
+    return Record(subject(options), 3, task, parameters, {"torch": "2.13.0"}, HISTORY)
 
 
 @pytest.fixture
 def records(tmp_path) -> list[Path]:
-    for name, options in RECORDS.items():
-        of_pairs = options.kind == "pairs"
-        vocabulary = DIGITS if of_pairs else Vocabulary((EOS, "naïve", "☑", '"', "N"))
-        model = build(options, vocabulary)
+    for name, (options, task, form) in RECORDS.items():
+        model = kinds.kind_of(options).build(options, form)
         initialise(model, options.init, seed=3)
-        form = {"source_length": 4, "target_length": 5, "start": "_"} if of_pairs else {}
-        size = count_parameters(model)
-        record = Record(subject(options), 3, size, form, vocabulary, HISTORY)
-        write_record(tmp_path / name, record, model)
+        record = record_of(options, task, count_parameters(model))
+        write_model(tmp_path / name, TrainedModel(record, form, model))
     return [tmp_path / name for name in RECORDS]
 
 
@@ -264,14 +317,13 @@ def rekey(folder: Path) -> None:
     """Give the run of a record the key that its options imply, if they can have one."""
     try:
         run = json.loads((folder / "run.json").read_text())
-        environment = json.loads((folder / "facts.json").read_text())["environment"]
         about = Subject(
             run["study"],
             run["variant"],
-            parse_variant(run["kind"], run["options"]),
+            parse_resolved(run["kind"], run["options"]),
             run["data_digest"],
-            run["sources_digest"],
-            environment,
+            run["plan"],
+            run["machine"],
         )
         run["key"] = about.key(run["seed"])
     except Exception:
@@ -280,43 +332,42 @@ def rekey(folder: Path) -> None:
     damage.seal(folder)
 
 
-def check_weights(model: Model, stored: dict[str, torch.Tensor]) -> None:
+def check_weights(model: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
     for name, parameter in model.named_parameters():
         assert stored[name].dtype == torch.float32
         assert parameter.isfinite().all()
         assert torch.equal(stored[name], parameter)
 
 
-def read_usable(folder: Path) -> tuple[Record, Model]:
-    """Read a record with its model as all do who choose by validation, then use it."""
-    record, model = read_model(folder, REMEDY)
-    validation_metric(record)
-    return record, model
-
-
-def check_history(record: Record) -> None:
+def check_documents(record: Record) -> None:
+    """Check what all do who choose by validation."""
     history = record.history
     assert list(history["epoch"]) == list(range(1, len(history) + 1))
     assert np.isfinite(history.to_numpy(float)).all()
-    assert validation_metric(record)[0] in history
+    assert math.isfinite(record.chosen_by)
+    assert record.task.kind == record.kind.name == record.options.kind
+    check_text([record.subject.study, record.subject.variant, dict(record.environment)])
 
 
-def check_record(found: tuple[Record, Model], folder: Path) -> None:
+def widths(form: Any) -> list[int]:
+    return [width for name, width in form.model_dump().items() if name.endswith("_width")]
+
+
+def check_record(found: TrainedModel, folder: Path) -> None:
     """Check that the model has the weights of the file, and can answer or write."""
-    record, model = found
-    check_weights(model, load_tensors(folder / "weights.safetensors"))
-    check_history(record)
-    assert json.loads((folder / "run.json").read_text())["key"] == record.key
-    check_symbols(record.vocabulary)
-    generator, sampling = torch.Generator(), Sampling()
-    if record.options.kind == "corpus":
-        prompt = torch.tensor([record.vocabulary.ids[EOS]])
-        written = write(model, prompt, 2, 3, sampling, generator)
-        assert written.symbols.max() < len(record.vocabulary)
-    elif max(record.form["source_length"], record.form["target_length"]) <= LONGEST:
-        question = next(symbol for symbol in record.vocabulary.symbols if symbol.strip(" "))
-        [(_, score)] = answer_texts(record, model, [question], sampling, generator)
-        assert score <= 0
+    check_documents(found.record)
+    check_weights(found.model, load_tensors(folder / "weights.safetensors"))
+    assert json.loads((folder / "run.json").read_text())["key"] == found.record.key
+    kind, form = found.record.kind, found.form
+    if max(widths(form), default=0) > LONGEST:
+        return
+    request = kind.Request(max_length=3) if kind.continues else kind.Request()
+    try:
+        [(said, score)] = kind.answer(found, [kind.example(found.task, form)], request)
+    except UserError:  # a task and a form that each can be, but not with each other
+        return
+    said.encode()
+    assert score <= 0
 
 
 @pytest.mark.parametrize("key", ["layers", "embedding_size", "hidden_size"])
@@ -326,11 +377,31 @@ def test_an_enormous_size_in_a_run_record_is_refused_at_once(records, key):
         run["options"][key] = 10**9
         (folder / "run.json").write_text(json.dumps(run))
         rekey(folder)
-        attempt("enormous sizes", key, lambda f=folder: read_model(f, REMEDY), pytest.fail)
+        attempt("enormous sizes", key, lambda f=folder: read_model(f), pytest.fail)
+
+
+@pytest.mark.parametrize("key", ["source_width", "target_width"])
+def test_an_enormous_width_in_a_form_is_refused_at_once(records, key):
+    for folder in records:
+        form = json.loads((folder / "form.json").read_text())
+        if key in form:
+            form[key] = 10**9
+            (folder / "form.json").write_text(json.dumps(form))
+            damage.seal(folder)
+            attempt("enormous widths", key, lambda f=folder: read_model(f), pytest.fail)
 
 
 def test_run_records(records):
-    damaged("run records", records, read_usable, check_record, mend=rekey)
+    damaged("run records", records, read_model, check_record, mend=rekey)
+
+
+def test_whole_records_are_used(records):
+    """What `check_record` lets pass of damaged ones, it must not let pass of these."""
+    for folder in records:
+        found = read_model(folder)
+        kind = found.record.kind
+        if folder.name != "attention":  # whose symbols are not those of a sum
+            assert kind.answer(found, [kind.example(found.task, found.form)], kind.Request())
 
 
 # Checkpoints
@@ -346,13 +417,14 @@ SNAPSHOT = Snapshot(
         "double": torch.full((2,), 0.1, dtype=torch.float64),
     },
     {"history": [{"loss": 0.1 + 0.2}], "step": 4},
+    ("ab" * 32, "cd" * 32),
 )
 
 
 def check_snapshot(found: Snapshot | None) -> None:
     """Check that it is what was written: the digest in its header covers all of it."""
     assert found is not None
-    assert found.facts == SNAPSHOT.facts
+    assert found.facts == SNAPSHOT.facts and found.sources == SNAPSHOT.sources
     assert found.tensors.keys() == SNAPSHOT.tensors.keys()
     for name, tensor in SNAPSHOT.tensors.items():
         assert found.tensors[name].dtype == tensor.dtype
@@ -360,7 +432,7 @@ def check_snapshot(found: Snapshot | None) -> None:
 
 
 def test_checkpoints(tmp_path):
-    checkpoint = Checkpoint(tmp_path, 3, KEY, every=5)
+    checkpoint = Checkpoint(tmp_path, 3, KEY, every=5, sources="cd" * 32)
     checkpoint.write(SNAPSHOT)
     whole = checkpoint.path.read_bytes()
     for random in numbered("checkpoints"):
@@ -373,42 +445,47 @@ def test_checkpoints(tmp_path):
 # Circumstances
 
 
-@pytest.fixture
-def circumstances(tmp_path) -> Path:
-    recorder = Recorder("unroll train v")
-    recorder.source = Source(
-        command="unroll train v", stage=None, experiment=None, commit="0123456789" * 4,
-        folder="", dirty=True,
-    )  # fmt: skip
-    recorder.diff = b"--- a/x\n+++ b/x\n\xff"
-    recorder.epochs = [
-        EpochTiming(s, e, 10.5 * e, 1.5, 0.1, 50.0, 900.0) for s in (0, 1) for e in (1, 2)
-    ]
-    recorder.runs = [RunTiming(seed, 1.0, 21.0, 99.5) for seed in (0, 1)]
-    recorder.write(tmp_path / "v")
-    return tmp_path / "v"
-
-
 def check_circumstances(found: Circumstances, folder: Path) -> None:
-    """Check that all are finite numbers, one row for each epoch and one for each run."""
-    for table in (found.epochs, found.runs.reset_index()):
-        assert isinstance(table.index, pd.RangeIndex)
-        assert np.isfinite(table.to_numpy(float)).all()
-        whole = table.columns.intersection(["seed", "epoch"])
-        assert all(kind.kind in "iu" for kind in table[whole].dtypes)
-        assert not table.duplicated(list(whole)).any()
-    assert np.isfinite(found.seconds.to_numpy()).all()
-    assert found.diff == (folder / "uncommitted.diff").read_bytes()
+    """Check that all are finite numbers, a row for each epoch."""
+    assert isinstance(found.epochs.index, pd.RangeIndex)
+    assert np.isfinite(found.epochs.to_numpy(float)).all()
+    assert list(found.epochs["epoch"]) == [1, 2]
+    assert math.isfinite(found.seconds)
+    session = found.session
+    assert all(map(math.isfinite, (session.started, session.ended, session.peak_memory_mb)))
+    assert found.source.sources
     check_text(found.source.model_dump())
+    read_diff(folder)
 
 
-def test_circumstances(circumstances):
-    damaged(
-        "circumstances",
-        [circumstances],
-        lambda f: read_circumstances(f, REMEDY),
-        check_circumstances,
-    )
+def test_circumstances(tmp_path):
+    write_circumstances(tmp_path / "v", EPOCHS, SESSION, DIFF)
+    record = record_of(pairs_options(), SUMS)
+
+    def read(folder: Path) -> Circumstances:
+        check_folder(folder)
+        return read_circumstances(folder, record)
+
+    damaged("circumstances", [tmp_path / "v"], read, check_circumstances)
+    write_circumstances(tmp_path / "other", EPOCHS[:1], SESSION, DIFF)
+    attempt("circumstances", "of another run", lambda: read(tmp_path / "other"), pytest.fail)
+
+
+# Plans
+
+
+def check_plan(found: dict[str, Any], folder: Path) -> None:
+    """Check that it has a digest, in which all counts but the seeds."""
+    digest = plan_digest(found)
+    assert plan_digest({**found, "seeds": [7]}) == digest
+    assert plan_digest({**found, "behaviour": {**found["behaviour"], "more": 1}}) != digest
+    check_text(found)
+
+
+def test_plans(tmp_path):
+    (tmp_path / "v").mkdir()
+    write_plan(tmp_path / "v" / "plan.json", training_plan(pairs_options(), Compute(device="cpu")))
+    damaged("plans", [tmp_path / "v"], lambda f: read_plan(f / "plan.json"), check_plan)
 
 
 # Evaluation files
@@ -419,80 +496,162 @@ def check_scores(found: pd.DataFrame, folder: Path) -> None:
     assert isinstance(found.index, pd.RangeIndex)
     assert not found.duplicated(["seed", "metric"]).any()
     assert (found["seed"] >= 0).all() and found["seed"].dtype.kind in "iu"
-    assert all(isinstance(metric, str) and metric for metric in found["metric"])
+    assert all(PAIRS.metric(metric) for metric in found["metric"])
     assert found["value"].dtype.kind == "f" and not found["value"].isna().any()
     assert len(summary(found)) == found["metric"].nunique()
 
 
+PAIRS: Kind[Any, Any] = kinds.named("pairs")
+
+
 def test_scores(tmp_path):
-    scores = {s: {"test_exact_match": 0.5 + s / 10, "valid_perplexity": 5.25} for s in (0, 1, 10)}
+    scores = {s: {"test_exact_match": 0.5 + s / 10, "valid_exact_match": 0.25} for s in (0, 1, 10)}
     with new_folder(tmp_path / "v") as new:
         write_scores(new, scores)
-    damaged("scores", [tmp_path / "v"], lambda f: read_scores(f, REMEDY), check_scores)
+
+    def read(folder: Path) -> pd.DataFrame:
+        check_folder(folder)
+        return read_scores(folder, PAIRS)
+
+    damaged("scores", [tmp_path / "v"], read, check_scores)
 
 
-def check_items(found: dict[str, np.ndarray], folder: Path) -> None:
+def check_items(found: dict[str, Item], folder: Path) -> None:
     """Check that a number can be had of each item."""
-    assert same(found, load_file(folder / "items.safetensors"))
-    values = outcomes([found, found])
-    assert values.ndim == 2 and np.isfinite(values).all()
-    assert "right" not in found or set(np.unique(values)) <= {0, 1}
+    stored = load_file(folder / "items.safetensors")
+    assert found
+    for name, item in found.items():
+        assert np.array_equal(item.values, stored.pop(name))
+        assert item.weights is None or np.array_equal(item.weights, stored.pop(f"{name}.weights"))
+        values = outcomes([item, item])
+        assert values.ndim == 2 and np.isfinite(values).all()
+    assert not stored
+
+
+ITEMS = {
+    "pairs": {
+        "exact_match": Item(np.array([0, 1, 1, 0], np.uint8)),
+        "character_accuracy": Item(np.array([1, 3, 2, 0], np.int32), np.full(4, 3, np.int32)),
+    },
+    "corpus": {"perplexity": Item(np.array([1.5, 2.5]), np.array([2, 3], np.int32))},
+}
 
 
 def test_items(tmp_path):
-    answers = np.arange(12, dtype=np.int32).reshape(4, 3)
-    right, confidence = np.array([0, 1, 1, 0], np.uint8), np.full(4, 0.5, np.float32)
-    of_pairs = {"right": right, "confidence": confidence, "answers": answers}
-    of_corpus = {"losses": np.array([1.5, 2.5]), "counts": np.array([2, 3], np.int32)}
-    write_items(tmp_path / "pairs", of_pairs)
-    write_items(tmp_path / "corpus", of_corpus)
-    wholes = [tmp_path / "pairs", tmp_path / "corpus"]
-    damaged("items", wholes, lambda f: read_items(f, REMEDY), check_items)
+    for name, items in ITEMS.items():
+        write_items(tmp_path / name, items)
+    damaged("items", [tmp_path / name for name in ITEMS], read_items, check_items)
 
 
-def check_maps(found: dict[str, np.ndarray], folder: Path) -> None:
+def check_maps(found: list[Map], folder: Path) -> None:
     """Check that each map is of a question and an answer that can be shown."""
-    for source, answer, weights in zip(
-        found["sources"], found["answers"], found["weights"], strict=True
-    ):
-        DIGITS.decode(source.tolist())
-        DIGITS.decode(answer.tolist())
-        assert weights.shape == (len(answer), len(source))
-    assert len(found["right"]) == len(found["sources"])
+    for one in found:
+        weights = np.array(one.weights).reshape(len(one.answer), len(one.question))
+        assert ((weights >= 0) & (weights <= 1)).all()
+        assert isinstance(one.right, bool)
+        check_text([one.question, one.answer])
 
 
 def test_attention_maps(tmp_path):
-    maps = {
-        "sources": np.arange(10, dtype=np.int32).reshape(2, 5),
-        "answers": np.arange(6, dtype=np.int32).reshape(2, 3),
-        "right": np.array([1, 0], np.uint8),
-        "weights": np.full((2, 3, 5), 0.2, np.float32),
-    }
     (tmp_path / "v").mkdir()
-    write_arrays(tmp_path / "v" / attention.NAME, maps)
-
-    def read(folder: Path) -> dict[str, np.ndarray]:
-        return attention.read_maps(folder, len(DIGITS), REMEDY)
-
-    damaged("attention maps", [tmp_path / "v"], read, check_maps)
-
-
-NUMBERS = ["items", "right", "confidence"]
+    weights = [[0.25, 0.5, 0.25], [1.0, 0.0, 0.0]]
+    one = {"question": ["5", "+", "☑"], "answer": ["1", "0"], "right": True, "weights": weights}
+    write_maps(tmp_path / "v", [one, {**one, "right": False}])
+    damaged("attention maps", [tmp_path / "v"], read_maps, check_maps)
 
 
 def check_table(found: pd.DataFrame, folder: Path) -> None:
     """Check that the columns of numbers hold numbers."""
     assert isinstance(found.index, pd.RangeIndex)
-    assert list(found.columns) == PAIRS_COLUMNS
-    assert all(found[column].dtype.kind in "iuf" for column in NUMBERS)
+    assert list(found.columns) == breakdown.COLUMNS
+    assert all(found[column].dtype.kind in "iuf" for column in breakdown.NUMBERS)
 
 
 def test_tables(tmp_path):
     rows = [("answer length", "1", 4, 0.5, 0.25), ("mistake", "+1, or so", 2, 0.0, 0.125)]
     (tmp_path / "v").mkdir()
-    write_table(tmp_path / "v" / "breakdown.csv", pd.DataFrame(rows, columns=PAIRS_COLUMNS))
+    write_table(tmp_path / "v" / "breakdown.csv", pd.DataFrame(rows, columns=breakdown.COLUMNS))
 
     def read(folder: Path) -> pd.DataFrame:
-        return read_table(folder / "breakdown.csv", PAIRS_COLUMNS, REMEDY, NUMBERS)
+        return read_table(folder / "breakdown.csv", breakdown.COLUMNS, breakdown.NUMBERS)
 
     damaged("tables", [tmp_path / "v"], read, check_table)
+
+
+# Evaluation folders: all that the report and MLflow know of a variant
+
+
+@pytest.fixture
+def evaluated(tmp_path, monkeypatch) -> study.Study:
+    monkeypatch.chdir(tmp_path)
+    return evaluated_study()
+
+
+def check_result(found: Result) -> None:
+    """Check that all can be computed with it that the report shows."""
+    for record in found.records:
+        check_documents(record)
+    for name in found.scores["metric"].unique():
+        outcomes = found.outcomes(name, found.seeds)
+        assert len(outcomes) == len(found.seeds) and np.isfinite(outcomes).all()
+    for items in found.items:
+        assert items.keys() <= {metric.name for metric in found.kind.metrics}
+    assert found.counts["train"] > 0
+    assert all(type(count) is int and count > 0 for count in found.counts.values())
+    assert math.isfinite(found.seconds) and found.parameters > 0
+    assert 0 <= found.best < len(found.records)
+    found.samples.encode()
+    for maps in found.maps:
+        check_maps(maps, Path())
+    assert list(found.breakdown.columns) == [*breakdown.COLUMNS, "seed"]
+
+
+def test_evaluation_folders(evaluated, tmp_path):
+    wholes = [evaluated.evaluation(variant) for variant in evaluated.variants]
+    assert [bool(read_result(evaluated, variant).maps[0]) for variant in evaluated.variants] == [
+        False,
+        True,
+    ]
+    for random in numbered("evaluations"):
+        whole = random.choice(wholes)
+        kept = whole.rename(tmp_path / "kept")
+        done = damage.folder(kept, whole, random)
+        attempt("evaluations", done, lambda v=whole.name: read_result(evaluated, v), check_result)
+        damage.shutil.rmtree(whole)
+        kept.rename(whole)
+    for variant in evaluated.variants:
+        check_result(read_result(evaluated, variant))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"exact_match": Item(np.zeros(4, np.uint8))},
+        {**ITEMS["pairs"], "exact_match": Item(np.zeros(4, np.uint8))},
+        {
+            "exact_match": Item(np.zeros(5, np.uint8)),
+            "character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 7, np.int32)),
+        },
+        {
+            "exact_match": Item(np.zeros(5, np.uint8), np.ones(5, np.int32)),
+            "character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 3, np.int32)),
+        },
+        {"perplexity": Item(np.zeros(5), np.ones(5, np.int32))},
+        {"character_accuracy": Item(np.zeros(5, np.int32), np.full(5, 3, np.int32))},
+    ],
+    ids=[
+        "fewer metrics",
+        "fewer items",
+        "other weights",
+        "weights",
+        "another kind",
+        "not the main",
+    ],
+)
+def test_seeds_of_different_items_are_refused(evaluated, items):
+    """Each can be read for itself; together nothing can be said of them."""
+    folder = evaluated.evaluation("plain")
+    write_items(folder / "seed-1", items)
+    damage.seal(folder)
+    with pytest.raises(DataError, match=r"items.*; run: dvc repro evaluate@plain$"):
+        read_result(evaluated, "plain")

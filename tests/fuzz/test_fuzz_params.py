@@ -1,5 +1,6 @@
 """Params files that are damaged or made up: refused with a message, or a study that holds."""
 
+import json
 import math
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,9 @@ from ruamel.yaml import YAML
 from fuzz import damage
 from fuzz.trial import attempt, many_examples, numbered
 from unroll import study
-from unroll.options import CorpusOptions, PairsOptions
-from unroll.study import Study
 from unroll.errors import UserError
+from unroll.options import OPTIONS, PairsOptions, parse_resolved, resolved
+from unroll.study import Study
 
 PROJECT = Path(__file__).parents[2]
 FILES = [PROJECT / "params.yaml", PROJECT / "pipeline" / "quick" / "params.yaml"]
@@ -41,7 +42,7 @@ def as_written(study: Study) -> dict[str, Any]:
     """Return the sections of a params file that says all that a study holds."""
     sections = {
         "compute": study.compute.model_dump(),
-        "tasks": {n: {"data": task.data.model_dump()} for n, task in study.tasks.items()},
+        "tasks": {n: {"data": task.options.model_dump()} for n, task in study.tasks.items()},
         "variants": {name: options.model_dump() for name, options in study.variants.items()},
         "comparison": study.comparison.model_dump(),
         "checkpoint": study.checkpoint.model_dump(),
@@ -53,7 +54,9 @@ def check_study(study: Study) -> None:
     """Check that values are in range, that names lead somewhere, and that a round trip is one."""
     for name, options in study.variants.items():
         task = study.task(options.task)
-        assert isinstance(options, {"pairs": PairsOptions, "corpus": CorpusOptions}[task.kind])
+        assert type(options) is OPTIONS[task.kind] and study.kind_of(name).name == task.kind
+        assert parse_resolved(task.kind, resolved(options)) == options
+        json.dumps(resolved(options), allow_nan=False)  # as plans and records keep it
         seeds, rate = options.seeds, options.learning_rate
         assert len(set(seeds)) == len(seeds) > 0
         assert all(type(seed) is int and 0 <= seed < 2**63 for seed in seeds)
@@ -61,13 +64,16 @@ def check_study(study: Study) -> None:
         assert all(type(size) is int and size > 0 for size in [*sizes, options.batch_size])
         assert math.isfinite(rate) and rate > 0 and math.isfinite(options.weight_decay)
         assert 0 <= options.dropout < 1 and (options.clip is None or options.clip > 0)
+        if isinstance(options, PairsOptions):
+            assert 0 <= options.teacher_forcing <= 1
         if options.match_parameters is not None:
             matched = study.variant(options.match_parameters)
             assert matched.task == options.task and matched.match_parameters is None
         reference = study.reference(name)
         assert reference is None or study.variant(reference).task == options.task
         # Names are names of files: none may lead out of the study's folder.
-        assert study.model(name).resolve().is_relative_to(study.data.resolve())
+        for path in (study.model(name), study.size(name), study.plan("train", name)):
+            assert path.resolve().is_relative_to(study.data.resolve())
     if study.generate:
         assert math.isfinite(study.generate.temperature) and 0 < study.generate.top_p <= 1
         assert study.generate.length > 0 and study.generate.prompts
@@ -143,7 +149,10 @@ of_pairs = {
     "reverse_source": st.booleans(),
     "bidirectional": st.booleans(),
     "padding": of("plain", "masked"),
+    "teacher_forcing": fractions,
+    "teacher_forcing_by": of("step", "sequence"),
 }
+of_labels = {"pooling": of("last", "attention"), "padding": of("plain", "masked")}
 of_corpus = {"time_steps": counts, "tie_weights": st.booleans(), "skip_connections": st.booleans()}
 additions = section(
     {"kind": of("addition")}, {"max_digits": st.integers(1, 9), "train": counts, "source": texts}
@@ -155,13 +164,16 @@ sums = section({"data": additions, "defaults": section(LEARNED, {**options, **of
 prose = section(
     {"data": written, "defaults": section({**LEARNED, "time_steps": counts}, options)}, {}
 )
+brackets = section({"kind": of("brackets")}, {"longest": of(2, 9, 501), "train": counts})
+judged = section({"data": brackets, "defaults": section(LEARNED, {**options, **of_labels})}, {})
 params = section(
     {
-        "tasks": section({"sums": sums}, {"prose": prose}),
+        "tasks": section({"sums": sums}, {"prose": prose, "judged": judged}),
         "variants": st.dictionaries(
             names,
             section({"task": of("sums")}, {**options, **of_pairs})
-            | section({"task": of("prose", "sums")}, {**options, **of_corpus}),
+            | section({"task": of("prose", "sums")}, {**options, **of_corpus})
+            | section({"task": of("judged")}, {**options, **of_labels}),
             min_size=1,
             max_size=3,
         ),

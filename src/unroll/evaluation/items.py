@@ -72,6 +72,26 @@ def _fault(item: Item) -> str | None:
     return None if fits else "has no weight for each item"
 
 
+def check_alike(folder: Path, seeds: Sequence[Items], known: Sequence[str]) -> None:
+    """Check that seeds have the same items, of metrics that are known; the first of these decides.
+
+    Raises:
+        DataError: they do not: nothing can be said of them together.
+    """
+    first = seeds[0]
+    for items in seeds:
+        if not {known[0]} <= items.keys() <= set(known):
+            raise DataError(f"{folder} holds items of {', '.join(items)}")
+        if items.keys() != first.keys() or not all(_alike(items[n], first[n]) for n in items):
+            raise DataError(f"{folder} does not hold the same items for each seed")
+
+
+def _alike(one: Item, other: Item) -> bool:
+    if one.weights is None or other.weights is None:
+        return one.weights is other.weights and one.values.shape == other.values.shape
+    return np.array_equal(one.weights, other.weights)
+
+
 def outcomes(seeds: Sequence[Item]) -> np.ndarray:
     """Return outcomes (S, I) of the same items with several seeds; their mean is the metric.
 

@@ -10,7 +10,7 @@ import pandas as pd
 from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
 from unroll.evaluation.evaluation import COUNTS, SAMPLES
-from unroll.evaluation.items import Item, outcomes, read_items
+from unroll.evaluation.items import Item, check_alike, outcomes, read_items
 from unroll.evaluation.maps import Map, read_maps
 from unroll.evaluation.scores import scores_of
 from unroll.generation import novelty
@@ -93,6 +93,7 @@ def read_result(study: Study, variant: str) -> Result:
             for record, path in zip(records, folders, strict=True)
         ]
         items = [read_items(path) for path in folders]
+        check_alike(folder, items, [metric.name for metric in records[0].kind.metrics])
         maps = [read_maps(path) for path in folders]
         circumstances = {
             record.seed: read_circumstances(path, record)
