@@ -96,7 +96,7 @@ def test_ragged_pairs_are_such_as_can_be_prepared_and_most_are_short(ragged, tmp
     source = np.asarray(pairs.sources["train"].lengths)
     target = np.asarray(pairs.targets["train"].lengths) - 2  # start and end
     for lengths in (source, target):
-        assert lengths.min() == 3 and lengths.max() == 40
+        assert lengths.min() == 3 and 30 < lengths.max() <= 40
         assert np.median(lengths) < 11
     assert np.corrcoef(source, target)[0, 1] > 0.8
     question, answer = pairs.questions("train")[0].split(), pairs.answers("train")[0].split()
