@@ -2,22 +2,28 @@
 
 import itertools
 import time
+from collections.abc import Callable
 
 import torch
 
 from unroll.training.loop import Training
 
 
-def seconds_of(training: Training, epoch: int, steps: int | None = None) -> float:
+def seconds_of(
+    training: Training,
+    epoch: int,
+    steps: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Take the first steps of an epoch, or all of them; return the seconds that they took."""
     objective = training.objective
     objective.model.train()
     wait()
-    started = time.perf_counter()
+    started = clock()
     for loss in itertools.islice(objective.losses(epoch), steps):
         training.step(loss)
     wait()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def wait() -> None:

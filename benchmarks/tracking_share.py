@@ -2,12 +2,13 @@
 
     python benchmarks/tracking_share.py                        peeky of the root study
     python benchmarks/tracking_share.py --variant rnnlm --epochs 2
+    python benchmarks/tracking_share.py --quick                toy size: the figures say nothing
 
-Run it on an otherwise idle machine, in the project's root folder, after `dvc repro` has
-prepared the data. Two seeds side by side, every training in a process of its own that
-imports what it needs, MLflow with a database that exists (as in every training but a
-project's first). Beside the seconds, which vary from run to run, it shows the CPU seconds
-of the process that tracks: what they take from the workers cannot be more.
+Run it on an otherwise idle machine, in the project's root folder. Two seeds side by side, every
+training in a process of its own that imports what it needs, and in a fresh folder: with prepared
+data, plans and an MLflow database (as in every training but a project's first), but with neither
+models nor checkpoints, so that all is trained. Beside the seconds, which vary from run to run, it
+shows the CPU seconds of the process that tracks: what they take from the workers cannot be more.
 """
 
 import os
@@ -18,66 +19,121 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
+from ruamel.yaml import YAML
 
 KINDS = ("without", "with")
+SEEDS = [0, 1]
+QUICK = {"train": 600, "valid": 100, "test": 100}
 
 
-def measure(kind: str, variant: str, epochs: int) -> None:
-    """Train in this process; print its seconds and its CPU seconds."""
+def measure(kind: str, variant: str) -> None:
+    """Train in this process; print its seconds, its CPU seconds and those of all epochs."""
     started = time.perf_counter()
-    from unroll import config
-    from unroll.runs.circumstances import Recorder
-    from unroll.stages.train import plan, train
+    from unroll.runs.circumstances import circumstances_of
+    from unroll.runs.record import read_record, seed_folder
+    from unroll.runs.recorder import Recorder
+    from unroll.stages.train import jobs_of, train
+    from unroll.study import load
     from unroll.training.workers import run_all
 
-    study = config.load()
-    changed = {"epochs": epochs, "seeds": [0, 1]}
-    study.variants[variant] = study.variant(variant).model_copy(update=changed)
+    study = load()
     if kind == "with":
         train(study, variant)
     else:
-        recorder = Recorder("benchmark")
-        run_all(plan(study, variant), 2, [recorder])
-        recorder.write(study.circumstances(variant))
-    print(time.perf_counter() - started, time.process_time())
+        jobs = jobs_of(study, variant)
+        command, folder = study.command("train", variant), study.circumstances(variant)
+        run_all(jobs, len(SEEDS), [Recorder(command, jobs[0].sources, folder)])
+    seconds, cpu = time.perf_counter() - started, time.process_time()
+    records = [read_record(seed_folder(study.model(variant), seed)) for seed in SEEDS]
+    trained = circumstances_of(study.circumstances(variant), records)
+    print(seconds, cpu, max(found.seconds for found in trained.values()))
 
 
-@click.command(help=__doc__)
+def set_up(folder: Path, variant: str, epochs: int, quick: bool) -> None:
+    """Make a project with one variant of the root study, in which all is ready for its training."""
+    yaml = YAML(typ="safe")
+    params: dict[str, Any] = yaml.load(Path("params.yaml"))
+    if variant not in params["variants"]:
+        raise click.UsageError(f"the root study has no variant {variant}")
+    options = {**params["variants"][variant], "epochs": epochs, "seeds": SEEDS}
+    if "match_parameters" in options:
+        raise click.UsageError(f"the size of {variant} is matched; choose another variant")
+    task = params["tasks"][options["task"]]
+    if quick:
+        if task["data"]["kind"] != "addition":
+            raise click.UsageError("--quick is for variants of addition")
+        task["data"].update(QUICK)
+    text = Path("data/raw/ptb")
+    if task["data"].get("source") == "ptb" and text.is_dir():
+        task["data"]["ptb_folder"] = str(text.resolve())
+    small = {
+        "compute": {**params["compute"], "workers": len(SEEDS)},
+        "tasks": {options["task"]: task},
+        "variants": {variant: options},
+    }
+    yaml.dump(small, folder / "params.yaml")
+    ready = (
+        "from unroll.stages.plan import plan; from unroll.stages.prepare import prepare; "
+        "from unroll.stages.size import size; from unroll.study import load; "
+        "from unroll.tracking.store import connect; study = load(); "
+        f"prepare(study, {options['task']!r}); size(study, {options['task']!r}); plan(study); "
+        "connect()"
+    )
+    _run(folder, "-c", ready)
+
+
+def _run(folder: Path, *arguments: str) -> str:
+    """Run Python in a folder, with the database of that folder; return what it printed."""
+    mine = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE")
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in mine},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise click.ClickException(done.stdout or "it failed")
+    return done.stdout
+
+
+@click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))
 @click.option("--variant", default="peeky", show_default=True)
 @click.option("--epochs", default=25, show_default=True, type=click.IntRange(min=1))
 @click.option("--times", default=3, show_default=True, type=click.IntRange(min=1))
-def main(variant: str, epochs: int, times: int) -> None:
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("data/prepared", "data/sizes"):
-            shutil.copytree(name, Path(folder) / name)
-        shutil.copy("params.yaml", folder)
-        command = [sys.executable, os.path.abspath(__file__), "--measure"]  # noqa: PTH100
-        for round_ in range(times + 1):
+@click.option("--quick", is_flag=True, help="Toy size: few questions, two epochs, once each.")
+def main(variant: str, epochs: int, times: int, quick: bool) -> None:
+    if quick:
+        epochs, times = 2, 1
+    found: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in KINDS}
+    with tempfile.TemporaryDirectory() as name:
+        ready = Path(name) / "ready"
+        ready.mkdir()
+        set_up(ready, variant, epochs, quick)
+        for number in range(times):
             for kind in KINDS:
-                done = subprocess.run(
-                    [*command, kind, variant, str(epochs)],
-                    cwd=folder, capture_output=True, text=True, check=True,
-                )  # fmt: skip
-                if round_:  # the first makes the database
-                    seconds, cpu = done.stdout.splitlines()[-1].split()
-                    found[kind].append((float(seconds), float(cpu)))
-    print(f"{variant}, {epochs} epochs, 2 seeds side by side, {times} times each:")
+                folder = Path(name) / f"{kind}-{number}"
+                shutil.copytree(ready, folder)
+                script = str(Path(__file__).resolve())
+                printed = _run(folder, script, "--measure", kind, variant)
+                found[kind].append(tuple(map(float, printed.splitlines()[-1].split())))
+    print(f"{variant}, {epochs} epochs, {len(SEEDS)} seeds side by side, {times} times each:")
     for kind in KINDS:
-        values = ", ".join(f"{seconds:.1f} ({cpu:.1f})" for seconds, cpu in found[kind])
-        print(f"  {kind:7} MLflow, seconds (CPU seconds of the parent): {values}")
+        values = ", ".join(f"{wall:.1f} ({cpu:.1f}; {own:.1f})" for wall, cpu, own in found[kind])
+        print(f"  {kind:7} MLflow, seconds (CPU seconds of the parent; of the epochs): {values}")
     wall, cpu = (
         {kind: statistics.median(row[i] for row in found[kind]) for kind in KINDS} for i in (0, 1)
     )
     print(f"  share of the seconds: {100 * (wall['with'] / wall['without'] - 1):.1f} %")
-    taken = (cpu["with"] - cpu["without"]) / (2 * wall["without"])
+    taken = (cpu["with"] - cpu["without"]) / (len(SEEDS) * wall["without"])
     print(f"  CPU seconds for MLflow, of those of two cores: {100 * taken:.1f} %")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        measure(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        measure(*sys.argv[2:4])
     else:
         main()
