@@ -1,151 +1,321 @@
-"""The stages declare what they read: code, data and params, and nothing else matters."""
+"""All studies have one body; what their stages declare is there, and is all that they read."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
-from unroll import study
-from unroll.training.sources import TRAINING
+from unroll import options, study, tasks
 
 ROOT = Path(__file__).parents[1]
-STUDIES = {"root": ROOT / "dvc.yaml", "quick": ROOT / "pipeline/quick/dvc.yaml"}
+with contextlib.chdir(ROOT):
+    STUDIES = study.studies()
 
-# What a stage imports although it cannot change what the stage writes.
-WITHOUT_EFFECT = {
-    "prepare": set(),
-    "size": {"generation", "evaluation"},
-    "train": {
-        "circumstances.py",
-        "data/tables.py",
-        "evaluation/scores.py",
-        "evaluation/selection.py",
-        "stages",
-        "tracking",
-        "trained.py",
-        "training/code.py",
-        "training/progress.py",
-        "training/workers.py",
-    },
-    "evaluate": {"seeds.py", "stages/checkpoints.py", "training/checkpoint.py"},
-    "generate": set(),
-    # How records are read; nothing is computed with them.
-    "report": {"data", "evaluation", "generation", "models", "training"},
-    "track": {"generation", "models", "seeds.py", "training"},
+LONGEST = 120  # lines of the body
+OPTIONAL = {"compute", "generate", "comparison", "checkpoint"}  # sections of a params file
+REPORT = ("comparison.csv", "comparison.md", "verdicts.csv", "seeds.csv", "breakdown.csv")
+
+
+def read(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text())
+
+
+def dvc_file(name: str) -> Path:
+    return ROOT / study.study_folder(name) / "dvc.yaml"
+
+
+def body(name: str) -> str:
+    """Return what stands between the header of a study and its plots."""
+    _, start, rest = dvc_file(name).read_text().partition("\nstages:\n")
+    assert start, f"{name} has no stages"
+    return rest.partition("\nplots:\n")[0].rstrip("\n")
+
+
+def test_studies_are_found_by_looking():
+    assert STUDIES[:1] == ["root"]
+    assert "quick" in STUDIES
+    assert all(dvc_file(name).is_file() for name in STUDIES)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_all_studies_have_one_body(name):
+    assert body(name) == body("root")
+
+
+def test_the_body_can_be_read_at_one_sitting():
+    assert len(body("root").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_header_follows_from_the_name_of_the_folder(name):
+    raw = read(dvc_file(name))
+    assert list(raw) in (["vars", "stages"], ["vars", "stages", "plots"])
+    [header] = raw["vars"]
+    found = header.pop("study")
+    assert not header
+    assert (ROOT / found.pop("inputs")).exists()  # a study may have files of its own
+    if name == study.ROOT_STUDY:
+        assert found == {
+            "command": "unroll",
+            "data": "data",
+            "params": "params.yaml",
+            "reports": "reports",
+            "root": ".",
+        }
+    else:
+        assert found == {
+            "command": f"unroll --study {name}",
+            "data": f"data/{name}",
+            "params": f"pipeline/{name}/params.yaml",
+            "reports": f"reports/{name}",
+            "root": "../..",
+        }
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, dict[str, PipelineStage]]:
+    """Return the stages of each study as DVC reads them: `train@peeky`."""
+    with Repo(str(ROOT)) as repo:
+        return {
+            name: {
+                stage.addressing.rpartition(":")[2]: stage
+                for stage in repo.index.stages
+                if Path(stage.path) == dvc_file(name)
+            }
+            for name in STUDIES
+        }
+
+
+def kind(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def outputs(stage: PipelineStage) -> set[str]:
+    return {out.def_path for out in stage.outs}
+
+
+def files(stage: PipelineStage) -> set[str]:
+    """Return the files and folders that a stage depends on, without params."""
+    return {dep.def_path for dep in stage.deps if not hasattr(dep, "params")}
+
+
+def params(stage: PipelineStage) -> dict[str, list[str]]:
+    return {dep.def_path: dep.params for dep in stage.deps if hasattr(dep, "params")}
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return study.load
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_stages_write_where_the_study_says(name, stages, loaded):
+    found, known = stages[name], loaded(name)
+    variants = list(known.variants)
+    assert len(found) == 3 + 2 * len(known.tasks) + 3 * len(variants)
+    plan = known.report_plan.parent
+    expected = {
+        "plan": {plan, known.sources},
+        "report": {known.reports / n for n in (*REPORT, "curves", "samples", "report.html")},
+        "track": {known.tracked},
+    }
+    for task in known.tasks:
+        expected[f"prepare@{task}"] = {known.prepared(task)}
+        expected[f"size@{task}"] = {known.data / "sizes" / task}
+    for variant in variants:
+        expected[f"train@{variant}"] = {known.model(variant), known.circumstances(variant)}
+        expected[f"evaluate@{variant}"] = {known.evaluation(variant), known.metrics(variant)}
+        expected[f"generate@{variant}"] = {known.generated(variant)}
+    assert {n: outputs(s) for n, s in found.items()} == {
+        n: {path.as_posix() for path in paths} for n, paths in expected.items()
+    }
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_stages_read_what_other_stages_write_or_what_is_there(name, stages):
+    written = {Path(out) for stage in stages[name].values() for out in outputs(stage)}
+    for stage in stages[name].values():
+        for file in map(Path, (*files(stage), *params(stage))):
+            made = any(out in (file, *file.parents) or file in out.parents for out in written)
+            assert made or (ROOT / file).exists(), f"{stage.addressing} needs {file}"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_stage_needs_a_section_that_may_be_missing(name, stages):
+    for stage in stages[name].values():
+        for file, keys in params(stage).items():
+            assert file == (study.study_folder(name) / "params.yaml").as_posix()
+            assert not {key.partition(".")[0] for key in keys or []} & OPTIONAL
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("what", ["train", "evaluate", "generate"])
+def test_what_takes_hours_depends_on_plans_and_not_on_sources_or_params(name, what, stages, loaded):
+    known = loaded(name)
+    for variant in known.variants:
+        stage = stages[name][f"{what}@{variant}"]
+        assert known.plan(what, variant).as_posix() in files(stage)
+        assert not params(stage)
+        assert all(Path(file).is_relative_to(known.data) for file in files(stage))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_what_the_report_needs_is_in_git_and_what_is_large_is_not(name, stages, loaded):
+    """So that a clone without the cache can compare a new variant with the others."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git here")
+    known = loaded(name)
+
+    def ignored(path: str) -> bool:
+        command = ["git", "check-ignore", "--quiet", "--no-index", path]
+        return subprocess.run(command, cwd=ROOT).returncode == 0
+
+    for stage in stages[name].values():
+        for out in stage.outs:
+            assert out.use_cache == (kind(stage.name) in ("prepare", "size", "train"))
+            assert out.use_cache <= ignored(out.def_path)
+    plans = {known.plan("train", variant) for variant in known.variants}
+    results = {known.evaluation("some") / "scores.csv", known.generated("some") / "samples.txt"}
+    for path in (known.report_plan, *plans, *results):
+        assert not ignored(path.as_posix())
+
+
+TOY = """
+tasks:
+  one:
+    data: {data}
+    defaults: {{seeds: [0], embedding_size: 4, hidden_size: 8, epochs: 1, batch_size: 4,
+               optimizer: adam, learning_rate: 0.01{more}}}
+variants:
+  first: {{task: one}}
+  second: {{task: one, layers: 2, match_parameters: first}}
+"""
+DATA = {
+    "addition": "{kind: addition, max_digits: 1, train: 30, valid: 10, test: 10}",
+    "text": "{kind: text, source: grammar, sentences: 300}",
+    "brackets": "{kind: brackets, longest: 8, train: 30, valid: 10, test: 10}",
 }
 
 MODULES = """
 import json, sys
-import unroll.stages.{stage}
+from unroll import study
+{code}
 print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.startswith("unroll.")]))
 """
 
+RUNS = {
+    "prepare": "from unroll.stages.prepare import prepare; prepare(study.load(), 'one')",
+    "track": "import unroll.stages.track, unroll.tracking.store, unroll.tracking.sync",
+}
 
-def stages(study: str) -> dict:
-    return YAML(typ="safe").load(STUDIES[study].read_text())["stages"]
-
-
-def body(stage: dict) -> dict:
-    return stage.get("do", stage)
-
-
-def test_the_code_that_trains_is_what_training_depends_on():
-    declared = body(stages("root")["train"])["deps"]
-    code = [d.removeprefix("src/unroll/") for d in declared if d.startswith("src/unroll/")]
-    assert code == list(TRAINING)
-
-
-STAGES = ["prepare", "size", "train", "evaluate", "generate", "report", "track"]
+# What a stage reads of the sources although it cannot change what the stage writes.
+WITHOUT_EFFECT = {
+    "prepare": {"kinds", "metrics.py", "options.py", "stages", "study.py"},
+    # How a study's files are found and read; what they say does not come from here.
+    "track": {
+        *("data", "evaluation", "kinds", "metrics.py", "options.py", "stages", "storage"),
+        *("study.py", "tasks"),
+    },
+}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_code_that_a_stage_imports_is_declared(stage):
-    command = [sys.executable, "-c", MODULES.format(stage=stage)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    folder = ROOT / "src/unroll"
-    imported = {Path(file).relative_to(folder).as_posix() for file in json.loads(printed)}
-    declared = {d.removeprefix("src/unroll/") for d in body(stages("root")[stage])["deps"]}
-    allowed = declared | WITHOUT_EFFECT[stage] | {"errors.py"}
-    unknown = {
-        name
-        for name in imported
-        if not name.endswith("__init__.py")
-        and not any(name == a or name.startswith(f"{a}/") for a in allowed)
-    }
-    assert not unknown
+def imported(code: str, folder: Path) -> set[str]:
+    """Return the sources that a stage has imported when it has run."""
+    command = [sys.executable, "-c", MODULES.format(code=code)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    found = map(Path, json.loads(done.stdout.splitlines()[-1]))
+    package = Path(study.__file__).parent
+    return {file.relative_to(package).as_posix() for file in found if file.name != "__init__.py"}
 
 
-def test_declared_files_exist():
-    for study in STUDIES:
-        for stage in stages(study).values():
-            for dependency in body(stage)["deps"]:
-                if dependency.startswith("src/"):
-                    assert (ROOT / dependency).exists(), dependency
+def within(name: str, declared: set[str]) -> bool:
+    return any(part in (*(p.as_posix() for p in Path(name).parents), name) for part in declared)
 
 
-def test_both_studies_have_the_same_stages():
-    def shape(study: str) -> str:
-        text = json.dumps({name: body(s) for name, s in stages(study).items()})
-        for quick, root in [
-            ("data/quick/", "data/"),
-            ("reports/quick/", "reports/"),
-            ("unroll --study quick", "unroll"),
-        ]:
-            text = text.replace(quick, root)
-        return text
-
-    quick, root = json.loads(shape("quick")), json.loads(shape("root"))
-    for name, stage in root.items():
-        assert quick[name].pop("wdir") == "../.."
-        [(file, keys)] = quick[name].pop("params")[0].items()
-        assert file == "pipeline/quick/params.yaml"
-        assert keys == stage.pop("params")
-        assert quick[name] == stage
+@pytest.mark.parametrize("task", tasks.names())
+def test_the_sources_that_prepare_uses_are_declared(task, tmp_path):
+    """Whatever the task: a task's stage depends on that task's own file."""
+    assert task in DATA, "say above how little data of this task are made"
+    more = ", time_steps: 5" if tasks.named(task).kind == "corpus" else ""
+    (tmp_path / "params.yaml").write_text(TOY.format(data=DATA[task], more=more))
+    raw = read(dvc_file("root"))["stages"]["prepare"]["do"]["deps"]
+    declared = {d.replace("${item.data.kind}", task) for d in raw}
+    check_declared("prepare", declared, imported(RUNS["prepare"], tmp_path), tmp_path)
 
 
-def test_options_do_not_depend_on_sections_that_train_does_not_declare(tmp_path, monkeypatch):
-    yaml = YAML(typ="safe")
-    raw = yaml.load((ROOT / "params.yaml").read_text())
+def test_the_sources_that_track_uses_are_declared(tmp_path):
+    declared = set(read(dvc_file("root"))["stages"]["track"]["deps"])
+    check_declared("track", declared, imported(RUNS["track"], tmp_path), tmp_path)
+
+
+def check_declared(stage: str, declared: set[str], used: set[str], folder: Path) -> None:
+    sources = {d.removeprefix("src/unroll/") for d in declared if d.startswith("src/")}
+    allowed = sources | WITHOUT_EFFECT[stage] | {"errors.py", "faults.py"}
+    unknown = {name for name in used if not within(name, allowed)}
+    # All tasks are imported where the names of those that there are are asked for.
+    assert unknown <= {f"tasks/{name}.py" for name in tasks.names()}
+    assert not unknown or stage == "prepare"
+    idle = {part for part in sources if not any(within(name, {part}) for name in used)}
+    assert not idle, "declared, and not used"
+
+
+def test_quick_stages_depend_on_all_sources():
+    """They read from many rooms; where what they write stays the same DVC stops there."""
+    raw = read(dvc_file("root"))["stages"]
+    for stage in ("plan", "size", "report"):
+        assert "src/unroll" in raw[stage].get("do", raw[stage])["deps"], stage
+
+
+def test_options_do_not_depend_on_other_sections(tmp_path, monkeypatch):
+    raw = read(ROOT / "params.yaml")
     monkeypatch.chdir(tmp_path)
 
-    def variant(params: dict) -> config.VariantOptions:
-        yaml.dump(params, Path("params.yaml"))
+    def variant(params: dict) -> options.VariantOptions:
+        YAML(typ="safe").dump(params, Path("params.yaml"))
         return study.load().variant("peeky")
 
     whole = variant(raw)
     raw["variants"] = {"peeky": raw["variants"]["peeky"]}
     raw["tasks"] = {"addition": raw["tasks"]["addition"]}
     raw["tasks"]["addition"]["data"]["seed"] = 7
-    del raw["generate"], raw["comparison"]
+    for section in OPTIONAL:
+        del raw[section]
     assert variant(raw) == whole
 
 
-def test_every_option_of_params_yaml_has_a_comment_somewhere():
-    lines = (ROOT / "params.yaml").read_text().splitlines()
-    keys = {}
-    for line in lines:
+def lines() -> Iterator[tuple[str, bool]]:
+    """Yield each key of the root's params file, with whether a comment stands beside it."""
+    for line in (ROOT / "params.yaml").read_text().splitlines():
         if ":" in line and not line.lstrip().startswith("#"):
-            key = line.split(":")[0].strip()
-            keys[key] = keys.get(key, False) or "#" in line
-    sections = {"compute", "tasks", "variants", "generate", "comparison", "data", "defaults"}
-    sections |= {"references", "checkpoint"}
-    names = {"addition", "ptb", *config_variants(lines)}
+            yield line.split(":")[0].strip(), "#" in line
+
+
+def test_every_option_of_params_yaml_has_a_comment_somewhere(loaded):
+    explained: dict[str, bool] = {}
+    for key, comment in lines():
+        explained[key] = explained.get(key, False) or comment
+    root = loaded()
+    sections = {*study.SECTIONS, "data", "defaults", "references"}
     self_evident = {"task", "epochs", "kind", "prompts"}
-    assert {k for k, has in keys.items() if not has} <= sections | names | self_evident
-
-
-def config_variants(lines: list[str]) -> set[str]:
-    section = lines[lines.index("variants:") + 1 :]
-    return {line.strip(" :") for line in section if line.startswith("  ") and line[2] != " "}
+    bare = {key for key, has in explained.items() if not has}
+    assert bare <= sections | {*root.tasks, *root.variants} | self_evident
 
 
 def test_every_option_stands_in_params_yaml():
+    """Those of kinds and tasks that the root study has not in a comment."""
     text = (ROOT / "params.yaml").read_text()
-    variants = (config.PairsOptions, config.CorpusOptions)
-    sections = (config.Compute, config.Generate, config.Comparison, config.Checkpointing)
-    for model in (*variants, *sections):
+    sections = [options.Compute, options.Generate, options.Comparison, options.Checkpointing]
+    data = [tasks.named(name).Options for name in tasks.names()]
+    for model in (*sections, *options.OPTIONS.values(), *data):
         for key in model.model_fields:
-            assert f"{key}:" in text, key
+            assert f"{key}:" in text, f"{model.__name__}.{key}"
