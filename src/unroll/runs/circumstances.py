@@ -7,7 +7,6 @@
 A cached output of the train stage like the models, so that it comes back with them.
 """
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -92,9 +91,8 @@ def write_circumstances(
 
 def copy_circumstances(folder: Path, target: Path) -> None:
     """Copy what is small and no secret: all but the difference to the commit."""
-    target.mkdir(parents=True, exist_ok=True)
     for name in (EPOCHS, SESSION):
-        shutil.copyfile(folder / name, target / name)
+        write_bytes(target / name, (folder / name).read_bytes())
 
 
 def circumstances_of(folder: Path, records: Iterable[Record]) -> dict[int, Circumstances]:

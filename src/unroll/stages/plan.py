@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from unroll.errors import DataError
 from unroll.plans.evaluation import evaluation_plan, writing_plan
 from unroll.plans.plan import plan_digest, read_plan, write_plan
 from unroll.plans.training import MACHINE, training_plan
@@ -48,9 +49,17 @@ def written(study: Study) -> list[str]:
     with replaced_folder(folder) as new:
         for path, content in plans(study).items():
             write_plan(new / path, content)
-            if not (folder / path).is_file() or read_plan(folder / path) != content:
+            if not _stands(folder / path, content):
                 names.append(path)
     return names
+
+
+def _stands(path: Path, content: dict[str, Any]) -> bool:
+    """Say whether this plan was written before; what is damaged is only replaced."""
+    try:
+        return read_plan(path) == content
+    except DataError:
+        return False
 
 
 def plans(study: Study) -> dict[str, dict[str, Any]]:
