@@ -18,6 +18,7 @@ from unroll.runs.circumstances import Circumstances, read_circumstances
 from unroll.runs.record import Record, best, seed_folder
 from unroll.runs.trained import evaluated
 from unroll.storage.files import read_json, read_text
+from unroll.storage.folders import check_folder
 from unroll.storage.tables import read_table
 from unroll.study import Study
 
@@ -99,6 +100,8 @@ def read_result(study: Study, variant: str) -> Result:
         counts = read_json(folder / COUNTS)
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
+        if written.is_dir():
+            check_folder(written)
         known = written / novelty.FILE
         new = None
         if known.is_file():

@@ -27,6 +27,7 @@ from unroll.runs.record import DOCUMENTS, Record, seed_folder
 from unroll.runs.subject import Subject
 from unroll.runs.trained import trained
 from unroll.storage.files import read_text
+from unroll.storage.folders import check_folder
 from unroll.study import ROOT_STUDY, Study
 from unroll.tracking import lineage
 from unroll.tracking.descriptions import describe_run, way_back
@@ -269,8 +270,12 @@ def _add_texts(
 def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
     """Return what is there of sample answers (of each seed) or texts (of the best seed)."""
     variant = state.subject.variant
+    written = study.generated(variant)
+    with study.remedy(f"generate@{variant}"):
+        if written.is_dir():
+            check_folder(written)
     paths: dict[int | None, Path] = {
-        None: study.generated(variant) / SAMPLES,
+        None: written / SAMPLES,
         **{seed: seed_folder(study.evaluation(variant), seed) / SAMPLES for seed in state.children},
     }
     samples = {seed: read_text(path) for seed, path in paths.items() if path.is_file()}
