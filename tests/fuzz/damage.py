@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from unroll.storage.files import MANIFEST, sha256
+from unroll.storage.folders import MANIFEST, sha256
 
 PIECES = [
     "null", "true", "-1", "0", "1e400", ".nan", ".inf", "[]", "{}", "''", "&a [*a]", "*b", "? x",
