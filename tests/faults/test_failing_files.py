@@ -453,6 +453,7 @@ ALL = os.environ.get("UNROLL_FAULTS") == "all"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("start", ["nothing", "an earlier result"])
 @pytest.mark.parametrize("stage", STAGES)
 @ERRORS
@@ -498,6 +499,7 @@ def mount(tmp_path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("limit", "plenty", "amounts"),
     [
@@ -534,6 +536,7 @@ def test_a_disk_that_is_really_full(mount, monkeypatch, whole, limit, plenty, am
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_that_cannot_be_written(mount, tmp_path, monkeypatch, whole):
     """Each stage in turn finds it so; a folder of root's own is one that is mounted so."""
     folder = mount("rw") if os.geteuid() == 0 else tmp_path / "study"
