@@ -11,10 +11,10 @@ READY = .venv/.ready
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scm repro quick test gpu ui lint format clean
+.PHONY: help setup scm repro quick test test-long gpu ui lint format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make .venv and install the pinned dependencies
 
@@ -44,8 +44,11 @@ scm: $(READY)
 	  echo "No git here: dvc diff, dvc exp and the commit among MLflow's tags will be missing."; \
 	  $(IN_VENV) dvc config --local core.no_scm true; fi
 
-test: $(READY) ## check style and types, run all tests
-	$(IN_VENV) ruff check . && ruff format --check . && mypy && pytest
+test: $(READY) ## check style and types, run the tests of every day: at most ten minutes
+	$(IN_VENV) ruff check . && ruff format --check . && mypy && pytest -m "not long"
+
+test-long: $(READY) ## run the tests that take long: whole studies, killed, edited, on full disks
+	$(IN_VENV) pytest -m long
 
 # Whatever Python has a PyTorch for the card: nothing of .venv, nothing from the network.
 gpu: ## tests and seconds an epoch on a GPU: make gpu PYTHON=python3

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,21 +25,29 @@ import pytest
 from safetensors import SafetensorError
 from torch import Tensor
 
-from unroll import circumstances, config
-from unroll.runs.circumstances import read_circumstances
-from unroll.study import Study
-from unroll.data.loading import load
+from unroll import kinds
 from unroll.errors import DataError, UserError, system_fault
+from unroll.evaluation.attention import read_maps
 from unroll.evaluation.items import read_items
 from unroll.evaluation.scores import read_scores
-from unroll.runs.record import read_model, seed_folder
+from unroll.options import Strict
 from unroll.reporting import figures
+from unroll.runs import recorder
+from unroll.runs.circumstances import circumstances_of
+from unroll.runs.model import read_model
+from unroll.runs.record import read_record, seed_folder
+from unroll.runs.trained import evaluated, trained
+from unroll.stages import plan as plans
 from unroll.stages.evaluate import evaluate
 from unroll.stages.generate import generate
+from unroll.stages.plan import plan
 from unroll.stages.prepare import prepare
 from unroll.stages.report import report
 from unroll.stages.size import size, sized
-from unroll.stages.train import plan, train
+from unroll.stages.train import jobs_of, train
+from unroll.storage.folders import check_folder
+from unroll.study import Study, load
+from unroll.tasks.task import Task
 from unroll.training import loop
 from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.run import Job, run
@@ -89,6 +97,7 @@ class NoTracking:
 
 
 STAGES: dict[str, Callable[[Study], None]] = {
+    "plan": plan,
     "prepare sums": lambda study: prepare(study, "sums"),
     "prepare words": lambda study: prepare(study, "words"),
     "size sums": lambda study: size(study, "sums"),
@@ -97,11 +106,13 @@ STAGES: dict[str, Callable[[Study], None]] = {
     "train rnnlm": lambda study: train(study, "rnnlm"),
     "evaluate attentive": lambda study: evaluate(study, "attentive"),
     "evaluate rnnlm": lambda study: evaluate(study, "rnnlm"),
-    "generate": generate,
+    "generate attentive": lambda study: generate(study, "attentive"),
+    "generate rnnlm": lambda study: generate(study, "rnnlm"),
     "report": report,
 }
 
 OUTPUTS: dict[str, list[str]] = {
+    "plan": ["data/plans", "data/sources.json"],
     "prepare sums": ["data/prepared/sums"],
     "prepare words": ["data/prepared/words"],
     "size sums": ["data/sizes/sums"],
@@ -110,7 +121,8 @@ OUTPUTS: dict[str, list[str]] = {
     "train rnnlm": ["data/models/rnnlm", "data/circumstances/rnnlm"],
     "evaluate attentive": ["data/evaluation/attentive", "reports/metrics/attentive.json"],
     "evaluate rnnlm": ["data/evaluation/rnnlm", "reports/metrics/rnnlm.json"],
-    "generate": ["data/generated"],
+    "generate attentive": ["data/generated/attentive"],
+    "generate rnnlm": ["data/generated/rnnlm"],
     "report": [
         *(f"reports/{name}.csv" for name in ("comparison", "verdicts", "seeds", "breakdown")),
         *(f"reports/{name}" for name in ("comparison.md", "report.html", "curves", "samples")),
@@ -207,15 +219,32 @@ def disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", opened)
         patch.setattr(os, "fsync", synced)
-        for module in (circumstances, loop):
+        for module in (recorder, loop):
             patch.setattr(module, "time", still)
         patch.setattr("unroll.stages.train.run_all", run_here)
         patch.setattr("unroll.stages.train.LiveTracking", NoTracking)
         patch.setenv("DVC_STAGE", "one of DVC's")  # `evaluate` removes checkpoints there alone
-        patch.setattr(circumstances, "psutil", still)
+        patch.setattr(recorder, "psutil", still)
+        for name in ("training_plan", "evaluation_plan", "writing_plan"):  # so do these
+            patch.setattr(plans, name, once(getattr(plans, name)))
         for name in PICTURES:  # they take their time, and touch no file
             patch.setattr(figures, name, lambda *_, **__: "<svg/>")
         yield
+
+
+def once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that works out what it returns for the same options only once."""
+    known: dict[str, Any] = {}
+
+    def remembered(*arguments: Any) -> Any:
+        key = repr([plain(argument) for argument in arguments])
+        if key not in known:
+            watched, DISK.watched = DISK.watched, False
+            known[key] = function(*arguments)
+            DISK.watched = watched
+        return known[key]
+
+    return remembered
 
 
 PICTURES = [
@@ -236,6 +265,12 @@ def plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, Strict):
+        return value.model_dump()
+    if isinstance(value, Task):
+        return value.options.model_dump()
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
     if is_dataclass(value):
         return plain(vars(value))
     return value
@@ -244,18 +279,23 @@ def plain(value: Any) -> Any:
 def read(study: Study) -> dict[str, Any]:
     """Return what the readers of all outputs give; nothing of what they refuse."""
     readers: dict[str, Callable[[], Any]] = {}
-    for task in study.tasks.values():
-        readers[task.name] = lambda task=task: load(task.kind, study.prepared(task.name), "")
+    for name, task in study.tasks.items():
+        readers[name] = lambda n=name, task=task: kinds.named(task.kind).load(study.prepared(n))
     for variant in study.variants:
-        model, evaluation = study.model(variant), study.evaluation(variant)
-        spent = study.circumstances(variant)
+        model, evaluation = seed_folder(study.model(variant), 0), study.evaluation(variant)
         readers |= {
             f"{variant} size": lambda variant=variant: sized(study, variant),
-            f"{variant} record": lambda f=model: read_model(seed_folder(f, 0), "")[0],
-            f"{variant} model": lambda f=model: read_model(seed_folder(f, 0), "")[1].state_dict(),
-            f"{variant} circumstances": lambda f=spent: read_circumstances(f, ""),
-            f"{variant} scores": lambda f=evaluation: read_scores(f, ""),
-            f"{variant} items": lambda f=evaluation: read_items(f / "seed-0", ""),
+            f"{variant} record": lambda f=model: read_record(f),
+            f"{variant} model": lambda f=model: read_model(f).model.state_dict(),
+            f"{variant} circumstances": lambda variant=variant: circumstances_of(
+                study.circumstances(variant), trained(study, variant)
+            ),
+            f"{variant} evaluated": lambda variant=variant: evaluated(study, variant),
+            f"{variant} scores": lambda f=evaluation, v=variant: sealed(
+                f, lambda: read_scores(f, study.kind_of(v))
+            ),
+            f"{variant} items": lambda f=evaluation: sealed(f, lambda: read_items(f / "seed-0")),
+            f"{variant} maps": lambda f=evaluation: sealed(f, lambda: read_maps(f / "seed-0")),
         }
     found = {}
     for name, reader in readers.items():
@@ -263,13 +303,19 @@ def read(study: Study) -> dict[str, Any]:
             found[name] = plain(reader())
         except DataError:
             found[name] = None
-    texts = contents(Path("reports"), Path("data/generated"))
+    texts = contents(Path("reports"), Path("data/generated"), Path("data/plans"))
     return found | texts
+
+
+def sealed(folder: Path, reader: Callable[[], Any]) -> Any:
+    """Read from a folder whose files are looked at first, as all that read from it do."""
+    check_folder(folder)
+    return reader()
 
 
 def snapshot(study: Study, variant: str) -> Any:
     """Return what the checkpoint of a variant holds."""
-    [job] = plan(study, variant)
+    [job] = jobs_of(study, variant)
     return plain(job.checkpoint.read())
 
 
@@ -298,7 +344,8 @@ class Writes:
         write = Checkpoint.write
 
         def noted(checkpoint: Checkpoint, taken: Snapshot) -> None:
-            self.asked.append(plain(taken))
+            sources = dict.fromkeys([*taken.sources, checkpoint.sources])
+            self.asked.append(plain(replace(taken, sources=tuple(sources))))
             write(checkpoint, taken)
             self.done += 1
 
@@ -315,7 +362,7 @@ def unbroken(folder: Path, **params: int) -> Unbroken:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("params.yaml").write_text(PARAMS.format(**params))
-        study = study.load()
+        study = load()
         for stage in STAGES.values():
             stage(study)
         made.results, made.files = read(study), contents(Path())
@@ -374,7 +421,7 @@ def check_fault(
     begin(folder, stage, whole, earlier)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        study, broken, writes = study.load(), None, Writes(patch)
+        study, broken, writes = load(), None, Writes(patch)
         try:
             DISK.watch(lambda: STAGES[stage](study), error, first)
         except Exception as caught:
@@ -392,7 +439,7 @@ def calls_of(folder: Path, stage: str, whole: Unbroken, earlier: Unbroken | None
     begin(folder, stage, whole, earlier)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        study = study.load()
+        study = load()
         return DISK.watch(lambda: STAGES[stage](study))
 
 
@@ -406,6 +453,7 @@ ALL = os.environ.get("UNROLL_FAULTS") == "all"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("start", ["nothing", "an earlier result"])
 @pytest.mark.parametrize("stage", STAGES)
 @ERRORS
@@ -451,6 +499,7 @@ def mount(tmp_path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("limit", "plenty", "amounts"),
     [
@@ -466,7 +515,7 @@ def test_a_disk_that_is_really_full(mount, monkeypatch, whole, limit, plenty, am
         folder = mount(limit.format(amount))
         monkeypatch.chdir(folder)
         shutil.copy(whole.folder / "params.yaml", folder)
-        study, before = study.load(), len(broken)
+        study, before = load(), len(broken)
         for name, stage in STAGES.items():
             writes = Writes(monkeypatch)
             try:
@@ -487,12 +536,13 @@ def test_a_disk_that_is_really_full(mount, monkeypatch, whole, limit, plenty, am
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_that_cannot_be_written(mount, tmp_path, monkeypatch, whole):
     """Each stage in turn finds it so; a folder of root's own is one that is mounted so."""
     folder = mount("rw") if os.geteuid() == 0 else tmp_path / "study"
     shutil.copytree(whole.folder, folder, dirs_exist_ok=True)
     monkeypatch.chdir(folder)
-    study = study.load()
+    study = load()
 
     def allow(writing: bool) -> None:
         if os.geteuid() == 0:

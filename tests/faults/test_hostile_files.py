@@ -23,19 +23,20 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from fuzz.damage import seal
-from unroll import cli, config
+from unroll import cli, kinds
 from unroll.data import ptb
 from unroll.data.corpus import read_texts
-from unroll.storage.files import MANIFEST
-from unroll.data.loading import load
 from unroll.errors import DataError, UserError
 from unroll.evaluation.items import read_items
 from unroll.evaluation.scores import read_scores
-from unroll.runs.record import read_model
 from unroll.reporting import figures
 from unroll.reporting.results import read_result
+from unroll.runs.model import read_model
+from unroll.stages import plan as plans
 from unroll.stages.size import sized
-from unroll.stages.train import plan
+from unroll.stages.train import jobs_of
+from unroll.storage.folders import MANIFEST
+from unroll.study import load
 from unroll.tracking.lineage import origin
 from unroll.tracking.state import desired
 from unroll.training.interruption import Interrupted
@@ -106,7 +107,7 @@ def command(*arguments: str) -> Callable[[], None]:
 
 def train_on(variant: str) -> None:
     """Go on with the training of the first seed, in this process."""
-    run(plan(study.load("toy"), variant)[0], lambda message: None)
+    run(jobs_of(load("toy"), variant)[0], lambda message: None)
 
 
 Readers = list[Callable[[], object]]
@@ -114,16 +115,21 @@ Readers = list[Callable[[], object]]
 
 def readers() -> dict[str, Readers]:
     """Return what reads the files under each path."""
-    study = study.load("toy")
+    study = load("toy")
     evaluate = [command("evaluate", variant) for variant in study.variants]
+    writers = [v for v in study.variants if study.kind_of(v).continues]
+    generate = [command("generate", variant) for variant in writers]
     results: Readers = [lambda v=v: read_result(study, v) for v in study.variants]
     states: Readers = [lambda v=v: desired(study, v) for v in study.variants]
-    report, written = command("report"), [command("report", "--check"), command("generate")]
+    jobs: Readers = [lambda v=v: jobs_of(study, v) for v in study.variants]
+    report, written = command("report"), [command("report", "--check"), *generate]
     found: dict[str, Readers] = {
-        "pipeline/toy/params.yaml": [lambda: study.load("toy"), report],
+        "pipeline/toy/params.yaml": [lambda: load("toy"), report],
         "pipeline/toy/dvc.lock": [lambda v=v: origin(study, v) for v in study.variants],
         "pipeline/toy/dvc.yaml": [],  # DVC's; see below
         "data/toy/generated": [*results, *states, report],
+        "data/toy/plans": [*jobs, command("plan")],
+        "data/toy/sources.json": [*jobs, command("plan")],
         "data/toy/tracked.csv": [],  # for people, and for DVC
         "reports/toy": written,
         "reports/comparison.md": [command("report", "--readme")],
@@ -131,39 +137,36 @@ def readers() -> dict[str, Readers]:
         "mlflow.db": [command("compare"), command("track")],
     }
     for name, task in study.tasks.items():
-        folder = study.prepared(name)
+        folder, kind = study.prepared(name), kinds.named(task.kind)
         found[f"{folder}"] = [
-            lambda task=task, folder=folder: load(task.kind, folder, ""),
+            lambda kind=kind, folder=folder: kind.load(folder),
             command("size", name),
             *evaluate,
-            command("generate"),
+            *generate,
             *[lambda v=v: train_on(v) for v, o in study.variants.items() if o.task == name],
         ]
-        found[f"{folder}/facts.json"] = [*found[f"{folder}"], report]
         found[f"{study.data}/sizes/{name}"] = [
             lambda v=v: sized(study, v) for v, o in study.variants.items() if o.task == name
         ]
-    for variant, options in study.variants.items():
-        ask = ("ask", "1+1") if options.kind == "pairs" else ("complete", "you")
-        both: Readers = [
-            lambda v=variant: read_result(study, v),
-            lambda v=variant: desired(study, v),
-        ]
+    for variant in study.variants:
+        ask = ("complete", "you") if variant in writers else ("ask", "1+1")
+        state = lambda v=variant: desired(study, v)  # noqa: E731 - one of several alike
         found[f"{study.checkpoints(variant)}"] = [lambda v=variant: train_on(v)]
-        found[f"{study.circumstances(variant)}"] = both
+        found[f"{study.circumstances(variant)}"] = [state, command("evaluate", variant)]
         found[f"{study.model(variant)}"] = [
-            *both,
-            *[lambda f=f: read_model(f, "") for f in study.model(variant).iterdir()],
+            state,
+            *[lambda f=f: read_model(f) for f in study.model(variant).iterdir()],
             command("evaluate", variant),
-            command("generate"),
+            *([command("generate", variant)] if variant in writers else []),
             command(*ask),
             command(*ask, "--variant", variant),
         ]
-        evaluation = study.evaluation(variant)
+        evaluation, kind = study.evaluation(variant), study.kind_of(variant)
         found[f"{evaluation}"] = [
-            *both,
-            lambda f=evaluation: read_scores(f, ""),
-            *[lambda f=f: read_items(f, "") for f in evaluation.glob("seed-*")],
+            state,
+            lambda v=variant: read_result(study, v),
+            lambda f=evaluation, kind=kind: read_scores(f, kind),
+            *[lambda f=f: read_items(f) for f in evaluation.glob("seed-*")],
         ]
     return found
 
@@ -190,6 +193,8 @@ def study(toy_study, tmp_path_factory) -> Iterator[Path]:
         patch.delenv("DVC_ROOT", raising=False)
         for name in ("learning_curves", "curves_against", "against_parameters", "by_class"):
             patch.setattr(figures, name, lambda *_, **__: "<svg/>")  # they read no file
+        known = plans.plans(load("toy"))  # they take their time, and read no file either
+        patch.setattr(plans, "plans", lambda study: known)
         yield folder
 
 
@@ -198,19 +203,20 @@ def with_attention(study) -> None:
     peeky = "  peeky: {task: addition, decoder: peeky}\n"
     more = "  attentive: {task: addition, decoder: attention}\n"
     study.edit("pipeline/toy/params.yaml", peeky, peeky + more)
-    for stage in (("size", "addition"), ("train", "attentive"), ("evaluate", "attentive")):
+    of_variant = [(stage, "attentive") for stage in ("train", "evaluate", "generate")]
+    for stage in (("plan",), ("size", "addition"), *of_variant):
         study.run("unroll", "--study", "toy", *stage, env={"DVC_STAGE": "@".join(stage)})
 
 
 @pytest.fixture
 def checkpoints(study) -> None:
     """Leave a checkpoint of each variant; an evaluation would remove it."""
-    for variant in study.load("toy").variants:
+    for variant in load("toy").variants:
         leave_a_checkpoint(variant)
 
 
 def leave_a_checkpoint(variant: str) -> None:
-    [job, *_] = plan(study.load("toy"), variant)
+    [job, *_] = jobs_of(load("toy"), variant)
 
     def stop(message: object) -> None:
         if job.checkpoint.path.exists():
@@ -227,16 +233,19 @@ def files() -> list[Path]:
     return sorted([*found, Path("README.md"), Path("reports/comparison.md"), Path("mlflow.db")])
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_no_kind_of_file_is_left_out(study, checkpoints):
     names = {path.name for path in files()}
     names |= {path.suffix for path in files() if "checkpoints" in path.parts}
     missing = {
         *("params.yaml", "README.md", "mlflow.db", "comparison.csv", "comparison.md"),
-        *("arrays.safetensors", "vocabulary.json", "facts.json", "manifest.json", "baseline.json"),
+        *("source.train.npy", "tokens.train.npy", "form.json", "facts.json", "manifest.json"),
+        *("baseline.json", "report.json", "sources.json"),
         *("weights.safetensors", "run.json", "history.csv", ".safetensors"),
-        *("epochs.csv", "runs.csv", "source.json", "uncommitted.diff"),
-        *("scores.csv", "items.safetensors", "breakdown.csv", "samples.txt"),
-        *("attention.safetensors", "rnnlm.txt", "rnnlm.csv", "dvc.lock"),
+        *("epochs.csv", "session.json", "uncommitted.diff"),
+        *("scores.csv", "counts.json", "items.safetensors", "breakdown.csv", "samples.txt"),
+        *("attention.json", "novelty.csv", "dvc.lock"),
     } - names
     assert not missing
 
@@ -269,14 +278,19 @@ def refusals(reading: Readers, trap: Path, place: str) -> int:
 def must_be_refused(path: Path) -> bool:
     """Say whether a reader must refuse a file even where its seal is right.
 
-    The others are texts, which take anything in UTF-8, and results that the project never reads.
+    The others are plans that DVC alone compares, texts, which take anything in UTF-8, and results
+    that the project never reads.
     """
+    if "plans" in path.parts:
+        return "train" in path.parts
     if path.parts[0] == "data":
-        return path.suffix in (".safetensors", ".json", ".csv") and path.name != "tracked.csv"
+        formats = (".safetensors", ".json", ".csv", ".npy")
+        return path.suffix in formats and path.name != "tracked.csv"
     return path.name in ("params.yaml", "comparison.csv", "mlflow.db")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", SHORT)
 def test_no_file_of_a_study_is_executed(study, checkpoints, trap, form):
     """Each file also with a manifest that fits, so that the reader of its format sees it."""
@@ -298,6 +312,7 @@ def test_no_file_of_a_study_is_executed(study, checkpoints, trap, form):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", SHORT)
 def test_no_committed_result_is_executed(study, trap, form):
     """Fresh results are compared with those of the last commit, whatever it holds."""
@@ -318,7 +333,7 @@ def test_no_text_that_the_user_brings_is_executed(tmp_path, monkeypatch, trap, f
         for split in ptb.SPLITS:
             (folder / ptb.file_name(split)).write_bytes(FORMS[form](trap))
     Path("params.yaml").write_bytes(FORMS[form](trap))
-    for reader in (ptb.texts, config.load):
+    for reader in (ptb.texts, load):
         with pytest.raises(UserError):
             reader()
     if form.startswith("P") or form == "pickle":
@@ -330,6 +345,7 @@ def test_no_text_that_the_user_brings_is_executed(tmp_path, monkeypatch, trap, f
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", SHORT)
 def test_no_file_of_a_registered_model_is_executed_but_its_code(study, trap, form, tmp_path):
     """serving.py is code, and MLflow runs it; MLmodel says so, and is read as safe YAML."""
@@ -360,6 +376,7 @@ def test_no_file_of_a_registered_model_is_executed_but_its_code(study, trap, for
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["pickle in ASCII", "YAML"])
 @pytest.mark.parametrize(
     "name", ["pipeline/toy/dvc.yaml", "pipeline/toy/dvc.lock", "pipeline/toy/params.yaml"]
@@ -382,8 +399,16 @@ METHODS = {"extractall", "extract", "unpack_archive", "read_pickle", "unsafe_loa
 OF_MODULES = {("torch", "load"), ("np", "load"), ("numpy", "load"), ("yaml", "load")}
 
 
+def refuses(keyword: ast.keyword) -> bool:
+    """Say whether a keyword forbids NumPy to unpickle."""
+    value = keyword.value
+    return keyword.arg == "allow_pickle" and isinstance(value, ast.Constant) and not value.value
+
+
 def dangers(tree: ast.AST) -> Iterator[str]:
     """Yield what executes or unpacks what it reads."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    plain = [call.func for call in calls if any(map(refuses, call.keywords))]
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -397,11 +422,14 @@ def dangers(tree: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Attribute(attr=name) if name in METHODS:
                 yield name
+            case ast.Attribute(value=ast.Name(id="np"), attr="load") if node in plain:
+                continue
             case ast.Attribute(value=ast.Name(id=module), attr=name):
                 if (module, name) in OF_MODULES:
                     yield f"{module}.{name}"
             case ast.keyword(arg="allow_pickle" | "trust_remote_code" as name):
-                yield name
+                if not refuses(node):
+                    yield name
             case ast.Call(func=ast.Name(id="YAML"), args=args, keywords=keywords):
                 kinds = [*args, *(word.value for word in keywords if word.arg == "typ")]
                 if any(not isinstance(k, ast.Constant) or k.value != "safe" for k in kinds):
@@ -422,6 +450,10 @@ def test_nothing_in_the_source_executes_what_it_reads(path):
         "torch.load(path)",
         "from torch import load",
         "np.load(path)",
+        "np.load(path, mmap_mode='c')",
+        "np.load(path, allow_pickle=True)",
+        "np.load(path, allow_pickle=trusted)",
+        "torch.load(path, allow_pickle=False)",
         "pd.read_pickle(path)",
         "table = reader(path, allow_pickle=True)",
         "eval(text)",
@@ -434,3 +466,8 @@ def test_nothing_in_the_source_executes_what_it_reads(path):
 )
 def test_what_is_dangerous_is_found(code):
     assert list(dangers(ast.parse(code)))
+
+
+def test_an_array_that_numpy_reads_plainly_is_no_danger():
+    code = "np.load(path, mmap_mode='c', allow_pickle=False)"
+    assert not list(dangers(ast.parse(code)))

@@ -93,13 +93,7 @@ def _alike(one: Item, other: Item) -> bool:
 
 
 def outcomes(seeds: Sequence[Item]) -> np.ndarray:
-    """Return outcomes (S, I) of the same items with several seeds; their mean is the metric.
-
-    Raises:
-        DataError: the items are not the same.
-    """
-    if len({item.values.shape for item in seeds}) > 1:
-        raise DataError("the seeds were not scored on the same test items; evaluate them anew")
+    """Return outcomes (S, I) of the same items with several seeds; their mean is the metric."""
     values = np.stack([item.values for item in seeds]).astype(float)
     weights = seeds[0].weights
     return values if weights is None else log_ratio(values, weights)
