@@ -10,8 +10,8 @@ import pandas as pd
 
 from models.toys import addition, corpus_options, pairs_options, record
 from unroll.evaluation import breakdown
-from unroll.evaluation.maps import Map
 from unroll.evaluation.items import Item
+from unroll.evaluation.maps import Map
 from unroll.generation.novelty import novelty
 from unroll.options import Comparison
 from unroll.reporting.results import Result

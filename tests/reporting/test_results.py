@@ -10,9 +10,9 @@ from models.toys import corpus_options, pairs_options, record, task_section
 from reporting.made import COUNTS, POOR, TEXT, circumstances, corpus_result, of_texts, pairs_result
 from unroll import study as studies
 from unroll.errors import DataError
-from unroll.evaluation.maps import write_maps
 from unroll.evaluation.evaluation import SAMPLES
 from unroll.evaluation.items import NAME, Item, write_items
+from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import write_scores
 from unroll.generation.novelty import COLUMNS, FILE
 from unroll.options import VariantOptions
