@@ -259,7 +259,7 @@ def check_text(value: Any) -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
-BRACKETS = Brackets(BracketsOptions(kind="brackets", longest=6, train=12, valid=4, test=4))
+BRACKETS = Brackets(BracketsOptions(kind="brackets", longest=8, train=12, valid=4, test=4))
 SUMS = Addition(AdditionOptions(kind="addition", max_digits=1, train=20, valid=5, test=5))
 
 

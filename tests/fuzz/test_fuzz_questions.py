@@ -33,7 +33,7 @@ tasks:
       {seeds: [0], embedding_size: 4, hidden_size: 16, epochs: 1, batch_size: 5, optimizer: sgd,
        learning_rate: 0.1}
   brackets:
-    data: {kind: brackets, longest: 6, train: 12, valid: 4, test: 4}
+    data: {kind: brackets, longest: 8, train: 12, valid: 4, test: 4}
     defaults: *learned
   prose:
     data: {kind: text, source: grammar}
