@@ -12,23 +12,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from unroll.models.build import build
-from unroll.training.objectives import PairsObjective
 
-from models.toys import CPU, DIGITS, pairs_options, save_toy_pairs
+from models.toys import CPU, FORM, addition, pairs_options, save_toy_pairs
 from unroll.data.pairs import load_pairs
-from unroll.errors import DataError
+from unroll.errors import TrainingError
+from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
-from unroll.models.layers import set_generator
 from unroll.options import Compute
-from unroll.runs.record import read_model
+from unroll.runs.model import read_model
 from unroll.runs.subject import Subject
-from unroll.seeds import torch_generator
-from unroll.storage.files import digest
+from unroll.storage.folders import digest
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Epoch, Step, train
 from unroll.training.optimisation import Optimisation
+from unroll.training.pairs import PairsObjective
 from unroll.training.run import Job, run
 from unroll.training.sources import sources_digest
 from unroll.training.workers import (
@@ -58,10 +56,11 @@ def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
     changes = {"dropout": 0.2, "optimizer": "adam", **changes}
     options = pairs_options(seeds=[seed], **changes)
     remedy = "run: dvc repro prepare@toy"
-    subject = Subject("toy", "tiny", options, digest(prepared), sources_digest(), {"device": "cpu"})
+    subject = Subject("toy", "tiny", options, digest(prepared), "cd" * 32, CPU.facts())
     folder = target.parent.with_name(f"{target.parent.name} checkpoints")
     checkpoint = Checkpoint(folder, seed, subject.key(seed), every=3)
-    return Job(subject, seed, CPU, prepared, target, checkpoint, remedy)
+    sources = sources_digest()
+    return Job(subject, seed, addition(), CPU, prepared, target, checkpoint, sources, remedy)
 
 
 ENDLESS = {"epochs": 1_000_000}
@@ -76,15 +75,13 @@ def test_a_run_draws_weights_order_and_dropout_by_its_seed(tmp_path, prepared):
     task = job(5, prepared, tmp_path / "seed-5", dropout=0.5)
     run(task, lambda message: None)
     torch.use_deterministic_algorithms(strict)
-    model, data = build(task.subject.options, DIGITS), load_pairs(prepared, "")
+    options, data = task.subject.options, load_pairs(prepared)
+    model = kind_of(options).build(options, FORM)
     initialise(model, "book", 5)
-    set_generator(model, torch_generator(5, "dropout"))
-    history = train(
-        PairsObjective(model, data, task.subject.options, 5, CPU),
-        task.subject.options,
-        lambda _: None,
-    )
-    record, found = read_model(tmp_path / "seed-5", "")
+    history = train(PairsObjective(model, data, options, 5, CPU), options, lambda _: None)
+    written = read_model(tmp_path / "seed-5")
+    record, found = written.record, written.model
+    assert written.form == FORM
     assert record.history.to_dict("records") == history
     assert record.subject.data_digest == digest(prepared)
     weights = found.state_dict()
@@ -118,12 +115,12 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
 @pytest.mark.slow
 def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prepared):
     damaged = save_toy_pairs(tmp_path / "damaged")
-    (damaged / "arrays.safetensors").write_bytes(b"rubbish")
+    (damaged / "train.source.npy").write_bytes(b"rubbish")
     jobs = [
         job(3, prepared, tmp_path / "models" / "seed-3", **ENDLESS),
         job(4, damaged, tmp_path / "models" / "seed-4"),
     ]
-    with pytest.raises(DataError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
+    with pytest.raises(TrainingError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
         run_all(jobs, 2, [])
     assert not (tmp_path / "models").exists()
 
@@ -146,7 +143,7 @@ def test_a_worker_that_dies_is_named_with_what_is_kept_and_the_others_keep_their
             os.kill(killed[0].pid, number)
 
     killed = []
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(TrainingError) as caught:
         run_all(jobs, 2, [kill])
     assert str(caught.value).startswith(f"tiny, seed 4: {told}")
     kept = f". Its last good checkpoint is kept: {jobs[1].checkpoint.path}"
@@ -161,7 +158,7 @@ def test_a_loss_that_is_not_finite_is_told_with_the_step_and_what_is_kept(tmp_pa
     wild = job(3, prepared, tmp_path / "seed-3", optimizer="sgd", learning_rate=1e38)
     wild = replace(wild, checkpoint=replace(wild.checkpoint, every=1))
     told = r"tiny, seed 3: .* became (nan|inf) in epoch 1, by step \d; lower learning_rate, .*kept"
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(TrainingError, match=told):
         run_all([wild], 1, [])
     assert wild.checkpoint.read().facts["step"] >= 1
 
@@ -170,7 +167,7 @@ def test_a_damaged_checkpoint_is_not_called_the_last_good_one(tmp_path, prepared
     task = job(3, prepared, tmp_path / "seed-3")
     task.checkpoint.path.parent.mkdir()
     task.checkpoint.path.write_bytes(b"rubbish")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(TrainingError) as caught:
         run_all([task], 1, [])
     assert str(caught.value).endswith("; delete it, and the training begins anew")
 
@@ -205,11 +202,12 @@ def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
 
 def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp_path, prepared):
     task = job(5, prepared, tmp_path / "seed-5")
-    edited = replace(task, subject=replace(task.subject, sources_digest="ab" * 32))
-    with pytest.raises(DataError, match="the code in src/unroll was changed while the stage ran"):
+    edited = replace(task, sources="ab" * 32)
+    changed = "was changed while the stage ran; run the same command again"
+    with pytest.raises(TrainingError, match=f"the code in src/unroll {changed}"):
         run(edited, lambda message: None)
     edited = replace(task, subject=replace(task.subject, data_digest="ab" * 32))
-    with pytest.raises(DataError, match="prepared was changed while the stage ran"):
+    with pytest.raises(TrainingError, match=f"prepared {changed}"):
         run(edited, lambda message: None)
     assert not task.target.exists()
 
@@ -217,7 +215,7 @@ def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp
 def test_what_the_system_refuses_is_told_with_variant_and_seed(tmp_path, prepared):
     (tmp_path / "file").write_text("in the way of a folder")
     told = r"tiny, seed 5: Not a directory: .*file.*run the same command again"
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(TrainingError, match=told):
         run_all([job(5, prepared, tmp_path / "file" / "models" / "seed-5")], 1, [])
 
 
@@ -226,7 +224,7 @@ def test_a_killed_worker_names_the_signal(tmp_path, prepared):
         (worker,) = multiprocessing.active_children()
         os.kill(worker.pid, signal.SIGKILL)
 
-    with pytest.raises(DataError, match=r"tiny, seed 6: .*\(signal SIGKILL; was there enough mem"):
+    with pytest.raises(TrainingError, match=r"tiny, seed 6: .*\(signal SIGKILL; was there enough"):
         run_all([job(6, prepared, tmp_path / "seed-6", **ENDLESS)], 1, [kill])
     assert not (tmp_path / "seed-6").exists()
 
