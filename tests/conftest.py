@@ -20,10 +20,11 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 
 
-# The first two make a study each, side by side.
+# The first ones make or run a study each, side by side.
 LONGEST = [
     "test_quick_study.py",
     "test_killed_anywhere.py",
+    "test_behaviour.py",
     "test_projection.py",
     "test_failing_files.py",
     "test_hostile_files.py",

@@ -1,6 +1,5 @@
 """A trained model: what a run's record says, and the network that it belongs to."""
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def rewrite_subject(folder: Path, subject: Subject) -> None:
     with new_folder(folder) as new:
         for file in folder.iterdir():
             if file.name != MANIFEST and file.name[0] != ".":
-                shutil.copy2(file, new)
+                write_bytes(new / file.name, file.read_bytes())
         write_documents(new, replace(record, subject=subject))
 
 
