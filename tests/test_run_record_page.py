@@ -9,7 +9,7 @@ import pytest
 from runs.evaluated import evaluated_study
 from unroll.data.vocabulary import SPECIAL, Vocabulary
 from unroll.evaluation import breakdown
-from unroll.evaluation.attention import Map
+from unroll.evaluation.maps import Map
 from unroll.evaluation.scores import COLUMNS
 from unroll.kinds import named
 from unroll.options import OPTIONS

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from unroll import kinds
 from unroll.errors import DataError, UserError, system_fault
-from unroll.evaluation.attention import read_maps
 from unroll.evaluation.items import read_items
+from unroll.evaluation.maps import read_maps
 from unroll.evaluation.scores import read_scores
 from unroll.options import Strict
 from unroll.reporting import figures

@@ -36,8 +36,8 @@ from unroll.data.sequences import SPLITS, Sequences
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError, UserError
 from unroll.evaluation import breakdown
-from unroll.evaluation.attention import Map, read_maps, write_maps
 from unroll.evaluation.items import Item, outcomes, read_items, write_items
+from unroll.evaluation.maps import Map, read_maps, write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.kinds.kind import Kind
 from unroll.models.budget import count_parameters
