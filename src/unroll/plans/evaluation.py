@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from unroll.kinds import kind_of
 from unroll.options import Compute, Generate, VariantOptions
 from unroll.plans.plan import projection, rounded
-from unroll.plans.training import SEED, drawn, miniature
+from unroll.plans.training import MACHINE, SEED, in_parts, miniature
 from unroll.runs.model import TrainedModel
 from unroll.tasks.task import Task
+from unroll.training.run import begin
 from unroll.training.sources import tokens_digest
 
 FEW = 3  # of the likeliest words, where words are few
@@ -35,7 +37,9 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     """
     toy, kind = miniature(options), kind_of(options)
     data, model = kind.made_up(toy), drawn(toy)
-    found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
+    data = kind.half_right(data, model, toy)
+    with in_parts():
+        found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
     table = found.breakdown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return {
         "compute": {"device": compute.device},
@@ -74,6 +78,11 @@ def writing_plan(options: VariantOptions, generate: Generate | None) -> dict[str
         "options": generate.model_dump(),
         "behaviour": {prompt: [one.text for one in texts] for prompt, texts in written.items()},
     }
+
+
+def drawn(toy: VariantOptions) -> nn.Module:
+    """Return a toy's model with its first weights, in float64."""
+    return begin(toy, kind_of(toy).made_up(toy), SEED, MACHINE, torch.float64).model
 
 
 class _Toy:
