@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from unroll.kinds import kind_of
 from unroll.options import Compute, Generate, VariantOptions
 from unroll.plans.plan import projection, rounded
-from unroll.plans.training import MACHINE, SEED, in_parts, miniature
+from unroll.plans.training import SEED, in_parts, lively, miniature
 from unroll.runs.model import TrainedModel
 from unroll.tasks.task import Task
-from unroll.training.run import begin
 from unroll.training.sources import tokens_digest
 
 FEW = 3  # of the likeliest words, where words are few
@@ -36,7 +34,7 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     What a task alone knows stands in its file: of that the plan has the tokens.
     """
     toy, kind = miniature(options), kind_of(options)
-    data, model = kind.made_up(toy), drawn(toy)
+    data, model = kind.made_up(toy), lively(toy)
     data = kind.half_right(data, model, toy)
     with in_parts():
         found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
@@ -63,7 +61,7 @@ def writing_plan(options: VariantOptions, generate: Generate | None) -> dict[str
     if generate is None or not kind.continues:
         return {"options": None, "behaviour": {}}
     toy = miniature(options)
-    data, model = kind.made_up(toy), drawn(toy)
+    data, model = kind.made_up(toy), lively(toy)
     words = kind.example(MadeUp(kind.name), kind.form(data)).split()
     small = {
         "prompts": words,
@@ -78,11 +76,6 @@ def writing_plan(options: VariantOptions, generate: Generate | None) -> dict[str
         "options": generate.model_dump(),
         "behaviour": {prompt: [one.text for one in texts] for prompt, texts in written.items()},
     }
-
-
-def drawn(toy: VariantOptions) -> nn.Module:
-    """Return a toy's model with its first weights, in float64."""
-    return begin(toy, kind_of(toy).made_up(toy), SEED, MACHINE, torch.float64).model
 
 
 class _Toy:

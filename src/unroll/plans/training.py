@@ -16,7 +16,7 @@ from unroll.options import Compute, VariantOptions, resolved
 from unroll.plans.plan import projections, rounded
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.loop import train
+from unroll.training.loop import Resumed, train
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
 from unroll.training.optimisation import SCHEDULES, Optimisation
@@ -27,6 +27,7 @@ MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that floa
 SEED = 3
 LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be clipped
 FEW = 150  # logits at once: so few that a toy, too, is scored in several parts
+LIVELY = 5.0  # what first weights are multiplied by, so that answers depend on what is read
 STEPS = 100  # of the schedule: a toy has too few to show how it rises
 
 
@@ -48,11 +49,11 @@ def behaviour(toy: VariantOptions) -> dict[str, Any]:
     """Return what a toy's training does."""
     kind, data = kind_of(toy), kind_of(toy).made_up(toy)
     with in_parts():
-        first = _objective(toy)
-        scored = begin(toy, kind.half_right(data, first.model, toy), SEED, MACHINE, torch.float64)
+        scored = lively(toy)
+        right = kind.objective(scored, kind.half_right(data, scored, toy), toy, SEED, MACHINE)
         return {
-            "initial weights": projections(first.model),
-            "validated": scored.validate(),
+            "initial weights": projections(_objective(toy).model),
+            "validated": right.validate(),
             **_trained(toy),
             "clipped": _clipped(toy),
             "rates": [SCHEDULES[toy.schedule](step, STEPS) for step in range(0, STEPS, 7)],
@@ -82,6 +83,15 @@ def miniature(options: VariantOptions) -> VariantOptions:
 
 def _objective(toy: VariantOptions) -> Objective:
     return begin(toy, kind_of(toy).made_up(toy), SEED, MACHINE, torch.float64)
+
+
+def lively(toy: VariantOptions) -> nn.Module:
+    """Return a toy's model that answers now this and now that, and comes to an end."""
+    model = _objective(toy).model
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(LIVELY if parameter.dim() > 1 else 0)
+    return model
 
 
 class _Killed(BaseException):
@@ -117,18 +127,28 @@ def _trained(toy: VariantOptions) -> dict[str, Any]:
     history = train(straight, toy, _silent)
     asked = straight.steps + straight.steps // 2 + 1
     killed = 2 * straight.steps - asked + 1
+    resumes: list[tuple[int, int]] = []
+
+    def note(message: object) -> None:
+        if isinstance(message, Resumed):
+            resumes.append((len(message.epochs), message.step))
+
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder), SEED, "toy", every=None)
         for ends in (_Ends(asked, Interrupted), _Ends(killed, _Killed)):
             with suppress(Interrupted, _Killed):
-                train(_objective(toy), toy, _silent, checkpoint, ends)
+                train(_objective(toy), toy, note, checkpoint, ends)
         broken = _objective(toy)
-        resumed = train(broken, toy, _silent, checkpoint)
+        rest = train(broken, toy, note, checkpoint)
     one, other = (
         rounded({"history": rows, "weights": projections(objective.model)})
-        for rows, objective in ((history, straight), (resumed, broken))
+        for rows, objective in ((history, straight), (rest, broken))
     )
-    return {**one, "resumed": "to the same" if other == one else other}
+    return {
+        **one,
+        "resumed after": [f"epochs: {epochs}, steps: {steps}" for epochs, steps in resumes],
+        "resumed": "to the same" if other == one else other,
+    }
 
 
 def _silent(message: object) -> None:
