@@ -112,6 +112,13 @@ class Kind(ABC, Generic[D, F]):
     def made_up(self, options: VariantOptions) -> D:
         """Return small data, always the same, on which a variant's behaviour shows (plans/)."""
 
+    def half_right(self, data: D, model: Any, options: Any) -> D:
+        """Return made-up data to some of whose questions the model's answers are right.
+
+        As they are, where a model that knows nothing is right often enough by chance.
+        """
+        return data
+
     # Models
 
     def build(self, options: VariantOptions, form: F) -> "nn.Module":

@@ -6,7 +6,7 @@ from unroll.data.sequences import Sequences
 from unroll.data.vocabulary import SPECIAL, Role, Vocabulary
 from unroll.seeds import numpy_generator
 
-COUNTS = {"train": 13, "valid": 5, "test": 6}  # batches of 4 leave one over
+COUNTS = {"train": 13, "valid": 5, "test": 7}  # batches of 4 leave one over; none is a width
 TOKENS = {"train": 131, "valid": 23, "test": 37}
 
 
@@ -17,7 +17,10 @@ def letters(symbols: str, *roles: Role) -> Vocabulary:
 
 
 def sequences(split: str, side: str, vocabulary: Vocabulary, width: int) -> Sequences:
-    """Return sequences of all lengths that fit, with the start and end that a vocabulary has."""
+    """Return sequences of all lengths that fit, with the start and end that a vocabulary has.
+
+    Two of each length, so that the order of batches of like length is a matter of chance.
+    """
     random = numpy_generator(0, "made up", split, side)
     special = vocabulary.special
     inner = np.arange(len(special), len(vocabulary))
@@ -26,7 +29,7 @@ def sequences(split: str, side: str, vocabulary: Vocabulary, width: int) -> Sequ
     ids = np.full((COUNTS[split], width), vocabulary["pad"], dtype=np.int32)
     lengths = np.empty(COUNTS[split], dtype=np.int32)
     for i, row in enumerate(ids):
-        drawn = random.choice(inner, size=1 + i % longest).tolist()
+        drawn = random.choice(inner, size=longest - i // 2 % longest).tolist()
         row[: len(drawn) + len(start) + len(end)] = [*start, *drawn, *end]
         lengths[i] = len(drawn) + len(start) + len(end)
     return Sequences(ids, lengths)

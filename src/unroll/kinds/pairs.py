@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
-from unroll.data.sequences import SPLITS, encode
+from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
 from unroll.metrics import CHARACTER_ACCURACY, EXACT_MATCH
@@ -57,6 +57,20 @@ class PairsKind(Kind[Pairs, PairsForm]):
             for side, vocabulary, width in sides
         )
         return Pairs(form, sources, targets, {})
+
+    def half_right(self, data: Pairs, model: Any, options: PairsOptions) -> Pairs:
+        """Return the pairs, every other answer being that of the model."""
+        from unroll.generation.answering import answer
+        from unroll.models.padding import PADDINGS
+
+        form, targets = data.form, dict(data.targets)
+        for split in ("valid", "test"):
+            written = answer(model, data.sources[split], form, options.padding).symbols
+            kept = PADDINGS[options.padding].answered(written, form.answers["end"]).sum(dim=1)
+            ids, lengths = targets[split].ids.copy(), targets[split].lengths.copy()
+            ids[::2, 1:], lengths[::2] = written[::2].numpy(), kept[::2].numpy() + 1
+            targets[split] = Sequences(ids, lengths)
+        return Pairs(form, data.sources, targets, data.facts)
 
     def model(self, options: PairsOptions, form: PairsForm) -> "Seq2Seq":
         """Return a sequence-to-sequence model."""

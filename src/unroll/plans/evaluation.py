@@ -10,7 +10,7 @@ import torch
 from unroll.kinds import kind_of
 from unroll.options import Compute, Generate, VariantOptions
 from unroll.plans.plan import projection, rounded
-from unroll.plans.training import SEED, drawn, miniature
+from unroll.plans.training import SEED, in_parts, lively, miniature
 from unroll.runs.model import TrainedModel
 from unroll.tasks.task import Task
 from unroll.training.sources import tokens_digest
@@ -34,8 +34,10 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     What a task alone knows stands in its file: of that the plan has the tokens.
     """
     toy, kind = miniature(options), kind_of(options)
-    data, model = kind.made_up(toy), drawn(toy)
-    found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
+    data, model = kind.made_up(toy), lively(toy)
+    data = kind.half_right(data, model, toy)
+    with in_parts():
+        found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
     table = found.breakdown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return {
         "compute": {"device": compute.device},
@@ -59,7 +61,7 @@ def writing_plan(options: VariantOptions, generate: Generate | None) -> dict[str
     if generate is None or not kind.continues:
         return {"options": None, "behaviour": {}}
     toy = miniature(options)
-    data, model = kind.made_up(toy), drawn(toy)
+    data, model = kind.made_up(toy), lively(toy)
     words = kind.example(MadeUp(kind.name), kind.form(data)).split()
     small = {
         "prompts": words,

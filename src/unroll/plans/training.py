@@ -3,28 +3,32 @@
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from unroll.data import batches
 from unroll.kinds import kind_of
-from unroll.models.initialise import initialise
 from unroll.options import Compute, VariantOptions, resolved
 from unroll.plans.plan import projections, rounded
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.loop import train
+from unroll.training.loop import Resumed, train
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
-from unroll.training.optimisation import Optimisation
+from unroll.training.optimisation import SCHEDULES, Optimisation
+from unroll.training.run import begin
 from unroll.training.sources import tokens_digest
 
 MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that float64 stays what it is
 SEED = 3
 LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be clipped
+FEW = 150  # logits at once: so few that a toy, too, is scored in several parts
+LIVELY = 5.0  # what first weights are multiplied by, so that answers depend on what is read
+STEPS = 100  # of the schedule: a toy has too few to show how it rises
 
 
 def training_plan(options: VariantOptions, compute: Compute) -> dict[str, Any]:
@@ -37,15 +41,34 @@ def training_plan(options: VariantOptions, compute: Compute) -> dict[str, Any]:
         "compute": {n: v for n, v in compute.model_dump().items() if n != "workers"},
         "torch": torch.__version__.partition("+")[0],
         "unseen": {name: tokens_digest(name)[:16] for name in kind_of(options).unseen},
-        "behaviour": rounded(
-            {
-                "initial weights": projections(drawn(toy)),
-                **_trained(toy),
-                "clipped": _clipped(toy),
-                "bfloat16": _precisions(toy),
-            }
-        ),
+        "behaviour": rounded(behaviour(toy)),
     }
+
+
+def behaviour(toy: VariantOptions) -> dict[str, Any]:
+    """Return what a toy's training does."""
+    kind, data = kind_of(toy), kind_of(toy).made_up(toy)
+    with in_parts():
+        scored = lively(toy)
+        right = kind.objective(scored, kind.half_right(data, scored, toy), toy, SEED, MACHINE)
+        return {
+            "initial weights": projections(_objective(toy).model),
+            "validated": right.validate(),
+            **_trained(toy),
+            "clipped": _clipped(toy),
+            "rates": [SCHEDULES[toy.schedule](step, STEPS) for step in range(0, STEPS, 7)],
+            "bfloat16": _precisions(toy),
+        }
+
+
+@contextmanager
+def in_parts() -> Iterator[None]:
+    """Score in parts what is small enough to be scored at once."""
+    before, batches.LARGEST = batches.LARGEST, FEW
+    try:
+        yield
+    finally:
+        batches.LARGEST = before
 
 
 def miniature(options: VariantOptions) -> VariantOptions:
@@ -58,31 +81,35 @@ def miniature(options: VariantOptions) -> VariantOptions:
     return options.model_copy(update=small).resized(8)
 
 
-def drawn(toy: VariantOptions) -> nn.Module:
-    """Return a toy's model with its first weights, in float64."""
-    kind = kind_of(toy)
-    model = kind.build(toy, kind.form(kind.made_up(toy))).double()
-    initialise(model, toy.init, SEED)
+def _objective(toy: VariantOptions) -> Objective:
+    return begin(toy, kind_of(toy).made_up(toy), SEED, MACHINE, torch.float64)
+
+
+def lively(toy: VariantOptions) -> nn.Module:
+    """Return a toy's model that answers now this and now that, and comes to an end."""
+    model = _objective(toy).model
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(LIVELY if parameter.dim() > 1 else 0)
     return model
 
 
-def _objective(toy: VariantOptions, machine: Machine = MACHINE) -> Objective:
-    kind = kind_of(toy)
-    return kind.objective(drawn(toy), kind.made_up(toy), toy, SEED, machine)
+class _Killed(BaseException):
+    """The training was ended without a word."""
 
 
 class _Ends(Interruption):
-    """Asks a training to end after so many steps."""
+    """Ends a training after so many steps."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, how: type[BaseException]) -> None:
         super().__init__()
-        self.left = steps
+        self.left, self.how = steps, how
 
     def check(self) -> None:
         """Count a step."""
         self.left -= 1
         if self.left == 0:
-            raise Interrupted
+            raise self.how
 
     @contextmanager
     def anywhere(self) -> Iterator[None]:
@@ -91,21 +118,37 @@ class _Ends(Interruption):
 
 
 def _trained(toy: VariantOptions) -> dict[str, Any]:
-    """Return what a training leaves: in one go, and broken off in the middle of an epoch."""
-    straight, broken = _objective(toy), _objective(toy)
+    """Return what a training leaves: in one go, and broken off twice.
+
+    It is asked to end in the middle of its second epoch, and killed after a step of its third: it
+    goes on in the middle of the one and at the beginning of the other.
+    """
+    straight = _objective(toy)
     history = train(straight, toy, _silent)
+    asked = straight.steps + straight.steps // 2 + 1
+    killed = 2 * straight.steps - asked + 1
+    resumes: list[tuple[int, int]] = []
+
+    def note(message: object) -> None:
+        if isinstance(message, Resumed):
+            resumes.append((len(message.epochs), message.step))
+
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder), SEED, "toy", every=None)
-        try:
-            train(broken, toy, _silent, checkpoint, _Ends(broken.steps + broken.steps // 2 + 1))
-        except Interrupted:
-            broken = _objective(toy)
-            resumed = train(broken, toy, _silent, checkpoint)
+        for ends in (_Ends(asked, Interrupted), _Ends(killed, _Killed)):
+            with suppress(Interrupted, _Killed):
+                train(_objective(toy), toy, note, checkpoint, ends)
+        broken = _objective(toy)
+        rest = train(broken, toy, note, checkpoint)
     one, other = (
         rounded({"history": rows, "weights": projections(objective.model)})
-        for rows, objective in ((history, straight), (resumed, broken))
+        for rows, objective in ((history, straight), (rest, broken))
     )
-    return {**one, "resumed": "to the same" if other == one else other}
+    return {
+        **one,
+        "resumed after": [f"epochs: {epochs}, steps: {steps}" for epochs, steps in resumes],
+        "resumed": "to the same" if other == one else other,
+    }
 
 
 def _silent(message: object) -> None:
@@ -133,8 +176,9 @@ def _precisions(toy: VariantOptions) -> dict[str, list[str]]:
             if (kind := str(of.dtype)) not in known:
                 known.append(kind)
 
-    objective = _objective(toy, Machine("cpu", "bfloat16", threads=1))
-    objective.model.float().train()
+    machine = Machine("cpu", "bfloat16", threads=1)
+    objective = begin(toy, kind_of(toy).made_up(toy), SEED, machine)
+    objective.model.train()
     for name, module in objective.model.named_modules():
         if isinstance(module, nn.RNNBase):
             module.register_forward_pre_hook(lambda _, x, name=name: note(f"{name} reads", x[0]))

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from unroll.errors import TrainingError, remedy
 from unroll.kinds import kind_of
 from unroll.models.budget import count_parameters
 from unroll.models.initialise import initialise
+from unroll.options import VariantOptions
 from unroll.runs.model import TrainedModel, write_model
 from unroll.runs.record import Record
 from unroll.runs.subject import Subject
@@ -19,6 +21,7 @@ from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Report, train
 from unroll.training.machine import Machine
+from unroll.training.objective import Objective
 from unroll.training.sources import sources_digest
 
 
@@ -51,15 +54,29 @@ def run(job: Job, report: Report, interruption: Interruption | None = None) -> N
     with remedy(job.remedy):
         data = kind.load(job.prepared)
     _check_unchanged(job)
-    form = kind.form(data)
-    model = kind.build(options, form)
-    initialise(model, options.init, job.seed)
-    model.to(machine.device)
-    objective = kind.objective(model, data, options, job.seed, machine)
+    objective = begin(options, data, job.seed, machine)
     history = pd.DataFrame(train(objective, options, report, job.checkpoint, interruption))
-    size, environment = count_parameters(model), machine.environment()
+    size, environment = count_parameters(objective.model), machine.environment()
     record = Record(job.subject, job.seed, job.task, size, environment, history)
-    write_model(job.target, TrainedModel(record, form, model))
+    write_model(job.target, TrainedModel(record, kind.form(data), objective.model))
+
+
+def begin(
+    options: VariantOptions,
+    data: Any,
+    seed: int,
+    machine: Machine,
+    dtype: torch.dtype = torch.float32,
+) -> Objective:
+    """Return what a training minimises, its model with the first weights.
+
+    Plans begin in the same way, but in float64 (plans/training.py).
+    """
+    kind = kind_of(options)
+    model = kind.build(options, kind.form(data)).to(dtype)
+    initialise(model, options.init, seed)
+    model.to(machine.device)
+    return kind.objective(model, data, options, seed, machine)
 
 
 def _check_unchanged(job: Job) -> None:
