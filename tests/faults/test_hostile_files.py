@@ -240,7 +240,7 @@ def test_no_kind_of_file_is_left_out(study, checkpoints):
     names |= {path.suffix for path in files() if "checkpoints" in path.parts}
     missing = {
         *("params.yaml", "README.md", "mlflow.db", "comparison.csv", "comparison.md"),
-        *("source.train.npy", "tokens.train.npy", "form.json", "facts.json", "manifest.json"),
+        *("train.source.npy", "train.npy", "form.json", "facts.json", "manifest.json"),
         *("baseline.json", "report.json", "sources.json"),
         *("weights.safetensors", "run.json", "history.csv", ".safetensors"),
         *("epochs.csv", "session.json", "uncommitted.diff"),

@@ -53,6 +53,11 @@ class Repro:
         """The stages whose outputs came from DVC's cache."""
         return set(re.findall(r"Stage '(?:\S+:)?(\S+)' is cached", self.told))
 
+    @property
+    def changed(self) -> set[str]:
+        """The variants whose plans of training were said to have changed."""
+        return set(re.findall(r"changed: train/(\S+)\.json", self.told))
+
     def variants(self, stage: str) -> set[str]:
         """The variants with which a stage ran."""
         return {name.partition("@")[2] for name in self.ran if name.startswith(f"{stage}@")}
@@ -160,13 +165,14 @@ def bare(project, own, put_back) -> Repro:
 
 def test_a_comment_in_every_file_trains_and_evaluates_nothing(remarked):
     assert "plan" in remarked.ran
+    assert "changed: " not in remarked.told
     stages = {name.partition("@")[0] for name in (*remarked.ran, *remarked.restored)}
     assert not stages & {"train", "evaluate", "generate"}, remarked.told
 
 
 @long
 def test_another_seed_is_one_training(remarked, grown):
-    assert grown.variants("train") == {"peeky", "nesting"}  # that is new
+    assert grown.variants("train") == grown.changed == {"peeky", "nesting"}  # that is new
     assert grown.told.count("kept, it was trained already") == 2
     assert "peeky: 1 seeds" in grown.told
     assert grown.of("data/toy/models/peeky/seed-2/")
@@ -188,7 +194,7 @@ def test_a_variant_of_another_kind_is_evaluated_alone_and_compared(grown):
 
 @long
 def test_another_behaviour_of_a_decoder_trains_its_variants_and_no_others(grown, edited):
-    assert edited.variants("train") == {"peeky"}
+    assert edited.variants("train") == edited.changed == {"peeky"}
     assert edited.variants("evaluate") == {"peeky"}
     assert "kept, it was trained already" not in edited.told
     weights = "data/toy/models/peeky/seed-0/weights.safetensors"

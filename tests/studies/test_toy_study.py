@@ -76,7 +76,7 @@ def test_ask_and_complete_answer(toy_study):
 
     assert not say("ask", "7+5").strip("0123456789")
     assert not say("ask", "7+5", "--variant", "baseline").strip("0123456789")
-    assert say("complete", "the teacher", "--length", "5").startswith("the teacher ")
+    assert say("complete", "the teacher", "--length", "5").startswith("the teacher")
     for words, named in [(("complete", "the zebra"), "'zebra'"), (("ask", "7x5"), "'7x5'")]:
         error = say(*words, fails=True)
         assert named in error
