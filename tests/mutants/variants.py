@@ -1,0 +1,90 @@
+"""Variants that use all that there is: each option stands here with each of its values."""
+
+from typing import Any
+
+from mutants.house import Asked
+
+COMMON: dict[str, Any] = {
+    "task": "toy",
+    "seeds": [0],
+    "cell": "lstm",
+    "embedding_size": 4,
+    "hidden_size": 4,
+    "init": "default",
+    "epochs": 2,
+    "batch_size": 4,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+}
+BOOK = {"init": "book", "optimizer": "sgd", "learning_rate": 20.0, "clip": 0.25}
+MODERN = {
+    "layers": 2,
+    "dropout": 0.3,
+    "optimizer": "adamw",
+    "weight_decay": 0.1,
+    "schedule": "one_cycle",
+    "clip": 1.0,
+}
+
+PAIRS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "gru": {"cell": "gru", "layers": 2},
+    "rnn": {"cell": "rnn", "bridge": "state"},
+    "state": {"bridge": "state"},
+    "book": BOOK,
+    "modern": {**MODERN, "bridge": "state", "padding": "masked"},
+    "reversed": {"reverse_source": True},
+    "masked": {"padding": "masked"},
+    "masked-reversed": {"padding": "masked", "reverse_source": True},
+    "both-ways": {"bidirectional": True},
+    "peeky": {"decoder": "peeky"},
+    "attention": {"decoder": "attention"},
+    "attention-modern": {
+        **MODERN,
+        "decoder": "attention",
+        "bridge": "state",
+        "padding": "masked",
+        "reverse_source": True,
+        "bidirectional": True,
+    },
+    "own-steps": {"teacher_forcing": 0.5, "padding": "masked"},
+    "own-sequences": {"teacher_forcing": 0.5, "teacher_forcing_by": "sequence"},
+}
+LABELS: dict[str, dict[str, Any]] = {
+    "last": {},
+    "pooled": {"pooling": "attention", "cell": "gru"},
+    "last-modern": {**MODERN, "padding": "masked", "bidirectional": True},
+    "pooled-masked": {"pooling": "attention", "padding": "masked", "reverse_source": True},
+}
+CORPUS: dict[str, dict[str, Any]] = {
+    "words": {},
+    "words-book": BOOK,
+    "words-gru": {"cell": "gru", "layers": 2, "dropout": 0.3},
+    "tied": {"tie_weights": True},
+    "tied-book": {**BOOK, "tie_weights": True},
+    "skipping": {"layers": 3, "skip_connections": True},
+    "variational": {"dropout": 0.3, "variational_dropout": True, "layers": 2},
+    "words-modern": {
+        **MODERN,
+        "tie_weights": True,
+        "skip_connections": True,
+        "variational_dropout": True,
+    },
+}
+
+# By name: the kind, and all options.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    name: (kind, {**COMMON, **common, **changes})
+    for kind, common, variants in (
+        ("pairs", {}, PAIRS),
+        ("labels", {}, LABELS),
+        ("corpus", {"time_steps": 5}, CORPUS),
+    )
+    for name, changes in variants.items()
+}
+
+
+def asked(stage: str, *names: str) -> list[Asked]:
+    """Return the questions for the plans of a stage: of these variants, or of all."""
+    found = {name: VARIANTS[name] for name in names or VARIANTS}
+    return [Asked(f"{stage}/{name}", stage, kind, of) for name, (kind, of) in found.items()]

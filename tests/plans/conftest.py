@@ -1,0 +1,3 @@
+from models.toys import one_thread
+
+__all__ = ["one_thread"]
