@@ -143,6 +143,7 @@ COMMANDS = [
     "complete",
     "evaluate",
     "generate",
+    "new-study",
     "plan",
     "prepare",
     "report",
@@ -381,7 +382,7 @@ STAGES = ("train", "evaluate", "generate")
 def test_plan_takes_away_what_a_variant_has_left_that_is_no_longer_there():
     """DVC leaves it, and shows its metrics."""
     for name in ("peeky", "writer"):
-        for path in (f"data/evaluation/{name}/scores.csv", f"reports/metrics/{name}.json"):
+        for path in (f"data/evaluation/{name}/manifest.json", f"reports/metrics/{name}.json"):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text("{}")
     write_params(PARAMS.replace("  peeky:\n    task: addition\n    decoder: peeky\n", ""))

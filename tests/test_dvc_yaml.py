@@ -202,7 +202,7 @@ variants:
 DATA = {
     "addition": "{kind: addition, max_digits: 1, train: 30, valid: 10, test: 10}",
     "text": "{kind: text, source: grammar, sentences: 300}",
-    "brackets": "{kind: brackets, longest: 8, train: 30, valid: 10, test: 10}",
+    "brackets": "{kind: brackets, longest: 10, train: 30, valid: 10, test: 10}",
 }
 
 MODULES = """

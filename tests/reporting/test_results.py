@@ -89,14 +89,15 @@ def test_all_that_is_known_is_read_in_the_order_of_the_seeds(study):
 
 def test_what_a_language_model_wrote_is_read_beside_its_evaluation(study):
     evaluate(study, of_study(pairs_options(seeds=[3, 1])))
-    write_table(
-        study.generated("v") / FILE, pd.DataFrame([("samples", 2, 5, 0.4)], columns=COLUMNS)
-    )
-    write_text(study.generated("v") / SAMPLES, "=== you\nyou know.\n")
+    known = pd.DataFrame([("samples", 2, 5, 0.4)], columns=COLUMNS)
+    with new_folder(study.generated("v")) as folder:
+        write_table(folder / FILE, known)
+        write_text(folder / SAMPLES, "=== you\nyou know.\n")
     found = read_result(study, "v")
     assert found.novelty["in_train"].tolist() == [0.4]
     assert found.samples == "=== you\nyou know.\n"
-    write_text(study.generated("v") / FILE, "text,n\n")
+    with new_folder(study.generated("v")) as folder:
+        write_text(folder / FILE, "text,n\n")
     with pytest.raises(DataError, match=r"novelty\.csv has the columns.*; run: dvc repro gen.*@v$"):
         read_result(study, "v")
 

@@ -182,7 +182,8 @@ def test_a_damaged_evaluation_says_how_to_make_it_anew(guarded):
 def test_what_a_model_wrote_is_the_sample_of_its_variant(guarded):
     train(guarded)
     evaluate(guarded, trained(guarded, "plain"))
-    write_text(guarded.generated("plain") / "samples.txt", "=== you\nyou .\n")
+    with new_folder(guarded.generated("plain")) as folder:
+        write_text(folder / "samples.txt", "=== you\nyou .\n")
     found = desired(guarded, "plain")
     assert found.parent.files["samples.txt"] == b"=== you\nyou .\n"
     assert found.children[0].files["samples.txt"] == b"Q 0\n"

@@ -22,8 +22,7 @@ def bring_back(study: Study, variant: str) -> None:
     if entry is None or any(folder.exists() for folder in folders):
         return
     plan = study.plan("train", variant)
-    digest = hashlib.md5(plan.read_bytes(), usedforsecurity=False).hexdigest()
-    if locked_digest(entry, "deps", plan) == digest:
+    if locked_digest(entry, "deps", plan) == _digest(plan):
         return
     with contextlib.suppress(Exception):  # of DVC, whatever its cache or remote is like
         from dvc.api import DVCFileSystem
@@ -31,6 +30,12 @@ def bring_back(study: Study, variant: str) -> None:
         files = DVCFileSystem(".")
         for folder in folders:
             _fetch(files, folder)
+
+
+def _digest(plan: Path) -> str:
+    """Return the digest of a plan as DVC notes it; of none where there is no plan."""
+    content = plan.read_bytes() if plan.is_file() else b""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _fetch(files: Any, folder: Path) -> None:
