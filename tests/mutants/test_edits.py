@@ -13,6 +13,10 @@ from unroll.plans.plan import plan_digest
 from unroll.plans.training import training_plan
 
 
+# An edit takes seconds, and there are many.
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     with House() as house:
