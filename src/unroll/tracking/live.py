@@ -99,7 +99,7 @@ class LiveTracking:
     def _complete(self) -> None:
         from unroll.tracking.sync import Sync
 
-        Sync(self.client, self.study).variant(self.subject.variant)
+        Sync(self.client, self.study).variant(self.subject.variant, self.seeds)
 
     def _mark_failed(self) -> None:
         for run in self.runs.values():

@@ -1,5 +1,7 @@
 """From the outputs of a study to MLflow: `unroll track`, and the end of each training."""
 
+from collections.abc import Collection
+
 from mlflow import MlflowClient
 
 from unroll.runs.record import seed_folder
@@ -27,8 +29,12 @@ class Sync:
         for task in self.study.tasks:
             self.models(task)
 
-    def variant(self, variant: str) -> None:
-        """Bring the runs of a variant, as far as it is trained."""
+    def variant(self, variant: str, only: Collection[int] | None = None) -> None:
+        """Bring the runs of a variant, as far as it is trained: of all seeds, or of some alone.
+
+        Where a training has ended the seeds that it has kept are left: their runs hold scores, and
+        the variant is to be scored anew.
+        """
         seeds = self.study.variant(variant).seeds
         records = [seed_folder(self.study.model(variant), seed) for seed in seeds]
         trained = all((folder / MANIFEST).is_file() for folder in records)
@@ -45,6 +51,8 @@ class Sync:
         self.runs[state.parent.key] = parent
         self._note(variant, "all", action, parent)
         for seed, child in state.children.items():
+            if only is not None and seed not in only:
+                continue
             run_id, action = bring(self.client, experiment_id, child, parent)
             self.runs[child.key] = run_id
             self._note(variant, str(seed), action, run_id)
