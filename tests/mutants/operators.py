@@ -59,7 +59,7 @@ class DropKeyword(Operator):
 
     @classmethod
     def examples(cls) -> Iterable[Example]:
-        return (Example("f(1, x=2, y=3)", "f(1, y=3)"), Example("f(1, x=2)", "f(1, )"))
+        return (Example("f(1, x=2, y=3)", "f(1, y=3)"), Example("f(1, x=2)", "f(1,)"))
 
 
 # What stands in these files and is no part of a training: DVC, or nobody, asks for a plan of it.
@@ -99,8 +99,17 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             if any(first <= (line, column) < last for first, last in apart):
                 continue
             text = mutate_code(source, operator, occurrence)
-            if text is not None and text != source:
+            if text is not None and text != source and _is_python(text):
                 yield Mutant(file, line, name, occurrence, text)
+
+
+def _is_python(text: str) -> bool:
+    """Say whether a text can be read: `*` in place of the `**` of a dictionary cannot."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _is_statement(node: Any) -> bool:

@@ -12,7 +12,6 @@ from unroll.options import OPTIONS, Compute
 from unroll.plans.plan import plan_digest
 from unroll.plans.training import training_plan
 
-
 # An edit takes seconds, and there are many.
 pytestmark = pytest.mark.long
 

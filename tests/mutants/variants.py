@@ -52,6 +52,7 @@ PAIRS: dict[str, dict[str, Any]] = {
 }
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},
+    "last-rnn": {**BOOK, "cell": "rnn"},
     "pooled": {"pooling": "attention", "cell": "gru"},
     "last-modern": {**MODERN, "padding": "masked", "bidirectional": True},
     "pooled-masked": {"pooling": "attention", "padding": "masked", "reverse_source": True},
@@ -59,6 +60,7 @@ LABELS: dict[str, dict[str, Any]] = {
 CORPUS: dict[str, dict[str, Any]] = {
     "words": {},
     "words-book": BOOK,
+    "words-rnn": {"cell": "rnn"},
     "words-gru": {"cell": "gru", "layers": 2, "dropout": 0.3},
     "tied": {"tie_weights": True},
     "tied-book": {**BOOK, "tie_weights": True},
