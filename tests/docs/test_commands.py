@@ -44,7 +44,7 @@ def test_what_is_said_to_run_elsewhere_is_there():
 def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Return a checkout whose root study has run at toy size, without the Penn Treebank."""
     checkout = make_checkout(tmp_path_factory.mktemp("root") / "project")
-    # Without its comments: what is taken out or put in would leave them where they belong to nothing.
+    # Without its comments: they would stand where they belong to nothing.
     path, yaml = checkout.folder / "params.yaml", YAML(typ="safe")
     yaml.default_flow_style = False
     params = yaml.load(path.read_text())
