@@ -33,7 +33,7 @@ repro: scm ## run the root study: data, training, evaluation, report
 	@echo "Results: reports/comparison.md, reports/comparison.csv, reports/curves/, reports/samples/"
 	@echo "Runs:    make ui"
 
-quick: scm ## run the same stages at toy size, in two to three minutes
+quick: scm ## run the same stages at toy size, in some minutes
 	$(IN_VENV) dvc repro pipeline/quick/dvc.yaml
 	@echo "Results: reports/quick/"
 	@echo "Runs:    make ui"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unroll import study as params
-from unroll.api import OpenStudy
+from unroll.api import Model, OpenStudy
 from unroll.errors import UserError
 from unroll.study import Study
 
@@ -24,7 +24,7 @@ def complete(
     print("\n\n".join(model.write(prompt, options)))
 
 
-def _model(study: Study, task: str | None, variant: str | None, continues: bool) -> Any:
+def _model(study: Study, task: str | None, variant: str | None, continues: bool) -> Model:
     """Return the model of a variant, or the best of a task: by default the first that can do it."""
     able = [v for v in study.variants if study.kind_of(v).continues == continues]
     if not able:
