@@ -58,7 +58,7 @@ def choose(compute: Compute) -> Machine:
     """Resolve `auto`: the first of CUDA, MPS and CPU; bf16 where there are units for it.
 
     Raises:
-        UserError: a device is named that is not there.
+        UserError: a device is named that is not there, or a precision it cannot compute in.
     """
     there = [name for name, found in _DEVICES.items() if found()]
     device = there[0] if compute.device == "auto" else compute.device
@@ -67,9 +67,14 @@ def choose(compute: Compute) -> Machine:
             f"compute.device: {device} is not available here (there is {', '.join(there)}); "
             "choose one of these, or auto"
         )
+    fast = _BF16[device]()
     precision = compute.precision
     if precision == "auto":
-        precision = "bfloat16" if _BF16[device]() else "float32"
+        precision = "bfloat16" if fast else "float32"
+    if precision == "bfloat16" and not fast:
+        raise UserError(
+            f"compute.precision: this {device} has no units for bfloat16; choose float32, or auto"
+        )
     return Machine(device, precision, compute.threads)
 
 
