@@ -160,7 +160,7 @@ def test_a_test_that_fails_is_named_and_ends_the_script_with_an_error(gpu, tmp_p
 
 def test_make_runs_the_script_with_the_python_that_is_named():
     done = subprocess.run(
-        ["make", "--dry-run", "gpu", "PYTHON=some/python"],
+        ["make", "--no-print-directory", "--dry-run", "gpu", "PYTHON=some/python"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,10 +1,12 @@
 """Commands that are asked to end, in processes of their own: a signal is for all of a process."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -79,14 +81,17 @@ main(["stage"])
 
 # It does not end when it is asked to, and counts how often it was.
 STUBBORN = STAGE.replace(
-    "    time.sleep(60)",
-    """
+    """    print(os.getpid(), flush=True)
+    time.sleep(60)
+""",
+    """    words = os.getpid()
     while True:
         try:
+            print(words, flush=True)
             time.sleep(60)
         except KeyboardInterrupt as interrupt:
-            print("asked", *interrupt.args, flush=True)
-    """,
+            words = f"asked {interrupt.args[0]}"
+""",
 )
 
 
@@ -164,20 +169,24 @@ def test_tests_start_programs_that_heed_signals_also_where_they_ignore_them():
 # The end of DVC
 
 
-def start(how: str, stage: str) -> tuple[subprocess.Popen, psutil.Process]:
-    """Return a DVC and the stage that it has started."""
-    dvc = subprocess.Popen(
-        [sys.executable, "-c", DVC, how, stage],
+@contextlib.contextmanager
+def started(
+    how: str, stage: str, dvc: str = DVC, environment: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen, psutil.Process]]:
+    """Give a DVC and the stage that it has started; nothing of it outlives the test."""
+    with subprocess.Popen(
+        [sys.executable, "-c", dvc, how, stage],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    try:
-        return dvc, psutil.Process(int(dvc.stdout.readline()))
-    except BaseException:
-        os.killpg(dvc.pid, signal.SIGKILL)
-        raise
+    ) as process:
+        try:
+            yield process, psutil.Process(int(process.stdout.readline()))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ends(stage: psutil.Process, seconds: float = 20.0) -> bool:
@@ -192,8 +201,7 @@ def ends(stage: psutil.Process, seconds: float = 20.0) -> bool:
 
 @pytest.mark.parametrize("how", ["by itself", "through a shell"])
 def test_a_stage_ends_when_its_dvc_is_killed(how):
-    dvc, stage = start(how, STAGE)
-    with dvc:
+    with started(how, STAGE) as (dvc, stage):
         assert not ends(stage, 0.5)
         dvc.kill()
         assert ends(stage)
@@ -203,8 +211,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(how):
 def test_a_stage_whose_dvc_was_killed_before_it_looked_ends():
     if any(_runs_dvc(process) for process in adopters()):
         pytest.skip("who adopts processes here may be a DVC by its name")
-    dvc, stage = start("gone at once", STAGE)
-    with dvc:
+    with started("gone at once", STAGE) as (dvc, stage):
         assert ends(stage)
         assert dvc.stdout.read() == ENDS
 
@@ -223,8 +230,7 @@ def adopters() -> list[psutil.Process]:
 
 
 def test_a_stage_that_does_not_end_is_asked_once_and_ended():
-    dvc, stage = start("by itself", STUBBORN)
-    with dvc:
+    with started("by itself", STUBBORN) as (dvc, stage):
         dvc.kill()
         assert ends(stage)
         assert dvc.stdout.read() == "asked 15\n"
@@ -232,8 +238,7 @@ def test_a_stage_that_does_not_end_is_asked_once_and_ended():
 
 def test_a_stage_that_was_asked_to_end_is_not_asked_again():
     """What it does then, writing checkpoints, would be broken off by a second time."""
-    dvc, stage = start("by itself", STUBBORN)
-    with dvc:
+    with started("by itself", STUBBORN) as (dvc, stage):
         stage.send_signal(signal.SIGINT)
         assert dvc.stdout.readline() == "asked 2\n"
         dvc.kill()
@@ -244,20 +249,9 @@ def test_a_stage_that_was_asked_to_end_is_not_asked_again():
 def test_a_command_that_was_typed_by_hand_has_no_dvc_to_end_with():
     program = DVC.replace(', env={**os.environ, "DVC_STAGE": "train@x"}', "")
     environment = {k: v for k, v in os.environ.items() if k != "DVC_STAGE"}
-    dvc = subprocess.Popen(
-        [sys.executable, "-c", program, "by itself", STAGE],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    with dvc:
-        stage = psutil.Process(int(dvc.stdout.readline()))
+    with started("by itself", STAGE, program, environment) as (dvc, stage):
         dvc.kill()
-        try:
-            assert not ends(stage, 2.0)
-        finally:
-            stage.kill()
+        assert not ends(stage, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_an_end_symbol_of_its_own_counts_and_what_fills_after_it_only_where_all_
     np.testing.assert_array_equal(found.counts, counts)
     written = found.written.symbols.numpy()
     np.testing.assert_array_equal(found.wrong, (written != expected) & counts)
-    assert set(targets.lengths.tolist()) > {3, 7}  # of several lengths: the mask matters
+    assert len(set(targets.lengths.tolist())) > 2  # the mask matters
 
 
 @few_examples

@@ -1,18 +1,14 @@
 """The database: made whole or not at all."""
 
 import multiprocessing
-import os
 import sqlite3
-import time
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from tracking.writer import EPOCHS, write_run
 from unroll.tracking.address import shown_uri, tracking_uri
 from unroll.tracking.store import connect, experiment
-
-EPOCHS = 20
 
 
 @pytest.fixture
@@ -49,32 +45,19 @@ def test_what_a_deleted_database_left_does_not_harm_a_new_one(here):
     assert {path.name for path in here.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
-def work(number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
-    barrier.wait()
-    from unroll.tracking.runs import log_points, start
-    from unroll.tracking.state import Point, RunState
-
-    client = connect()
-    experiment_id = experiment(client, "addition", "text")
-    state = RunState(f"key{number}", f"run {number}", {"seed": str(number)}, {"unroll.key": "k"})
-    run = start(client, experiment_id, state, None)
-    for epoch in range(1, EPOCHS + 1):
-        log_points(client, run, [Point("loss", epoch, number + epoch / EPOCHS, 1000 * epoch)])
-
-
 @pytest.mark.slow
 def test_four_workers_on_a_database_that_does_not_exist_three_times(tmp_path, monkeypatch):
     """Processes are forked from one that has imported all of it already: that takes seconds."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     context = multiprocessing.get_context("forkserver")
     mlflow = ["mlflow.store.tracking.sqlalchemy_workspace_store", "alembic.command"]
-    context.set_forkserver_preload(["unroll.tracking.runs", *mlflow])
+    context.set_forkserver_preload(["tracking.writer", *mlflow])
     for attempt in range(3):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         monkeypatch.setenv("DVC_ROOT", str(folder))
         barrier = context.Barrier(4)
-        workers = [context.Process(target=_in, args=(folder, n, barrier)) for n in range(4)]
+        workers = [context.Process(target=write_run, args=(folder, n, barrier)) for n in range(4)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -88,10 +71,3 @@ def test_four_workers_on_a_database_that_does_not_exist_three_times(tmp_path, mo
             points = client.get_metric_history(run.info.run_id, "loss")
             found = sorted((p.step, p.value) for p in points)
             assert found == [(e, number + e / EPOCHS) for e in range(1, EPOCHS + 1)]
-
-
-def _in(folder: Path, number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
-    os.environ["DVC_ROOT"] = str(folder)
-    started = time.monotonic()
-    work(number, barrier)
-    assert time.monotonic() - started < 120
