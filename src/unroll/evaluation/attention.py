@@ -10,6 +10,7 @@ from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import Accuracy
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
+from unroll.models.side import Side
 
 
 def maps_of(
@@ -23,18 +24,13 @@ def maps_of(
     sources, form = pairs.sources["test"].part(rows), pairs.form
     answers = test.written.symbols[torch.as_tensor(rows)]
     known = PADDINGS[padding]
-    lengths = torch.as_tensor(np.array(sources.lengths)).long()
-    weights = attention_weights(
-        model,
-        torch.as_tensor(np.array(sources.ids)).long().to(device),
-        known.lengths(lengths),
-        answers.to(device),
-        form.answers["start"],
-    )
+    source = Side(sources, known, device)
+    ids, lengths = source.read(torch.arange(len(source)))
+    weights = attention_weights(model, ids, lengths, answers.to(device), form.answers["start"])
     if weights is None:
         return []
     ends = known.answered(answers, form.answers["end"]).sum(dim=1).tolist()
-    widths = [known.width(one[None], sources.width) for one in lengths]
+    widths = [known.width(one[None], sources.width) for one in source.lengths]
     return [
         {
             "question": form.source.decode(sources.ids[i, : widths[i]].tolist()),
@@ -55,7 +51,7 @@ def attention_weights(
     None where the decoder has no attention.
     """
     model.eval()
-    memory, state = model.encode(sources, None if lengths is None else lengths.to(sources.device))
+    memory, state = model.encode(sources, lengths)
     inputs = torch.cat([torch.full_like(answers[:, :1], start), answers[:, :-1]], dim=1)
     weights = model.decode(inputs, state, memory).weights
     if weights is None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from unroll.data.batches import rows_at_once
@@ -10,6 +9,7 @@ from unroll.data.sequences import Sequences
 from unroll.models.classifier import Classifier
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
+from unroll.models.side import Side
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,11 @@ class Classified:
 def classify(model: Classifier, sources: Sequences, padding: str, device: str) -> Classified:
     """Return what the model says of each sequence; those of like length are read together."""
     model.eval()
-    known = PADDINGS[padding]
-    lengths = torch.as_tensor(np.array(sources.lengths)).long()
-    seen = known.lengths(lengths)
-    order = torch.arange(len(lengths)) if seen is None else torch.argsort(seen, stable=True)
-    labels = torch.empty(len(lengths), dtype=torch.long)
-    scores = torch.empty(len(lengths), dtype=torch.float64)
-    for rows in order.split(rows_at_once(sources.width, model.encoder.recurrent.hidden_size)):
-        width = known.width(lengths[rows], sources.width)
-        ids = torch.as_tensor(sources.ids[rows.numpy()][:, :width]).long().to(device)
-        read = None if seen is None else lengths[rows].to(device)
-        best = at_least_float32(model(ids, read)).log_softmax(dim=1).max(dim=1)
+    side = Side(sources, PADDINGS[padding], device)
+    labels = torch.empty(len(side), dtype=torch.long)
+    scores = torch.empty(len(side), dtype=torch.float64)
+    for rows in side.parts(rows_at_once(sources.width, model.encoder.recurrent.hidden_size)):
+        logits = model(*side.read(rows))
+        best = at_least_float32(logits).log_softmax(dim=1).max(dim=1)
         labels[rows], scores[rows] = best.indices.cpu(), best.values.cpu().double()
     return Classified(labels, scores)

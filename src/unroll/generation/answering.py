@@ -1,6 +1,5 @@
 """Answers of a sequence-to-sequence model: many sources at once."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from unroll.generation.sampling import Sampling
 from unroll.models.layers import State
 from unroll.models.padding import PADDINGS, Padding
 from unroll.models.seq2seq import Seq2Seq
+from unroll.models.side import Side
 
 
 def answer(
@@ -30,19 +30,11 @@ def answer(
     precision of the model's weights. Sources of like length are answered together.
     """
     model.eval()
-    known, length = PADDINGS[padding], form.target_width - 1
-    lengths = torch.as_tensor(np.array(sources.lengths)).long()
-    seen = known.lengths(lengths)
-    order = torch.arange(len(lengths)) if seen is None else torch.argsort(seen, stable=True)
-    symbols = torch.empty((len(lengths), length), dtype=torch.long)
-    scores = torch.empty((len(lengths), length), dtype=torch.float64)
-    for rows in order.split(rows_at_once(form.target_width, len(form.answers))):
-        ids = torch.as_tensor(
-            sources.ids[rows.numpy()][:, : known.width(lengths[rows], sources.width)]
-        )
-        written = _answer(
-            model, ids.long().to(device), lengths[rows], known, form, sampling, generator
-        )
+    side, length = Side(sources, PADDINGS[padding], device), form.target_width - 1
+    symbols = torch.empty((len(side), length), dtype=torch.long)
+    scores = torch.empty((len(side), length), dtype=torch.float64)
+    for rows in side.parts(rows_at_once(form.target_width, len(form.answers))):
+        written = _answer(model, *side.read(rows), side.padding, form, sampling, generator)
         symbols[rows] = written.symbols.cpu()
         scores[rows] = written.log_probabilities.cpu().double()
     return Written(symbols, scores)
@@ -52,13 +44,13 @@ def answer(
 def _answer(
     model: Seq2Seq,
     ids: Tensor,
-    lengths: Tensor,
+    lengths: Tensor | None,
     padding: Padding,
     form: PairsForm,
     sampling: Sampling,
     generator: torch.Generator | None,
 ) -> Written:
-    memory, state = model.encode(ids, _on(ids.device, padding.lengths(lengths)))
+    memory, state = model.encode(ids, lengths)
 
     def step(symbols: Tensor, state: State | None) -> tuple[Tensor, State]:
         assert state is not None
@@ -69,10 +61,6 @@ def _answer(
     first = ids.new_full((len(ids), 1), vocabulary["start"])
     end, length = padding.end(vocabulary["end"]), form.target_width - 1
     return decode(step, first, state, length, sampling, generator, end, vocabulary["pad"])
-
-
-def _on(device: torch.device, lengths: Tensor | None) -> Tensor | None:
-    return None if lengths is None else lengths.to(device)
 
 
 def texts_of(written: Written, form: PairsForm, padding: str) -> list[str]:

@@ -8,10 +8,11 @@ from unroll.data.corpus import Corpus
 from unroll.evaluation.perplexity import perplexity
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import State
+from unroll.models.side import on
 from unroll.options import CorpusOptions
 from unroll.training.checkpoint import Unfit
 from unroll.training.machine import Machine
-from unroll.training.objective import Objective, on
+from unroll.training.objective import Objective
 
 
 class CorpusObjective(Objective):

@@ -12,10 +12,10 @@ from unroll.evaluation.classification import classify
 from unroll.models.classifier import Classifier
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
+from unroll.models.side import Side, on
 from unroll.options import LabelsOptions
-from unroll.training.examples import Side
 from unroll.training.machine import Machine
-from unroll.training.objective import Objective, on
+from unroll.training.objective import Objective
 
 
 class LabelsObjective(Objective):
@@ -27,19 +27,19 @@ class LabelsObjective(Objective):
         self, model: Classifier, data: Labelled, options: LabelsOptions, seed: int, machine: Machine
     ) -> None:
         super().__init__(model, seed, machine)
-        self.data, self.options, self.padding = data, options, PADDINGS[options.padding]
-        self.source = Side(data.sources["train"], self.padding, machine.device)
+        self.data, self.options = data, options
+        self.source = Side(data.sources["train"], PADDINGS[options.padding], machine.device)
         self.labels = on(machine.device, data.labels["train"]).long()
         self.batch_size = min(options.batch_size, len(self.labels))
         self.steps = len(self.labels) // self.batch_size
 
     def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each batch, in a new order at every epoch."""
-        order = batches([self.source.order_by()], self.batch_size, self.seed, epoch)
+        order = batches([self.source.order_by], self.batch_size, self.seed, epoch)
         for rows in order[start:]:
-            source, lengths = self.source.batch(rows)
+            source, lengths = self.source.read(rows)
             with self.machine.autocast():
-                logits = self.model(source, self.padding.lengths(lengths))
+                logits = self.model(source, lengths)
             yield F.cross_entropy(at_least_float32(logits), self.labels[rows.to(source.device)])
 
     def validate(self) -> dict[str, float]:

@@ -8,7 +8,6 @@ what a step needs is read.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,8 +49,3 @@ class Objective(ABC):
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation split."""
-
-
-def on(device: str, array: np.ndarray) -> Tensor:
-    """Return an array as a tensor: mapped as it is on a CPU, copied to a GPU."""
-    return torch.as_tensor(array).to(device)

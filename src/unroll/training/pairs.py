@@ -12,11 +12,13 @@ from unroll.evaluation.accuracy import accuracy
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
+from unroll.models.side import Side
 from unroll.options import PairsOptions
 from unroll.seeds import torch_generator
-from unroll.training.examples import IGNORED, Side
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
+
+IGNORED = -100  # the target that cross_entropy leaves out
 
 
 class PairsObjective(Objective):
@@ -35,9 +37,9 @@ class PairsObjective(Objective):
         self.pairs, self.options, self.padding = pairs, options, PADDINGS[options.padding]
         self.source = Side(pairs.sources["train"], self.padding, machine.device)
         self.target = Side(pairs.targets["train"], self.padding, machine.device)
-        self.lengths = [self.source.order_by(), self.target.order_by()]
-        self.batch_size = min(options.batch_size, len(self.source.lengths))
-        self.steps = len(self.source.lengths) // self.batch_size
+        self.lengths = [self.source.order_by, self.target.order_by]
+        self.batch_size = min(options.batch_size, len(self.source))
+        self.steps = len(self.source) // self.batch_size
         if options.teacher_forcing < 1:
             drawn = torch_generator(seed, "teacher_forcing", device=machine.device)
             self.generators["teacher_forcing"] = drawn
@@ -45,21 +47,19 @@ class PairsObjective(Objective):
     def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each batch, in a new order at every epoch."""
         for rows in batches(self.lengths, self.batch_size, self.seed, epoch)[start:]:
-            yield self._loss(*self.source.batch(rows), *self.target.batch(rows))
+            yield self._loss(*self.source.read(rows), *self.target.batch(rows))
 
     def _loss(
-        self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+        self, source: Tensor, lengths: Tensor | None, target: Tensor, target_lengths: Tensor
     ) -> Tensor:
         """Return the mean cross entropy in nats of the symbols that count.
 
-        `source` is (N, T), `target` (N, T'), their lengths are (N,).
+        `source` is (N, T), read up to `lengths` (N,); `target` is (N, T'), its lengths are (N,).
         """
         inputs, expected = target[:, :-1], target[:, 1:]
         counts = self.padding.counts(target_lengths - 1, expected.shape[1]).to(target.device)
         with self.machine.autocast():
-            logits = self.model(
-                source, inputs, self.padding.lengths(source_lengths), self._forced(inputs)
-            )
+            logits = self.model(source, inputs, lengths, self._forced(inputs))
         return F.cross_entropy(
             at_least_float32(logits).flatten(0, 1),
             expected.masked_fill(~counts, IGNORED).flatten(),
