@@ -117,6 +117,15 @@ def test_ragged_counts_the_tokens_of_what_an_epoch_reads(ragged):
         assert places == 64 * sum(widths)
 
 
+def test_verdicts():
+    lines = [line.strip("| ").split(" | ") for line in run("verdicts.py", "--quick").splitlines()]
+    settings = [line for line in lines if len(line) == 7 and line[1] in ("4", "8", "12")]
+    assert len(settings) == 12
+    assert all(0 <= share <= 100 for line in settings for share in numbers(" ".join(line[2:])))
+    told = {line[0]: line[1:] for line in lines if len(line) == 4}
+    assert told["peeky"] == ["100 %"] * 3
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_benchmark_says_what_it_does_and_stands_in_the_readme(script):
     shown = run(script, "--help")

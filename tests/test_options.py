@@ -96,9 +96,8 @@ def test_sections_that_are_left_out_have_the_documented_values():
     }
     assert Comparison().model_dump() == {
         "references": {},
+        "questions": {},
         "confidence": 0.95,
-        "resamples": 10_000,
-        "seed": 0,
     }
     assert Checkpointing().every == 500
     assert Checkpointing(every=None).every is None

@@ -370,9 +370,17 @@ def test_compute_and_generate_may_be_left_out(folder):
             "  prompts: [you]\ncomparison:\n  confidence: 95\n  resamples: 10\n",
             [
                 "comparison.confidence: input should be less than 1, not 95",
-                "comparison.resamples: input should be greater than or equal to 100, not 10",
+                "comparison.resamples: unknown key",
             ],
             id="numbers of the comparison out of range",
+        ),
+        pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  questions:\n    peekly: Does it help?\n",
+            [
+                "comparison.questions.peekly: there is no variant 'peekly' (did you mean peeky?)",
+            ],
+            id="question about a variant that there is not",
         ),
         pytest.param(
             "compute:\n",
@@ -522,13 +530,12 @@ def test_variants_are_compared_with_the_one_that_is_named(folder):
 def test_comparison_may_be_left_out_or_set(folder):
     assert load(folder).comparison.model_dump() == {
         "references": {},
+        "questions": {},
         "confidence": 0.95,
-        "resamples": 10_000,
-        "seed": 0,
     }
-    text = PARAMS + "comparison:\n  confidence: 0.9\n  resamples: 500\n  seed: 7\n"
+    text = PARAMS + "comparison:\n  confidence: 0.9\n  questions: {peeky: Does it help?}\n"
     found = load(folder, text).comparison
-    assert (found.confidence, found.resamples, found.seed) == (0.9, 500, 7)
+    assert (found.confidence, found.questions) == (0.9, {"peeky": "Does it help?"})
 
 
 def test_unknown_variant_has_no_reference(folder):

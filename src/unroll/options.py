@@ -193,9 +193,8 @@ class Comparison(Strict):
     """How the variants are compared with each other."""
 
     references: dict[str, str] = {}
+    questions: dict[str, str] = {}
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100)] = 10_000
-    seed: Seed = 0
 
 
 class Checkpointing(Strict):

@@ -246,7 +246,9 @@ def load(name: str = ROOT_STUDY) -> Study:
         for name, entry in _named(raw, "variants", faults)
     }
     faults += _unmatched(variants)
-    faults += _unfit_references(comparison.references if comparison else {}, variants)
+    if comparison:
+        faults += _unfit_references(comparison.references, variants)
+        faults += _unfit_questions(comparison.questions, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
     return Study(name, compute, entries, variants, generate, comparison, checkpoint)  # type: ignore[arg-type]
@@ -369,3 +371,14 @@ def _unfit_references(
         if len(of) > 1:
             faults.append(f"{place}: {reference} is a variant of another task")
     return faults
+
+
+def _unfit_questions(
+    questions: Mapping[str, str], variants: Mapping[str, VariantOptions | None]
+) -> list[str]:
+    """Return a fault for each question about a variant that there is not."""
+    return [
+        f"comparison.questions.{name}: there is no variant {name!r}{nearest(name, variants)}"
+        for name in questions
+        if name not in variants
+    ]

@@ -68,7 +68,6 @@ variants:
   attentive: {{task: sums, decoder: attention}}
   rnnlm: {{task: words}}
 generate: {{prompts: [you], length: 5}}
-comparison: {{resamples: 100}}
 checkpoint: {{every: 2}}
 """
 

@@ -191,7 +191,7 @@ params = section(
             {
                 "references": st.dictionaries(names, names, max_size=1),
                 "confidence": of(0.9, 0.99),
-                "resamples": of(100, 10**6),
+                "questions": st.dictionaries(names, texts, max_size=1),
             },
         ),
         "checkpoint": section({}, {"every": st.none() | counts}),

@@ -27,7 +27,7 @@ class Asked:
     """A study with these references, as the comparison asks it."""
 
     name = "toy"
-    comparison = Comparison(resamples=400)
+    comparison = Comparison()
 
     def __init__(self, **references: str) -> None:
         self.references = references

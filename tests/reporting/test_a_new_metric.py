@@ -23,7 +23,7 @@ from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.kinds import named
 from unroll.kinds.pairs import PairsKind
 from unroll.metrics import EXACT_MATCH, Metric, Points
-from unroll.options import PairsOptions
+from unroll.options import Comparison, PairsOptions
 from unroll.reporting import figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.check import DIFFERS, differences
@@ -133,26 +133,32 @@ def test_the_best_on_validation_is_the_one_that_has_most_of_it(results):
 
 
 def test_in_a_table_it_stands_first_and_is_a_number(kind, table, verdicts):
-    head, _, first, second, _, *rest = markdown(kind, table, verdicts, 0.95).splitlines()
+    options = {"poor": {"layers": 1}, "good": {"layers": 2}}
+    text = markdown(kind, table, verdicts, Comparison(), options)
+    head, _, first, second, _, *rest = text.splitlines()
     titles = [title.strip() for title in head.split("|")]
-    assert titles[4:6] == ["test bleu [95 % interval]", "± of seeds"]
-    assert titles[7:-1] == ["test exact match", "valid bleu", "valid exact match"]
+    assert titles[5:7] == ["test bleu [95 % interval]", "± of seeds"]
+    assert titles[8:-1] == ["test exact match", "valid bleu", "valid exact match"]
     cells = [cell.strip() for cell in first.split("|")]
-    assert cells[1] == "good"  # the most is the best
+    assert cells[1:3] == ["good", "layers 2"]  # the most is the best
     assert second.startswith("| poor | ")
-    assert re.fullmatch(INTERVAL, cells[4])
-    assert cells[4].startswith("60.3 [")
-    assert cells[5] == "1.0"
-    assert cells[6] == "better than poor"
-    assert cells[7:10] == ["10.0 ± 0.0 %", "59.3 ± 1.0", "10.0 ± 0.0 %"]
+    assert re.fullmatch(INTERVAL, cells[5])
+    assert cells[5].startswith("60.3 [")
+    assert cells[6] == "1.0"
+    assert cells[7] == "better than poor"
+    assert cells[8:11] == ["10.0 ± 0.0 %", "59.3 ± 1.0", "10.0 ± 0.0 %"]
     assert len(rest) == 2
     signed = rf"[+−]{NUMBER}"
-    for told, begins in zip(
+    for told, (begins, count) in zip(
         sorted(rest),
-        ("good is better than poor: +40.2", "poor is worse than good: −40.2"),
+        (
+            ("good is better than poor: +40.2", "all"),
+            ("poor is worse than good: −40.2", "none of"),
+        ),
         strict=True,
     ):
-        assert re.fullmatch(rf"- {re.escape(begins)} points \[{signed}, {signed}\]\.", told)
+        ahead = rf"points \[{signed}, {signed}\], ahead in {count} 3 seeds\."
+        assert re.fullmatch(rf"- {re.escape(begins)} {ahead}", told)
     assert sentences(kind, verdicts) == [line.removeprefix("- ") for line in rest]
 
 

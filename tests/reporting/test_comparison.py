@@ -16,7 +16,7 @@ def test_a_comparison_has_the_columns_that_are_promised():
     found = table_of(Asked(), good=GOOD).reset_index()
     assert set(found.columns) == {
         "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low",
-        "high", "reference", "verdict", "seconds",
+        "high", "kinds", "reference", "verdict", "seconds",
     }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_one_seed_has_no_interval_and_no_verdict():
     found = table_of(Asked(one="poor"), one=one, poor=POOR)
     row = found.loc[("one", "test_exact_match")]
     assert np.isnan(row["low"])
-    assert row["verdict"] == "cannot be told at one seed"
+    assert row["verdict"] == "one seed gives no verdict"
 
 
 def test_a_lower_perplexity_is_better():
@@ -53,6 +53,63 @@ def test_a_lower_perplexity_is_better():
     assert found.loc["valid_perplexity", "verdict"] == "better"
     assert found.loc["valid_perplexity", "superiority"] == 1.0
     assert found.loc["valid_perplexity", "difference"] == pytest.approx(100 / 129.66 - 1, abs=1e-3)
+    assert found.loc["valid_perplexity", "ahead"] == 3
+
+
+def test_a_mean_perplexity_is_the_geometric_one_within_its_interval():
+    found = table_of(Asked(), lm=corpus_result(*([2 * np.log(of)] for of in (90.0, 100.0, 160.0))))
+    row = found.loc[("lm", "valid_perplexity")]
+    assert row["mean"] == pytest.approx((90 * 100 * 160) ** (1 / 3))
+    assert np.log(row["high"] / row["mean"]) == pytest.approx(np.log(row["mean"] / row["low"]))
+
+
+STUCK = [[1] * 10 + [0] * 90] * 3
+LEARNED = [[1] * 86 + [0] * 14]
+
+
+def test_seeds_of_two_kinds_have_no_interval_and_are_counted():
+    mixed = pairs_result(*STUCK, *LEARNED)
+    found = table_of(Asked(mixed="poor"), mixed=mixed, poor=pairs_result(*STUCK, *STUCK[:1]))
+    row = found.loc[("mixed", "test_exact_match")]
+    assert np.isnan([row["low"], row["high"]]).all()
+    assert row["kinds"] == "1 of 4 seeds at 86.0 %, 3 at 10.0 %"
+    assert row["verdict"] == "seeds of two kinds"
+
+
+def test_that_more_seeds_learn_is_told_by_their_shares():
+    mostly = pairs_result(*LEARNED * 7, *STUCK[:1])
+    stuck = pairs_result(*STUCK * 2, *STUCK[:2])
+    found = judge(Asked(mostly="stuck"), {"mostly": mostly, "stuck": stuck}).set_index("metric")
+    row = found.loc["test_exact_match"]
+    assert row["verdict"] == "better"
+    assert row["kinds"] == "mostly: 7 of 8 seeds at 86.0 %, 1 at 10.0 %"
+    assert row["p_value"] < 0.002 and np.isnan(row["low"])
+    other = judge(Asked(stuck="mostly"), {"mostly": mostly, "stuck": stuck}).set_index("metric")
+    assert other.loc["test_exact_match", "verdict"] == "worse"
+
+
+def test_two_seeds_give_no_verdict_however_clear_it_looks():
+    two = [pairs_result(*([[1] * n + [0] * (100 - n)] * 2)) for n in (10, 90)]
+    found = judge(Asked(a="b"), {"a": two[1], "b": two[0]}).iloc[0]
+    assert found["verdict"] == "two seeds give no verdict"
+    assert np.isnan([found["p_value"], found["seeds_that_tell"]]).all()
+
+
+def test_all_right_against_all_wrong_is_told():
+    every, none = pairs_result(*[[1] * 100] * 4), pairs_result(*[[0] * 100] * 4)
+    found = judge(Asked(a="b"), {"a": every, "b": none}).iloc[0]
+    assert (found["verdict"], found["ahead"]) == ("better", 4)
+    assert 0 < found["p_value"] < 1e-4
+
+
+def test_how_many_seeds_would_tell_a_small_difference_is_said():
+    near, far = (
+        pairs_result(*([1] * right + [0] * (400 - right) for right in seeds))
+        for seeds in ((205, 212, 190), (200, 190, 195))
+    )
+    found = judge(Asked(a="b"), {"a": near, "b": far}).iloc[0]
+    assert found["verdict"] == "cannot be told at 3 seeds"
+    assert 3 < found["seeds_that_tell"] <= 40
 
 
 def test_variants_are_compared_on_the_seeds_that_both_have():

@@ -63,7 +63,7 @@ def test_failures_samples_and_provenance_are_told(both):
 def test_one_seed_has_no_interval_and_says_so():
     text = rendered({"sums": {"one": pairs_result([1, 0] * 50), "two": POOR}}, one="two").text
     assert "50.0 % [none: one seed]" in text
-    assert "one against two: cannot be told at one seed." in text
+    assert "one seed gives no verdict." in text
 
 
 def test_a_single_variant_is_not_called_the_best():

@@ -5,14 +5,12 @@ Both are samples: of the initial weights and data orders that could have been dr
 the questions that could have been asked. An interval that leaves one of them out is too
 narrow.
 
-The standard error comes from a bootstrap that draws seeds and items anew, each with
-replacement (two crossed factors: Owen, 2007, "The pigeonhole bootstrap"), freed of what it
-counts more than once. Percentiles of such a bootstrap cannot make the interval: with four
-seeds nothing that it draws lies beyond the best and the worst of them, and a nominal 95 %
-covers the truth in at most 87.5 %. The interval is that of Student's t around the mean, with
-the degrees of freedom of seeds and items together (Satterthwaite, 1946). It assumes that the
-means of seeds are roughly normal; with few seeds it is wide, which is the truth about few
-seeds.
+The standard error is that of two crossed random factors, from their mean squares (Cornfield and
+Tukey, 1956, "Average values of mean squares in factorials"): nothing is drawn, so no chance is in
+it. The interval is that of Student's t around the mean, with the degrees of freedom of seeds and
+items together (Satterthwaite, 1946). It assumes that the means of seeds are roughly normal: whether
+they are of two kinds is asked first (kinds_of_seeds.py). With few seeds it is wide, which is the
+truth about few seeds.
 """
 
 from collections.abc import Sequence
@@ -21,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-BATCH = 500  # resamples drawn at once
+POWER = 0.8  # with which a difference is told by as many seeds as are said to tell it
+MOST = 200  # seeds that anyone would train to tell a difference
 ROUNDING = 1e-12
 
 
@@ -42,9 +41,7 @@ class Estimate:
         return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
 
-def estimate(
-    outcomes: np.ndarray, confidence: float, resamples: int, random: np.random.Generator
-) -> Estimate:
+def estimate(outcomes: np.ndarray, confidence: float) -> Estimate:
     """Return the mean of outcomes (S, I) over seeds and items, with its interval.
 
     The difference of two variants that share seeds and items is estimated from the
@@ -54,7 +51,7 @@ def estimate(
     mean, nan = float(seeds.mean()), float("nan")
     if len(seeds) == 1:
         return Estimate(mean, nan, nan, nan, nan, nan)
-    std, error = float(seeds.std(ddof=1)), bootstrap_error(outcomes, resamples, random)
+    std, error = float(seeds.std(ddof=1)), standard_error(outcomes)
     if error <= ROUNDING * max(1.0, abs(mean)):  # no spread: that is chance, not certainty
         return Estimate(mean, std, nan, nan, nan, nan)
     freedom = degrees_of_freedom(outcomes)
@@ -62,36 +59,34 @@ def estimate(
     return Estimate(mean, std, error, freedom, mean - reach, mean + reach)
 
 
-def bootstrap_error(outcomes: np.ndarray, resamples: int, random: np.random.Generator) -> float:
-    """Return the standard error of the mean of outcomes (S, I), both factors drawn anew.
+def standard_error(outcomes: np.ndarray) -> float:
+    """Return the standard error of the mean of outcomes (S, I), S ≥ 2, over seeds and items.
 
-    Two corrections make its square unbiased. A bootstrap of S seeds shows only (S - 1) / S of
-    their variance, so their deviations from the mean are widened beforehand. And what neither
-    seeds nor items explain enters with the seeds drawn, with the items drawn, and with both:
-    of these three times two are taken off (Owen, 2007).
+    Its square is unbiased: (of seeds + of items - left) / (S I), of the mean squares; never less
+    than items alone explain. Of answers that are right or wrong it is never less than one answer
+    weighs: that all seeds give all of them rightly is not certainty.
     """
     S, I = outcomes.shape  # noqa: E741
-    centred = outcomes - outcomes.mean()
-    between = centred.mean(axis=1, keepdims=True)
-    widened = centred + (np.sqrt(S / (S - 1)) - 1) * between
-    means = []
-    for first in range(0, resamples, BATCH):
-        count = min(BATCH, resamples - first)
-        items = _draws(I, count, random)
-        seeds = _draws(S, count, random)
-        means.append(((widened @ items) * seeds).sum(axis=0))
-    drawn = S * I * np.concatenate(means).var()
-    _, of_items, left = mean_squares(outcomes)
-    surplus = left * (1 + (S - 1) * (I - 1) / (S * I)) if I > 1 else 0.0
-    return float(np.sqrt(max(drawn - surplus, of_items) / (S * I)))
+    of_seeds, of_items, left = mean_squares(outcomes)
+    error = float(np.sqrt(max(of_seeds + of_items - left, of_items) / (S * I)))
+    least = 1 / I if I > 1 and outcomes.any() and np.isin(outcomes, (-1, 0, 1)).all() else 0.0
+    return max(error, least)
 
 
-def _draws(size: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Return the shares (size, count) with which `count` resamples draw each of `size` things."""
-    if size == 1:
-        return np.ones((1, count))
-    drawn = random.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
-    return np.bincount(drawn.ravel(), minlength=size * count).reshape(count, size).T / size
+def seeds_that_tell(outcomes: np.ndarray, level: float) -> int | None:
+    """Return about how many seeds would tell a difference, where that of outcomes (S, I) is true.
+
+    It is told where p is below `level`, in four repetitions of five. More seeds make the part of
+    the error smaller that is of seeds; None where more than `MOST` would be needed.
+    """
+    S, I = outcomes.shape  # noqa: E741
+    of_seeds, of_items, left = mean_squares(outcomes)
+    of_a_seed, of_all = of_seeds / I, max(of_items - left, 0.0) / (S * I)
+    n = np.arange(3, MOST + 1)
+    error = np.sqrt(of_a_seed / n + of_all).clip(min=ROUNDING)
+    needed = stats.t.isf(level / 2, n - 1)
+    told = stats.t.sf(needed - abs(outcomes.mean()) / error, n - 1) >= POWER
+    return int(n[told.argmax()]) if told.any() else None
 
 
 def mean_squares(outcomes: np.ndarray) -> tuple[float, float, float]:

@@ -1,30 +1,38 @@
-"""The table of a study: one row per variant and score."""
+"""The table of a study: one row per variant and score, and each variant against its reference."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from unroll.evaluation.statistics import Estimate, estimate, holm, superiority
+from unroll.evaluation.kinds_of_seeds import Kinds, border, kinds, p_value_of_shares
+from unroll.evaluation.statistics import Estimate, estimate, holm, seeds_that_tell, superiority
 from unroll.metrics import Metric
 from unroll.reporting.results import Result
-from unroll.seeds import numpy_generator
 from unroll.study import Study
 
 COLUMNS = [
     "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low", "high",
-    "reference", "verdict", "seconds",
+    "kinds", "reference", "verdict", "seconds",
 ]  # fmt: skip
+TWO_KINDS = "seeds of two kinds"  # the verdict where they are, and nothing can be told
+FEWEST = 3  # seeds that can give a verdict: of two, the error has one degree of freedom
 
 
 def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return every score of every variant with its interval and its verdict."""
+    """Return every score of every variant with its interval and its verdict.
+
+    The mean is that on the scale on which the score is compared: of perplexities the geometric
+    one. `kinds` says where seeds are of two; a mean of these has no interval.
+    """
     rows = []
     for variant, result in results.items():
-        for score, values in result.scores.groupby("metric", sort=False)["value"]:
-            metric = result.kind.metric(str(score))
-            found = _estimate(study, result.outcomes(str(score), result.seeds), variant, score)
+        for score in result.scores["metric"].unique():
+            metric, outcomes = result.kind.metric(score), result.outcomes(score, result.seeds)
+            values = result.scores.loc[result.scores["metric"] == score, "value"]
+            found, two = estimate(outcomes, study.comparison.confidence), _kinds(outcomes)
             rows.append(
                 {
                     "study": study.name,
@@ -33,83 +41,138 @@ def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame)
                     "metric": score,
                     "parameters": result.parameters,
                     "seeds": len(values),
-                    "mean": values.mean(),
+                    "mean": float(metric.scale.back(metric.scale.to(values).mean())),
                     "std": values.std(),  # of a sample: empty where there is one seed
-                    **_bounds(metric, found),
+                    **({} if two else _bounds(metric, found)),
+                    "kinds": _in_words(metric, two),
                     "seconds": result.seconds,
                 }
             )
     keys = ["variant", "metric"]
     table = pd.DataFrame(rows).merge(verdicts[[*keys, "reference", "verdict"]], "left", keys)
-    return table[COLUMNS]
+    return table.reindex(columns=COLUMNS)
 
 
 def judge(study: Study, results: Mapping[str, Result]) -> pd.DataFrame:
     """Return each variant against its reference, on the seeds that both have.
 
-    A row per variant and score: the difference (of what is compared as a logarithm: the ratio less
-    one) with its interval, the p-value, the same corrected for the number of variants that are
-    judged by this score, the probability of superiority, and the verdict in plain words.
+    A row per variant and score: in how many seeds the variant is ahead; the difference (of what is
+    compared as a logarithm: the ratio less one) with its interval; the p-value, and the same
+    corrected for the number of variants that are judged by this score; the probability of
+    superiority; about how many seeds would tell such a difference; and the verdict. Where seeds are
+    of two kinds the p-value is that of the shares of the kinds, and there is no interval.
     """
+    references = {v: r for v in results if (r := study.reference(v)) in results}
+    of_task = Counter(study.variants[variant].task for variant in references)
     rows = [
-        _against(study, results[variant], results[reference], variant, reference, str(score))
-        for variant in results
-        if (reference := study.reference(variant)) is not None and reference in results
+        _against(study, results, variant, str(reference), str(score), of_task)
+        for variant, reference in references.items()
         for score in results[variant].scores["metric"].unique()
     ]
     columns = [
-        "task", "variant", "reference", "metric", "seeds", "difference", "low", "high",
-        "superiority", "p_value", "p_corrected", "verdict",
+        "task", "variant", "reference", "metric", "seeds", "ahead", "difference", "low", "high",
+        "kinds", "superiority", "p_value", "p_corrected", "comparisons", "seeds_that_tell",
+        "verdict",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    by_score = table.groupby(["task", "metric"])["p_value"]
-    table["p_corrected"] = by_score.transform(lambda values: holm(values.tolist()))
-    table["verdict"] = [
-        verdict(
-            row, results[row["variant"]].kind.metric(row["metric"]), study.comparison.confidence
-        )
-        for row in dicts(table)
-    ]
+    groups = table.groupby(["task", "metric"])["p_value"]
+    table["p_corrected"] = groups.transform(lambda values: holm(values.tolist()))
+    level = 1 - study.comparison.confidence
+    table["verdict"] = [verdict(row, level) for row in dicts(table)]
     return table
 
 
 def _against(
-    study: Study, one: Result, other: Result, variant: str, reference: str, score: str
+    study: Study,
+    results: Mapping[str, Result],
+    variant: str,
+    reference: str,
+    score: str,
+    comparisons: Mapping[str, int],
 ) -> dict[str, Any]:
+    one, other = results[variant], results[reference]
+    task, metric = study.variants[variant].task, one.kind.metric(score)
+    common = [seed for seed in one.seeds if seed in other.seeds]
     row: dict[str, Any] = {
-        "task": study.variants[variant].task,
+        "task": task,
         "variant": variant,
         "reference": reference,
         "metric": score,
-        "seeds": len(common := [seed for seed in one.seeds if seed in other.seeds]),
+        "seeds": len(common),
+        "comparisons": comparisons[task],
     }
     if not common:
         return row
-    metric = one.kind.metric(score)
-    ours, theirs = one.outcomes(score, common), other.outcomes(score, common)
-    found = _estimate(study, ours - theirs, variant, reference, score)
-    better = superiority(metric.sign * ours.mean(axis=1), metric.sign * theirs.mean(axis=1))
-    bounds = {"difference": found.mean, "low": found.low, "high": found.high}
-    named = {
-        name: metric.clip_difference(metric.scale.difference(bound))
-        for name, bound in bounds.items()
+    outcomes = {
+        name: of.outcomes(score, common) for name, of in ((variant, one), (reference, other))
     }
-    return {**row, **named, "superiority": better, "p_value": found.p_value}
+    return row | against(metric, outcomes, study.comparison.confidence, comparisons[task])
 
 
-def verdict(row: Mapping[str, Any], metric: Metric, confidence: float) -> str:
-    """Say in plain words what can be said of a variant and its reference."""
-    if row["seeds"] < 2:
-        return "cannot be told at one seed" if row["seeds"] else "no seed in common"
-    if not row["p_corrected"] < 1 - confidence:
-        return f"cannot be told at {row['seeds']} seeds"
-    return "better" if metric.sign * row["difference"] > 0 else "worse"
+def against(
+    metric: Metric, outcomes: Mapping[str, np.ndarray], confidence: float, comparisons: int
+) -> dict[str, Any]:
+    """Return what can be said of the first of two variants, by their outcomes (S, I).
+
+    Both are of the same seeds and items. The verdict is what it is if its p-value, corrected for
+    the number of comparisons, is small enough.
+    """
+    ours, theirs = outcomes.values()
+    good, bar = (metric.sign * of.mean(axis=1) for of in (ours, theirs))
+    row: dict[str, Any] = {
+        "ahead": int((good > bar).sum()),
+        "superiority": superiority(good, bar),
+    }
+    two = {name: split for name, of in outcomes.items() if (split := _kinds(of))}
+    if two:
+        above = border([*good, *bar])
+        return row | {
+            "difference": _named(metric, float((ours - theirs).mean())),
+            "kinds": "; ".join(f"{name}: {_in_words(metric, of)}" for name, of in two.items()),
+            "p_value": p_value_of_shares(good, bar, above),
+            "verdict": "better" if (good > above).mean() > (bar > above).mean() else "worse",
+        }
+    found = estimate(ours - theirs, confidence)
+    bounds = {"difference": found.mean, "low": found.low, "high": found.high}
+    row |= {name: _named(metric, bound) for name, bound in bounds.items()}
+    if len(ours) < FEWEST:
+        return row
+    return row | {
+        "p_value": found.p_value,
+        "seeds_that_tell": seeds_that_tell(ours - theirs, (1 - confidence) / comparisons),
+        "verdict": "better" if metric.sign * found.mean > 0 else "worse",
+    }
 
 
-def _estimate(study: Study, values: np.ndarray, *names: object) -> Estimate:
-    options = study.comparison
-    random = numpy_generator(options.seed, "bootstrap", study.name, *map(str, names))
-    return estimate(values, options.confidence, options.resamples, random)
+def verdict(row: Mapping[str, Any], level: float) -> str:
+    """Say in plain words what can be said: `row` has what its verdict is where it can be told."""
+    few = {0: "no seed in common", 1: "one seed gives no verdict", 2: "two seeds give no verdict"}
+    if row["seeds"] in few:
+        return few[row["seeds"]]
+    if row["p_corrected"] < level:
+        return str(row["verdict"])
+    if isinstance(row["kinds"], str):
+        return TWO_KINDS
+    return f"cannot be told at {row['seeds']} seeds"
+
+
+def _kinds(outcomes: np.ndarray) -> Kinds | None:
+    return kinds(outcomes.mean(axis=1))
+
+
+def _in_words(metric: Metric, two: Kinds | None) -> str | None:
+    """Say how many seeds are where, the better ones first."""
+    if two is None:
+        return None
+    parts = [two.lower, two.upper][:: -metric.sign]
+    shown = [metric.show(float(metric.scale.back(of.mean()))) for of in parts]
+    return f"{len(parts[0])} of {len(parts[0]) + len(parts[1])} seeds at {shown[0]}, " + (
+        f"{len(parts[1])} at {shown[1]}"
+    )
+
+
+def _named(metric: Metric, compared: float) -> float:
+    return metric.clip_difference(metric.scale.difference(compared))
 
 
 def _bounds(metric: Metric, found: Estimate) -> dict[str, float]:

@@ -13,11 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
+from unroll.evaluation.kinds_of_seeds import unseen
 from unroll.evaluation.maps import Map
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric, Share
-from unroll.options import resolved
+from unroll.options import Comparison, resolved
 from unroll.reporting import figures, words
 from unroll.reporting.breakdowns import numbers
 from unroll.reporting.comparison import dicts
@@ -25,6 +26,7 @@ from unroll.reporting.results import Result
 from unroll.study import Study
 
 SHOWN = 6  # of the most frequent mistakes
+SMALLEST = 0.0001  # p-value that is written out: nothing is normal as far out as that
 
 # What is measured where it is not the metric that decides.
 MEASURES = {FIRST_WRONG: Metric("right_at_this_symbol", Share(), high=1.0)}
@@ -80,6 +82,11 @@ class TaskTables:
         return self.first.counts
 
     @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options of each variant."""
+        return {v: resolved(result.records[0].options) for v, result in self.results.items()}
+
+    @property
     def axes(self) -> Mapping[str, str]:
         """What the horizontal axis of each property's picture says."""
         return {**AXES, **self.first.records[0].task.axes}
@@ -98,8 +105,8 @@ def page(study: Study, tasks: list[TaskTables]) -> str:
     return template.render(
         study=study.name,
         confidence=f"{100 * study.comparison.confidence:g}",
-        resamples=f"{study.comparison.resamples:,}",
-        tasks=[_task(tables) for tables in tasks],
+        unseen=_unseen(tasks, study.comparison.confidence),
+        tasks=[_task(tables, study.comparison) for tables in tasks],
         reports=study.reports.as_posix(),
         environment=_environment(tasks),
         repro=study.repro,
@@ -107,7 +114,13 @@ def page(study: Study, tasks: list[TaskTables]) -> str:
     )
 
 
-def _task(tables: TaskTables) -> dict[str, Any]:
+def _unseen(tasks: list[TaskTables], confidence: float) -> str:
+    """Say how many seeds there can be of a kind that was not seen, by the number of seeds."""
+    counts = sorted({int(seeds) for tables in tasks for seeds in tables.comparison["seeds"]})
+    return ", ".join(f"at {count} seeds {unseen(count, confidence):.0%}" for count in counts)
+
+
+def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
     kind = tables.kind
     decisive = tables.verdicts[tables.verdicts["metric"] == kind.deciding]
     return {
@@ -116,6 +129,7 @@ def _task(tables: TaskTables) -> dict[str, Any]:
         "less_is_better": not kind.main.higher_is_better,
         "ranking": _ranking(tables),
         "ahead": _ahead(tables),
+        "answers": words.answers(kind, tables.verdicts, comparison),
         "sentences": words.sentences(kind, tables.verdicts),
         "verdicts": [_verdict(kind.main, row) for row in dicts(decisive)],
         "curves": _learning(tables),
@@ -127,15 +141,16 @@ def _task(tables: TaskTables) -> dict[str, Any]:
         "samples": {v: r.samples for v, r in tables.results.items() if r.samples},
         "provenance": [_provenance(v, r) for v, r in tables.results.items()],
         "counts": ", ".join(f"{split} {count:,}" for split, count in tables.counts.items()),
-        "options": _options(tables.results),
+        "options": _options(tables.options),
     }
 
 
 def _ranking(tables: TaskTables) -> list[Row]:
-    metric = tables.kind.main
+    metric, changes = tables.kind.main, words.differences(tables.options)
     return [
         (
             row["variant"],
+            changes[row["variant"]],
             words.show_interval(metric, row),
             metric.show_spread(row["std"]),
             words.in_words(row),
@@ -154,16 +169,18 @@ def _ahead(tables: TaskTables) -> str:
 
 
 def _verdict(metric: Metric, row: Mapping[str, Any]) -> Row:
-    def number(name: str, form: str) -> str:
-        return "–" if pd.isna(row[name]) else format(row[name], form)
+    def number(name: str, form: str, least: float = 0.0) -> str:
+        if pd.isna(row[name]):
+            return "–"
+        return f"< {least:g}" if row[name] < least else format(row[name], form)
 
     return (
         row["variant"],
         row["reference"],
         words.show_difference(metric, row),
         number("superiority", ".2f"),
-        number("p_value", ".2g"),
-        number("p_corrected", ".2g"),
+        number("p_value", ".2g", SMALLEST),
+        number("p_corrected", ".2g", SMALLEST),
         row["verdict"],
     )
 
@@ -320,9 +337,8 @@ def _provenance(variant: str, result: Result) -> Row:
     )
 
 
-def _options(results: Mapping[str, Result]) -> str:
+def _options(of: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what variants have in common and what each has for itself, as YAML."""
-    of = {v: resolved(r.records[0].options) for v, r in results.items()}
     names = dict.fromkeys(name for options in of.values() for name in options)
     common = {
         name: next(iter(of.values()))[name]

@@ -1,38 +1,86 @@
 """Results as people write them: in tables, and in sentences."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from unroll.evaluation.statistics import MOST
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric
-from unroll.reporting.comparison import dicts
+from unroll.options import Comparison
+from unroll.reporting.comparison import FEWEST, TWO_KINDS, dicts
+
+NAMED = 4  # options in which a variant differs; how many more there are is said
 
 
 def markdown(
-    kind: Kind[Any, Any], table: pd.DataFrame, verdicts: pd.DataFrame, confidence: float
+    kind: Kind[Any, Any],
+    table: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    comparison: Comparison,
+    options: Mapping[str, Mapping[str, Any]],
 ) -> str:
-    """Return the comparison of one task in Markdown: a table, the best variant first, and verdicts.
+    """Return the comparison of one task in Markdown: answers, a table, the best first, verdicts.
 
     The score that decides comes with its interval and the verdict, the others with the
-    standard deviation of the seeds.
+    standard deviation of the seeds. `options` holds those of each variant.
     """
     main, others = kind.main, [s for s in dict.fromkeys(table["metric"]) if s != kind.deciding]
-    interval = f"{title(kind.deciding)} [{100 * confidence:g} % interval]"
+    interval = f"{title(kind.deciding)} [{100 * comparison.confidence:g} % interval]"
     titles = [interval, "± of seeds", "verdict", *map(title, others)]
-    lines = [f"| variant | parameters | seeds | {' | '.join(titles)} |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
+    lines = [
+        f"**{question}** {answer}\n" for question, answer in answers(kind, verdicts, comparison)
+    ]
+    lines.append(f"| variant | differs by | parameters | seeds | {' | '.join(titles)} |")
+    lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
+    changes = differences(options)
     for row in dicts(ranked(kind, table)):
         of_variant = table[table["variant"] == row["variant"]].set_index("metric")
         cells = [show_interval(main, row), main.show_spread(row["std"]), in_words(row)]
         cells += [
             kind.metric(s).show(of_variant.at[s, "mean"], of_variant.at[s, "std"]) for s in others
         ]
-        first = f"| {row['variant']} | {row['parameters']:,} | {row['seeds']} |"
-        lines.append(f"{first} {' | '.join(cells)} |")
+        first = f"| {row['variant']} | {changes[row['variant']]} | {row['parameters']:,} |"
+        lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts))]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def answers(
+    kind: Kind[Any, Any], verdicts: pd.DataFrame, comparison: Comparison
+) -> list[tuple[str, str]]:
+    """Return the questions that a study asks about variants of one task, with their answers."""
+    short = {"better": "Yes.", "worse": "No, it does harm.", TWO_KINDS: "In some seeds."}
+    deciding = verdicts[verdicts["metric"] == kind.deciding].set_index("variant", drop=False)
+    return [
+        (
+            question,
+            f"{short.get(row['verdict'], 'That cannot be told.')} {in_a_sentence(kind.main, row)}",
+        )
+        for variant, question in comparison.questions.items()
+        if variant in deciding.index
+        for row in dicts(deciding.loc[[variant]])
+    ]
+
+
+def differences(options: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return what options each variant has that the first has not, in words."""
+    first = next(iter(options.values()))
+    changed = {
+        variant: [f"{k} {_plain(v)}" for k, v in own.items() if k not in first or first[k] != v]
+        for variant, own in options.items()
+    }
+    return {
+        variant: ", ".join(of[:NAMED]) + (f" and {len(of) - NAMED} more" if of[NAMED:] else "")
+        for variant, of in changed.items()
+    }
+
+
+def _plain(value: Any) -> str:
+    """Return the value of an option as it stands in a params file."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def sentences(kind: Kind[Any, Any], verdicts: pd.DataFrame) -> list[str]:
@@ -62,7 +110,9 @@ def in_words(row: Mapping[str, Any]) -> str:
 
 
 def show_interval(metric: Metric, row: Mapping[str, Any]) -> str:
-    """Return a mean with its interval, as people write it."""
+    """Return a mean with its interval, as people write it; where there is none, why."""
+    if isinstance(row["kinds"], str):
+        return f"{metric.show(row['mean'])} [{row['kinds']}]"
     if pd.isna(row["low"]):
         reason = "one seed" if row["seeds"] == 1 else "no spread"
         return f"{metric.show(row['mean'])} [none: {reason}]"
@@ -72,11 +122,42 @@ def show_interval(metric: Metric, row: Mapping[str, Any]) -> str:
 def in_a_sentence(metric: Metric, row: Mapping[str, Any]) -> str:
     """Say what a row of verdicts says: how much better or worse, and how sure that is."""
     variant, reference, verdict = row["variant"], row["reference"], row["verdict"]
-    if row["seeds"] < 2:
-        return f"{variant} against {reference}: {verdict}."
-    if verdict in ("better", "worse"):
-        return f"{variant} is {verdict} than {reference}: {show_difference(metric, row)}."
-    return f"Whether {variant} differs from {reference} {verdict}: {show_difference(metric, row)}."
+    if row["seeds"] == 0:
+        return f"{variant} against {reference}: no seed in common."
+    seen = f"{show_difference(metric, row)}, {_ahead(row)}"
+    told, two = verdict in ("better", "worse"), isinstance(row["kinds"], str)
+    if told and two:
+        return (
+            f"{variant} is {verdict} than {reference} by the share of its seeds that learn "
+            f"({row['kinds']})."
+        )
+    if told:
+        return f"{variant} is {verdict} than {reference}: {seen}."
+    if row["seeds"] < FEWEST:
+        return f"{variant} against {reference}: {seen}; {verdict}."
+    of = f"corrected for {row['comparisons']} comparisons" if row["comparisons"] > 1 else ""
+    p = f"p = {row['p_corrected']:.2g}" + (f", {of}" if of else "")
+    if two:
+        return (
+            f"{variant} against {reference}: seeds of two kinds ({row['kinds']}), {_ahead(row)}; "
+            f"whether more seeds of one learn cannot be told ({p})."
+        )
+    return f"{variant} against {reference}: {seen}. That is too little to tell ({p}); {_more(row)}."
+
+
+def _ahead(row: Mapping[str, Any]) -> str:
+    """Say in how many seeds a variant is ahead of its reference."""
+    ahead, seeds = int(row["ahead"]), int(row["seeds"])
+    every = "both" if seeds == 2 else f"all {seeds}"
+    count = {0: f"none of {seeds}", seeds: every}.get(ahead, f"{ahead} of {seeds}")
+    return f"ahead in {count} seeds"
+
+
+def _more(row: Mapping[str, Any]) -> str:
+    """Say how many seeds would tell a difference of the size that was seen."""
+    if pd.isna(row["seeds_that_tell"]):
+        return f"not even {MOST} seeds would tell a difference of this size"
+    return f"about {int(row['seeds_that_tell'])} seeds would tell a difference of this size"
 
 
 def show_difference(metric: Metric, row: Mapping[str, Any]) -> str:

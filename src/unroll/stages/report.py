@@ -45,9 +45,9 @@ def report(study: Study) -> None:
     for tables in tasks:
         _write_curves(study.reports / "curves", tables)
     write_text(study.reports / "report.html", page(study, tasks))
-    confidence = study.comparison.confidence
     sections = [
-        f"## {t.name}\n\n{markdown(t.kind, t.comparison, t.verdicts, confidence)}" for t in tasks
+        f"## {t.name}\n\n" + markdown(t.kind, t.comparison, t.verdicts, study.comparison, t.options)
+        for t in tasks
     ]
     text = "\n".join(sections)
     write_text(study.reports / "comparison.md", text)
