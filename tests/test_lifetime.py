@@ -109,6 +109,51 @@ def numbers(names: tuple[str, ...] = SIGNALS) -> list[int]:
     return [int(getattr(signal, name)) for name in names]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [
+        ("utf-8", "−1.0 ± 0.5 ☑ 안녕"),
+        ("latin-1", "-1.0 ± 0.5 + ??"),
+        ("ascii", "-1.0 +- 0.5 + ??"),
+        ("cp949", "-1.0 ± 0.5 + 안녕"),
+    ],
+)
+def test_any_encoding_of_the_output_will_do(encoding, printed):
+    program = (
+        "from unroll.cli import main\n"
+        "@main.command()\n"
+        "def tell():\n"
+        "    print('−1.0 ± 0.5 ☑ 안녕')\n"
+        "main(['tell'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode(encoding) == printed + "\n"
+
+
+def test_a_user_without_a_home_has_one_for_the_time_of_a_command():
+    program = (
+        "import os, pwd, sys\n"
+        "from pathlib import Path\n"
+        "def unknown(number):\n"
+        "    raise KeyError(number)\n"
+        "pwd.getpwuid = unknown\n"  # as in a container
+        "from unroll.cli import main\n"
+        "@main.command()\n"
+        "def home():\n"
+        "    assert Path.home().is_dir()\n"
+        "    print(Path.home())\n"
+        "main(['home'])\n"
+    )
+    done = python(program, env={k: v for k, v in os.environ.items() if k != "HOME"})
+    assert done.returncode == 0, done.stderr
+    assert not Path(done.stdout.strip()).exists()
+
+
 @pytest.mark.parametrize("number", numbers())
 def test_a_signal_ends_a_command_with_a_word_and_its_number(number):
     done = python(SENDING, number)

@@ -8,6 +8,7 @@ from unroll import study as params
 from unroll import tasks
 from unroll.errors import DataError, UserError
 from unroll.kinds import named
+from unroll.names import unfit
 from unroll.options import OPTIONS, CorpusOptions, LabelsOptions, PairsOptions, Strict
 from unroll.tasks.task import Task
 
@@ -468,18 +469,20 @@ def test_section_without_named_entries_is_refused(folder, section, value):
 
 
 @pytest.mark.parametrize(("section", "entry"), [("tasks", "prose"), ("variants", "writer")])
-@pytest.mark.parametrize("name", ["../../evil", "..", ".hidden", "-flag", "a/b", "two words", ""])
+@pytest.mark.parametrize("name", ["../../evil", "..", "-flag", "a.b", "v2", "1e3", ""])
 def test_name_that_is_not_fit_for_a_file_is_refused(folder, section, entry, name):
     with pytest.raises(UserError) as caught:
         load(folder, PARAMS.replace(entry, f"'{name}'"))
-    assert str(caught.value) == (
-        "params.yaml cannot be used:\n"
-        f"  {section}.{name}: a name may have letters, digits, '-', '_' and '.'"
-    )
+    assert str(caught.value) == (f"params.yaml cannot be used:\n  {section}.{name}: {unfit(name)}")
 
 
-def test_name_may_have_letters_digits_dash_underline_and_full_stop(folder):
-    assert "2-Layers_v1.5" in load(folder, changed("writer", "2-Layers_v1.5")).variants
+def test_name_that_yaml_reads_as_a_number_is_refused(folder):
+    with pytest.raises(UserError, match=r"variants\.12: YAML reads it as int"):
+        load(folder, changed("writer", "12"))
+
+
+def test_name_may_have_letters_digits_dash_and_underline(folder):
+    assert "2-Layers_v1" in load(folder, changed("writer", "2-Layers_v1")).variants
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from unroll.errors import UserError, system_fault
-from unroll.lifetime import end_with_dvc, listen, number_of
+from unroll.lifetime import end_with_dvc, listen, number_of, settle
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -25,6 +25,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can mend ends it with the error's exit code."""
         atexit.register(gc.freeze)  # else a second is spent, at the end, on garbage of PyTorch's
+        settle()
         listen()
         end_with_dvc()
         try:
@@ -44,14 +45,20 @@ class Group(click.Group):
 
 
 def pass_study(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the study that --study names, read when it is needed: not for --help."""
+    """Give a command the study that --study names, before it or behind it.
 
+    It is read when it is needed: not for --help.
+    """
+
+    @click.option("--study", "own_study", metavar="NAME", help="As `unroll --study NAME`.")
     @click.pass_context
     @functools.wraps(command)
-    def with_study(context: click.Context, /, *arguments: Any, **options: Any) -> None:
+    def with_study(
+        context: click.Context, /, *arguments: Any, own_study: str | None, **options: Any
+    ) -> None:
         from unroll import study
 
-        command(study.load(context.obj), *arguments, **options)
+        command(study.load(own_study or context.obj), *arguments, **options)
 
     return with_study
 
@@ -158,6 +165,9 @@ def train(study: Any, variant: str, again: bool) -> None:
     """Train the seeds of VARIANT, an entry of `variants` in the params file, side by side.
 
     Seeds that were trained already, with the same behaviour and data, are kept.
+
+    What is not committed is kept with the runs, as a diff that all can read who read the runs.
+    Files whose names say that they hold secrets are left out; UNROLL_KEEP_DIFF=no leaves all out.
 
     \b
     Examples:

@@ -1,10 +1,15 @@
-"""How a command comes to its end: when it is asked to, and with the `dvc` that has started it."""
+"""How a command begins and ends: with what it stands on, and with the `dvc` that has started it."""
 
+import atexit
+import codecs
 import contextlib
+import io
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,7 +27,32 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # that ask a program to end; not ever
 TELL = sys.unraisablehook  # what is told where Python cannot raise
 AGAIN = 0.1  # seconds after which a signal is sent again that was lost
 
+LIKEST = "likest"  # the name of what writes symbols that an encoding does not have
+IN_ASCII = {"−": "-", "–": "-", "±": "+-", "×": "x", "→": "->", "’": "'", "“": '"', "”": '"',
+            "☑": "+", "☒": "-", "…": "..."}  # fmt: skip
+
 ASKED = threading.Event()  # this process was asked to end: a second time would break that off
+
+
+def settle() -> None:
+    """Make what is around a command do for it: a home folder, and any encoding of the output."""
+    try:
+        Path.home()
+    except RuntimeError:  # a user that the system does not know, as in a container
+        home = tempfile.mkdtemp(prefix="unroll-home-")
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        os.environ["HOME"] = home
+    codecs.register_error(LIKEST, _likest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=LIKEST)
+
+
+def _likest(error: UnicodeError) -> tuple[str, int]:
+    """Return what is likest to symbols that the encoding of a terminal or a file does not have."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(IN_ASCII.get(symbol, "?") for symbol in lost), error.end
 
 
 def listen() -> None:

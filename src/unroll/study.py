@@ -14,7 +14,6 @@ A variant's options are its task's `defaults` with its own entry laid over them.
 `tasks` and `variants` may be left out.
 """
 
-import re
 import reprlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from unroll import errors, tasks
 from unroll.errors import UserError
 from unroll.faults import nearest, pick, unknown_keys, validate
+from unroll.names import unfit
 from unroll.options import (
     OPTIONS,
     Checkpointing,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 ROOT_STUDY = "root"
 PIPELINE = Path("pipeline")  # the folder of all other studies
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of studies, tasks and variants
 SECTIONS = ("compute", "tasks", "variants", "generate", "comparison", "checkpoint")
 
 
@@ -227,7 +226,7 @@ def load(name: str = ROOT_STUDY) -> Study:
         UserError: the file is missing or is not YAML, a key is unknown or missing, or a
             value is not what the key takes. The message lists every fault with its place.
     """
-    if not NAME.fullmatch(name):
+    if unfit(name):
         raise UserError(
             f"{name!r} is not the name of a study; it is root, or a folder of pipeline/"
         )
@@ -285,11 +284,8 @@ def _named(raw: Mapping[str, Any], name: str, faults: list[str]) -> list[tuple[s
     if not isinstance(section, dict) or not section:
         faults.append(f"{name}: expected a section with at least one named entry")
         return []
-    named = {str(key): value for key, value in section.items()}
-    # Names become file names and stage names.
-    unfit = [key for key in named if not NAME.fullmatch(key)]
-    faults += [f"{name}.{key}: a name may have letters, digits, '-', '_' and '.'" for key in unfit]
-    return list(named.items())
+    faults += [f"{name}.{key}: {why}" for key in section if (why := unfit(key))]
+    return [(str(key), value) for key, value in section.items()]
 
 
 def _entry(name: str, entry: Any, faults: list[str]) -> Entry | None:

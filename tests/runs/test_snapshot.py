@@ -9,7 +9,7 @@ import pytest
 
 from unroll.runs import snapshot
 from unroll.runs.circumstances import Source
-from unroll.runs.snapshot import look
+from unroll.runs.snapshot import look, refusal
 from unroll.storage.files import write_text
 
 CODE = "first = 1\nsecond = 2\n"
@@ -334,3 +334,24 @@ def test_secrets_are_not_in_the_diff(checkout):
     assert b"hush" not in diff
     assert b"https://***@host/a" in diff
     assert b"http://host:8080/a plain, mail to me@host" in diff
+
+
+def test_changes_can_be_known_and_not_kept(checkout, monkeypatch):
+    write_text(checkout / "src" / "code.py", CODE + "token = 'abc'\n")
+    monkeypatch.setenv("UNROLL_KEEP_DIFF", "no")
+    source, diff = look("unroll train x", DIGEST)
+    assert source.dirty
+    assert diff == b""
+
+
+def test_that_git_refuses_a_checkout_is_told_with_the_way_out(checkout, monkeypatch):
+    assert refusal() is None
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as that of another user
+    said = refusal()
+    assert "dubious ownership" in said
+    assert "git config --global --add safe.directory" in said
+    assert look("unroll train x", DIGEST)[0].commit is None
+
+
+def test_where_there_is_no_checkout_nothing_refuses(nowhere):
+    assert refusal() is None

@@ -7,7 +7,6 @@ import pytest
 from mlflow import MlflowClient
 
 from tracking.writer import EPOCHS, write_run
-from unroll.tracking.address import shown_uri, tracking_uri
 from unroll.tracking.store import connect, experiment
 
 
@@ -17,21 +16,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return tmp_path
-
-
-def test_the_database_lies_in_the_projects_root_also_for_a_copy_that_dvc_runs(here, monkeypatch):
-    assert tracking_uri() == f"sqlite:///{here}/mlflow.db"
-    monkeypatch.setenv("DVC_ROOT", "/project")
-    assert tracking_uri() == "sqlite:////project/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
-    assert tracking_uri() == "http://server:5000"
-
-
-def test_a_password_is_not_shown(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@host:5000/path?token=secret")
-    assert shown_uri() == "https://***@host:5000/path?token=***"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:secret@host/mlflow")
-    assert shown_uri() == "postgresql://***@host/mlflow"
 
 
 @pytest.mark.slow
@@ -55,7 +39,6 @@ def test_four_workers_on_a_database_that_does_not_exist_three_times(tmp_path, mo
     for attempt in range(3):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        monkeypatch.setenv("DVC_ROOT", str(folder))
         barrier = context.Barrier(4)
         workers = [context.Process(target=write_run, args=(folder, n, barrier)) for n in range(4)]
         for worker in workers:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from unroll.errors import DataError, first_line
 from unroll.evaluation.statistics import holm
-from unroll.reporting.comparison import COLUMNS
+from unroll.runs.snapshot import refusal
 
 DIFFERS = "differs by more than seeds explain"
 MISSING = "missing here"
@@ -31,13 +31,14 @@ def committed(path: Path) -> pd.DataFrame:
         command = ["git", "show", f"HEAD:./{path.as_posix()}"]
         shown = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        raise DataError(f"git has no committed {path} to compare with") from None
+        said = f" ({why})" if (why := refusal()) else ""
+        raise DataError(f"git has no committed {path} to compare with{said}") from None
     try:
         table = pd.read_csv(io.BytesIO(shown))
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"the committed {path} cannot be read ({first_line(error)})") from None
-    numbers = list(table.columns) == COLUMNS and all(table[c].dtype.kind in "iuf" for c in COMPARED)
-    if not numbers:
+    known = {*KEYS, *COMPARED} <= set(table.columns)
+    if not known or any(table[name].dtype.kind not in "iuf" for name in COMPARED):
         raise DataError(f"the committed {path} is no table of results; commit a fresh one")
     return table
 

@@ -4,9 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from unroll.errors import without_secrets
+from unroll.errors import first_line, without_secrets
 from unroll.runs.circumstances import Source
 
+KEEP = "UNROLL_KEEP_DIFF"
 LARGEST_DIFF = 1_000_000  # bytes
 LARGEST_FILE = 1_000_000  # bytes of a file in it: git makes a difference in memory
 
@@ -48,12 +49,16 @@ def look(command: str, sources: str) -> tuple[Source, bytes]:
     """Return what is known of the code in the working copy, with its uncommitted changes.
 
     `sources` is the digest of src/unroll. What runs leave (reports, data, dvc.lock) is no change of
-    the code.
+    the code. Where the environment says `UNROLL_KEEP_DIFF=no`, it is known that there are changes,
+    and not which.
     """
     stage, experiment = (os.environ.get(name) for name in ("DVC_STAGE", "DVC_EXP_NAME"))
     commit = _git("rev-parse", "HEAD").decode().strip() or None
     diff = _uncommitted() if commit is not None else b""
     diff = without_secrets(diff.decode("latin-1")).encode("latin-1")  # each byte as it is
+    dirty = bool(diff)
+    if os.environ.get(KEEP) == "no":
+        diff = b""
     if len(diff) > LARGEST_DIFF:
         diff = diff[:LARGEST_DIFF] + f"\n[cut: {len(diff):,} bytes in all]\n".encode()
     source = Source(
@@ -62,10 +67,25 @@ def look(command: str, sources: str) -> tuple[Source, bytes]:
         experiment=experiment,
         commit=commit,
         folder=_git("rev-parse", "--show-prefix").decode().strip(),
-        dirty=bool(diff),
+        dirty=dirty,
         sources=[sources],
     )
     return source, diff
+
+
+def refusal() -> str | None:
+    """Return what git says where it does not read the checkout that we are in; None where it does.
+
+    That of another owner it refuses, and says how to allow it.
+    """
+    here = Path.cwd()
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        return None
+    try:
+        done = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return first_line(error)
+    return " ".join(done.stderr.decode(errors="replace").split()) if done.returncode else None
 
 
 def _uncommitted() -> bytes:

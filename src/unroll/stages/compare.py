@@ -39,5 +39,5 @@ def compare(study: Study, level: str, filters: Filters, csv: bool) -> None:
             raise UserError(f"no run has a metric {metric!r}; there is {', '.join(known)}")
     table = choose(table, filters.tasks, filters.variants, filters.metrics)
     if table.empty:
-        raise DataError(f"MLflow at {shown_uri()} holds no such run; run: unroll track")
+        raise DataError(f"MLflow at {shown_uri()} holds no such run; run: {study.command('track')}")
     print(table.to_csv(index=False) if csv else as_text(table), end="" if csv else "\n")

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from unroll.errors import UserError
+from unroll.names import unfit
 from unroll.storage.files import read_text, write_text
 from unroll.storage.yaml import read_yaml
-from unroll.study import NAME, ROOT_STUDY, Study, load, studies, study_folder
+from unroll.study import ROOT_STUDY, Study, load, studies, study_folder
 
 # What a study's folders in data/ and reports/ must not be called: the root study has these there.
 TAKEN = {
@@ -38,12 +39,11 @@ def new_study(name: str, like: str) -> None:
         UserError: the name cannot be one, is taken, or there is no such other study.
     """
     known = studies()
-    if not NAME.fullmatch(name) or name in TAKEN or name == ROOT_STUDY:
+    if why := unfit(name):
+        raise UserError(f"{name!r} cannot be the name of a study: {why}")
+    if name in TAKEN or name == ROOT_STUDY:
         taken = ", ".join(sorted({*TAKEN, ROOT_STUDY}))
-        raise UserError(
-            f"{name!r} cannot be the name of a study: it may have letters, digits, '-', '_' and "
-            f"'.', and must not be one of {taken}"
-        )
+        raise UserError(f"a study must not be called {name!r}, nor one of {taken}")
     if like not in known:
         raise UserError(f"there is no study {like!r}; there is {', '.join(known)}")
     folder, pattern = study_folder(name), study_folder(like)

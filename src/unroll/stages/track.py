@@ -21,6 +21,7 @@ def track(study: Study, best_effort: bool = False) -> None:
     from unroll.tracking.sync import Sync
 
     rows: list[dict[str, str]] = []
+    again = study.command("track")
     try:
         sync = Sync(connect(), study)
         rows = sync.rows
@@ -30,8 +31,8 @@ def track(study: Study, best_effort: bool = False) -> None:
     except Exception as error:  # whatever the server, its database or the network does
         message = f"MLflow at {shown_uri()} could not be written ({first_line(error)})"
         if not best_effort:
-            raise DataError(f"{message}; what is missing is added by: unroll track") from None
-        print(f"warning: {message}; later: unroll track", file=sys.stderr)
+            raise DataError(f"{message}; what is missing is added by: {again}") from None
+        print(f"warning: {message}; later: {again}", file=sys.stderr)
     table = pd.DataFrame(rows, columns=["what", "seed", "action", "run"])
     print(table.to_string(index=False) if len(table) else "nothing was tracked")
     write_text(study.tracked, _keys(study))

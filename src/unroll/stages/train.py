@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Sequence
 
 from unroll.errors import DataError, TrainingError
@@ -9,6 +10,7 @@ from unroll.runs.circumstances import circumstances_of
 from unroll.runs.model import rewrite_subject
 from unroll.runs.record import read_record, seed_folder
 from unroll.runs.recorder import Recorder
+from unroll.runs.snapshot import KEEP, refusal
 from unroll.runs.subject import Subject
 from unroll.stages.checkpoints import held
 from unroll.stages.earlier import bring_back
@@ -66,6 +68,14 @@ def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
         print(f"not used: {path} (a checkpoint of another behaviour or other data)", flush=True)
     command, sources = study.command("train", variant), jobs[0].sources
     recorder = Recorder(command, sources, study.circumstances(variant))
+    if why := refusal():
+        print(f"warning: the runs will have no commit, for git says: {why}", file=sys.stderr)
+    if recorder.diff:
+        print(
+            f"uncommitted changes are kept with the runs, for all who can read these; {KEEP}=no "
+            "leaves them out",
+            flush=True,
+        )
     tracking = LiveTracking(study, jobs[0].subject, recorder, [job.seed for job in jobs])
     try:
         with contextlib.closing(display(jobs)) as shown:

@@ -4,7 +4,9 @@ One registered model per task, a version per variant. Aliases name the version o
 variant, and `champion` the best of all; validation decides, the test set is never asked.
 """
 
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -43,22 +45,19 @@ def bring_models(
     done, aliases = [], {}
     for variant, folder in folders.items():
         record = records[variant]
-        version = _find_version(client, name, record.key, runs[record.key])
+        version, replaced = _find_version(client, name, record.key, runs[record.key])
         action = "kept" if version else "created"
         if version is None:
             with study.remedy(f"train@{variant}"):
                 model = _logged(client, experiment, folder, runs[record.key])
             version = _add_version(client, name, model, record, runs[record.key])
-        aliases[_alias(variant)] = str(version.version)
+        for old in replaced:
+            _hand_over(client, old, version)
+        aliases[variant] = str(version.version)
         done.append((f"{name} version {version.version} ({variant} seed {record.seed})", action))
     champion = best(records.values()).subject.variant
-    aliases[CHAMPION] = aliases[_alias(champion)]
+    aliases[CHAMPION] = aliases[champion]
     return done + _set_aliases(client, name, aliases)
-
-
-def _alias(variant: str) -> str:
-    """Return a variant's name as an alias, which may hold no dot."""
-    return variant.replace(".", "-")
 
 
 def _registered(client: MlflowClient, name: str, task: str) -> None:
@@ -72,21 +71,43 @@ def _registered(client: MlflowClient, name: str, task: str) -> None:
         )
 
 
-def _find_version(client: MlflowClient, name: str, key: str, run: str) -> ModelVersion | None:
-    """Return the version of a run, if its files are still there.
+def _find_version(
+    client: MlflowClient, name: str, key: str, run: str
+) -> tuple[ModelVersion | None, list[ModelVersion]]:
+    """Return the version of a run, if its files are still there, and those that it replaces.
 
-    A version of the same key whose run has been replaced, or whose files are gone, is
-    deleted: it will be made again.
+    These are of the same key, but their run has been replaced, or their files are gone.
     """
-    found = None
+    found, replaced = None, []
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get(KEY) != key:
             continue
         if found is None and version.run_id == run and _has_files(client, version):
             found = version
         else:
-            client.delete_model_version(name, version.version)
-    return found
+            replaced.append(version)
+    return found, replaced
+
+
+def _hand_over(client: MlflowClient, old: ModelVersion, new: ModelVersion) -> None:
+    """Give what people have set on a version to the one that replaces it, and delete the old one.
+
+    A process that is killed in between leaves both: the next one goes on.
+    """
+    name = old.name
+    for alias in client.get_model_version(name, old.version).aliases:
+        client.set_registered_model_alias(name, alias, new.version)
+    for tag, value in old.tags.items():
+        if tag not in new.tags:
+            client.set_model_version_tag(name, new.version, tag, value)
+    if old.description and not old.description.startswith(_begins(old.tags)):
+        client.update_model_version(name, new.version, description=old.description)
+    client.delete_model_version(name, old.version)
+
+
+def _begins(tags: Mapping[str, str]) -> str:
+    """Return how a description begins that no one has changed."""
+    return f"{tags.get('variant')}, seed {tags.get('seed')}: "
 
 
 def _has_files(client: MlflowClient, version: ModelVersion) -> bool:
@@ -115,11 +136,12 @@ def _logged(client: MlflowClient, experiment: str, folder: Path, run: str) -> st
         model_type=kind.name,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        target = Path(temporary) / "model"
+        target, copied = Path(temporary) / "model", Path(temporary) / folder.name
+        shutil.copytree(folder, copied)  # files, where DVC has links to its cache
         save_model(
             target,
             python_model=serving.__file__,
-            artifacts={serving.RECORD: str(folder)},
+            artifacts={serving.RECORD: str(copied)},
             signature=serving.signature(kind),
             input_example=serving.example(trained),
             pip_requirements=["unroll"],
@@ -142,7 +164,7 @@ def _add_version(
         run_id=run,
         model_id=model,
         tags={**tags, metric: f"{record.chosen_by:.6g}"},
-        description=f"{variant}, seed {record.seed}: {metric.replace('_', ' ')} "
+        description=f"{_begins(tags)}{metric.replace('_', ' ')} "
         f"{record.kind.main.show(record.chosen_by)}",
     )
 

@@ -1,5 +1,6 @@
 """How training is going, on the screen: bars in a terminal, plain lines elsewhere."""
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -93,7 +94,9 @@ class Lines:
 def display(jobs: Sequence[Job]) -> Bars | Lines:
     """Return the display that fits where the output goes."""
     console = Console()
-    return Bars(jobs, console) if console.is_terminal else Lines()
+    # A terminal that cannot move its cursor, or a file with FORCE_COLOR set, is none for bars.
+    fits = sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
+    return Bars(jobs, console) if fits else Lines()
 
 
 def _metrics(job: Job, epoch: Epoch) -> str:

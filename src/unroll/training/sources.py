@@ -28,7 +28,7 @@ def tokens_digest(*names: str) -> str:
     """
     total = hashlib.sha256()
     for name in names:
-        total.update("\n".join(tokens((PACKAGE / name).read_text())).encode())
+        total.update("\n".join(tokens((PACKAGE / name).read_text("utf-8"))).encode())
     return total.hexdigest()
 
 
