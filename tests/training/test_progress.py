@@ -9,16 +9,6 @@ import pytest
 from unroll.training.progress import Bars, Lines, display
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    """Let standard output be a terminal."""
-    leader, follower = pty.openpty()
-    with os.fdopen(follower, "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        yield
-    os.close(leader)
-
-
 @pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
 def test_a_file_gets_lines_whatever_the_environment_says(monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
@@ -26,8 +16,13 @@ def test_a_file_gets_lines_whatever_the_environment_says(monkeypatch, variable):
 
 
 @pytest.mark.parametrize(("term", "shown"), [("xterm", Bars), ("dumb", Lines)])
-def test_a_terminal_gets_bars_if_it_can_move_its_cursor(terminal, monkeypatch, term, shown):
+def test_a_terminal_gets_bars_if_it_can_move_its_cursor(monkeypatch, term, shown):
     monkeypatch.setenv("TERM", term)
-    found = display([])
-    found.close()
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        found = display([])
+        found.close()
+        monkeypatch.undo()
+    os.close(leader)
     assert isinstance(found, shown)
