@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from unroll import options, study, tasks
@@ -309,6 +310,20 @@ def test_every_option_of_params_yaml_has_a_comment_somewhere(loaded):
     self_evident = {"task", "epochs", "kind", "prompts"}
     bare = {key for key, has in explained.items() if not has}
     assert bare <= sections | {*root.tasks, *root.variants} | self_evident
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_params_are_written_as_dvc_writes_them(name, tmp_path):
+    """Else `dvc exp run -S` changes many lines for one option."""
+    file = study.study_folder(name) / "params.yaml"
+    text = (ROOT / file).read_text("utf-8")
+    copy = tmp_path / "params.yaml"
+    copy.write_text(text, "utf-8")
+    apply_overrides(copy, ["compute.threads=1"])
+    assert copy.read_text("utf-8") == text
+    apply_overrides(copy, ["compute.threads=2"])
+    changed = zip(text.splitlines(), copy.read_text("utf-8").splitlines(), strict=True)
+    assert sum(before != after for before, after in changed) == 1
 
 
 def test_every_option_stands_in_params_yaml():

@@ -71,10 +71,23 @@ def test_decoded_tokens_are_the_text(lines):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("text", "line"), [("", 1), ("a\n\na\n", 2), ("a\n \n", 2), ("a\n\n", 2)])
-def test_empty_line_is_named_with_file_and_line(split, text, line):
-    with pytest.raises(DataError, match=rf"^{split}\.txt, line {line}: empty; every line must"):
+@pytest.mark.parametrize("text", ["", "\n\n", " \n\t"])
+def test_a_file_without_text_is_named(split, text):
+    with pytest.raises(DataError, match=rf"^{split}\.txt holds no text"):
         build(**{"train": "a\n", split: text})
+
+
+@pytest.mark.parametrize("text", ["\na b\n\n \nc\n", "a b\n\t\n\n\nc\n", "a b\nc\n\n\n\n"])
+def test_blank_lines_are_no_sentences_and_are_counted(text):
+    corpus, plain = build(text), build("a b\nc\n")
+    np.testing.assert_array_equal(corpus.tokens["train"], plain.tokens["train"])
+    assert corpus.facts.pop("blank_lines") == {"train": 3, "valid": 0, "test": 0}
+    assert corpus.facts == plain.facts
+
+
+def test_blank_lines_count_in_the_line_that_is_named():
+    with pytest.raises(DataError, match=r"^valid\.txt, line 4: the word 'zebra'"):
+        build("a\n", valid="a\n\n\nzebra\n")
 
 
 def test_over_long_line_is_named_with_file_and_line():
@@ -107,9 +120,18 @@ def write_files(folder, **texts):
 
 def test_texts_are_found_by_the_names_of_the_splits(tmp_path):
     write_files(tmp_path, **{"my.train": "a\n", "my.valid": "b\n", "my.test": "ö\n", "notes": "x"})
-    texts, places = read_texts(tmp_path)
+    texts, places, notes = read_texts(tmp_path)
+    assert notes == {}
     assert texts == {"train": "a\n", "valid": "b\n", "test": "ö\n"}
     assert places == {split: str(tmp_path / f"my.{split}.txt") for split in SPLITS}
+
+
+def test_a_mark_of_an_editor_and_line_ends_of_windows_are_no_part_of_words(tmp_path):
+    write_files(tmp_path, train="\ufeffa b\r\nc\r\n", valid="a\r\n", test="c\n")
+    texts, _, notes = read_texts(tmp_path)
+    assert texts == {"train": "a b\nc\n", "valid": "a\n", "test": "c\n"}
+    windows = "line ends of Windows"
+    assert notes == {"train": ["a byte order mark at the start", windows], "valid": [windows]}
 
 
 def test_missing_folder_is_named(tmp_path):

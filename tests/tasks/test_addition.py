@@ -27,9 +27,9 @@ def prepare(**options):
     return addition(**options).prepare()
 
 
-def from_file(folder, lines, end="\n", **given):
+def from_file(folder, lines, end="\n", between="\n", **given):
     path = folder / "addition.txt"
-    path.write_text("\n".join(lines) + end, encoding="utf-8")
+    path.write_text(between.join(lines) + end, encoding="utf-8", newline="")
     return prepare(source=str(path), **{"valid": 5} | given)
 
 
@@ -183,7 +183,7 @@ BAD_LINES = {
     "unknown symbol": ("16*75  _91  ", "unknown symbol '*'"),
     "letter": ("16+7x  _91  ", "unknown symbol 'x'"),
     "digit of another script": ("16+٧٥  _91  ", "unknown symbol '٥'"),
-    "windows line end": (line(16, 75) + "\r", "unknown symbol '\\r'"),
+    "line end within a line": ("16+75\r _91  ", "unknown symbol '\\r'"),
     "empty": ("", "empty"),
     "blank": ("            ", "empty"),
     "long question": ("1600+7500_9100", "'1600+7500' has 9 symbols; at most 7 fit max_digits: 3"),
@@ -223,6 +223,15 @@ def test_question_that_stands_twice_is_named_with_both_lines(tmp_path, again):
 def test_empty_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"addition\.txt, line 1: empty$"):
         from_file(tmp_path, [], end="")
+
+
+def test_a_file_of_windows_is_read_as_any_other_and_it_is_said(tmp_path):
+    lines = [line(a, 75) for a in range(20)]
+    pairs = from_file(tmp_path, lines)
+    other = from_file(tmp_path, ["\ufeff" + lines[0], *lines[1:]], end="\r\n", between="\r\n")
+    assert texts(pairs, "train") == texts(other, "train")
+    notes = ["a byte order mark at the start", "line ends of Windows"]
+    assert other.facts == {**pairs.facts, "found": notes}
 
 
 def test_missing_file_is_named(tmp_path):

@@ -78,9 +78,16 @@ def test_missing_folder_is_named(tmp_path):
 
 
 def test_fault_in_a_file_of_the_folder_is_named_with_its_line(tmp_path):
-    write(tmp_path, train="a\n", valid="a\n\na\n", test="a\n")
-    with pytest.raises(DataError, match=rf"^{tmp_path / 'valid.txt'}, line 2: empty"):
+    write(tmp_path, train="a\n", valid="a\n\nb\n", test="a\n")
+    with pytest.raises(DataError, match=rf"^{tmp_path / 'valid.txt'}, line 3: the word 'b'"):
         text(str(tmp_path)).prepare()
+
+
+def test_how_a_file_was_found_stands_in_the_facts(tmp_path):
+    write(tmp_path, train="\ufeffa\n\na\n", valid="a\n", test="a\n")
+    facts = text(str(tmp_path)).prepare().facts
+    assert facts["found"] == {"train": ["a byte order mark at the start"]}
+    assert facts["blank_lines"] == {"train": 1, "valid": 0, "test": 0}
 
 
 def test_treebank_is_taken_from_the_named_folder(tmp_path, monkeypatch):

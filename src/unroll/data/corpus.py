@@ -1,9 +1,11 @@
 """A corpus: one long stream of tokens for each of train, valid and test.
 
 Text is read as the book reads the Penn Treebank: each line end becomes `<eos>`, words
-stand between white space, and words are numbered by first appearance in train.
+stand between white space, and words are numbered by first appearance in train. Blank lines, as
+between paragraphs, are no sentences: they are left out, and counted.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,17 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
+from unroll.data.found import read_found
 from unroll.data.prepared import check_ids, read_prepared, write_prepared
 from unroll.data.sequences import SPLITS
 from unroll.data.vocabulary import SPECIAL, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
-from unroll.storage.files import read_text
 
 EOS = SPECIAL["end"]
 UNKNOWN = SPECIAL["unknown"]
 LONGEST_LINE = 100_000
+BLANK_LINE = re.compile(r"^[^\S\n]*\n", re.MULTILINE)
 
 
 class CorpusForm(Strict):
@@ -55,8 +58,8 @@ class Corpus:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text; each line end is the word `<eos>`."""
-    return text.replace("\n", f" {EOS} ").split()
+    """Return the words of a text; each line end is the word `<eos>`, but those of blank lines."""
+    return BLANK_LINE.sub("", text).replace("\n", f" {EOS} ").split()
 
 
 def word_vocabulary(stream: list[str]) -> Vocabulary:
@@ -72,8 +75,8 @@ def from_texts(texts: dict[str, str], places: dict[str, str], facts: dict[str, A
     A word of valid or test that train lacks becomes `<unk>` where train has that symbol.
 
     Raises:
-        DataError: a line is empty or over-long, or holds a word that train lacks and train has no
-            `<unk>`; the message names the file and the line.
+        DataError: a text has no words, a line is over-long, or holds a word that train lacks and
+            train has no `<unk>`; the message names the file and the line.
     """
     for split in SPLITS:
         _check_lines(texts[split], places[split])
@@ -86,15 +89,17 @@ def from_texts(texts: dict[str, str], places: dict[str, str], facts: dict[str, A
         _check_words(texts[split], vocabulary, places[split])
         tokens[split] = np.array(vocabulary.encode(streams[split], places[split]), dtype=np.int32)
     counts = {split: len(stream) for split, stream in streams.items()}
+    blank = {split: len(BLANK_LINE.findall(texts[split])) for split in SPLITS}
+    if any(blank.values()):
+        facts = {**facts, "blank_lines": blank}
     facts = {**facts, "counts": counts, "words": len(vocabulary)}
     return Corpus(CorpusForm(vocabulary=vocabulary), tokens, facts)
 
 
 def _check_lines(text: str, place: str) -> None:
-    lines = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise DataError(f"{place}, line {number}: empty; every line must hold a sentence")
+    if not text.strip():
+        raise DataError(f"{place} holds no text")
+    for number, line in enumerate(text.split("\n"), 1):
         if len(line) > LONGEST_LINE:
             raise DataError(
                 f"{place}, line {number}: {len(line):,} characters, at most {LONGEST_LINE:,} are "
@@ -114,8 +119,10 @@ def _check_words(text: str, vocabulary: Vocabulary, place: str) -> None:
                 )
 
 
-def read_texts(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the text of each split and its place: `*train*.txt` and so on in `folder`.
+def read_texts(folder: Path) -> tuple[dict[str, str], dict[str, str], dict[str, list[str]]]:
+    """Return the text of each split, its place, and what in it was not as usual.
+
+    The texts are `*train*.txt` and so on in `folder`.
 
     Raises:
         DataError: the folder or one of its three files is missing, twice there, or not
@@ -130,7 +137,12 @@ def read_texts(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             names = " and ".join(path.name for path in found) or "none"
             raise DataError(f"{folder}: expected one file like {split}.txt, found {names}")
         paths[split] = found[0]
-    return {s: read_text(p) for s, p in paths.items()}, {s: str(p) for s, p in paths.items()}
+    read = {split: read_found(path) for split, path in paths.items()}
+    return (
+        {split: text for split, (text, _) in read.items()},
+        {split: str(path) for split, path in paths.items()},
+        {split: notes for split, (_, notes) in read.items() if notes},
+    )
 
 
 def save_corpus(corpus: Corpus, folder: Path) -> None:

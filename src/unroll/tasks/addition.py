@@ -8,12 +8,14 @@ length, every digit uniform (so `007` is drawn too and read as 7).
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from unroll.data.found import read_found
 from unroll.data.pairs import Pairs, PairsForm
 from unroll.data.properties import Property, of_values
 from unroll.data.sequences import encode
@@ -21,7 +23,6 @@ from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError, UserError
 from unroll.options import Count, Strict
 from unroll.seeds import numpy_generator
-from unroll.storage.files import read_text
 from unroll.tasks.task import Task
 
 START, BLANK = "_", " "
@@ -213,7 +214,7 @@ def _read(path: Path, options: AdditionOptions) -> Pairs:
     """
     if not path.is_file():
         raise DataError(f"source: {path} is no file; name one, or choose: generated")
-    text = read_text(path)
+    text, notes = read_found(path)
     lines = text.removesuffix("\n").split("\n")
     parsed = [_parse(line, f"{path}, line {n}", options) for n, line in enumerate(lines, 1)]
     if len(parsed) < 10:
@@ -226,7 +227,8 @@ def _read(path: Path, options: AdditionOptions) -> Pairs:
     shuffled = [parsed[i] for i in order]
     train = len(parsed) - len(parsed) // 10
     splits = {"train": shuffled[:train], "valid": _lines(generated), "test": shuffled[train:]}
-    return _assemble(splits, options, order="".join(dict.fromkeys(text.replace("\n", ""))))
+    pairs = _assemble(splits, options, order="".join(dict.fromkeys(text.replace("\n", ""))))
+    return replace(pairs, facts={**pairs.facts, "found": notes}) if notes else pairs
 
 
 def _check_different(operands: np.ndarray, path: Path) -> None:

@@ -47,8 +47,8 @@ class Text(Task[TextOptions]):
             return _from_grammar(self.options)
         if not Path(source).is_dir():
             raise DataError(f"source: {source} is no folder; name one, or choose: ptb, grammar")
-        texts, places = read_texts(Path(source))
-        return from_texts(texts, places, {"source": source})
+        texts, places, notes = read_texts(Path(source))
+        return from_texts(texts, places, {"source": source, **({"found": notes} if notes else {})})
 
 
 def _penn_treebank(options: TextOptions) -> Corpus:
