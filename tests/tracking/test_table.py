@@ -5,24 +5,26 @@ from unroll.tracking.table import as_text, choose
 
 TABLE = pd.DataFrame(
     [
-        ["sums", "plain", 0, "FINISHED", 100, 0.5, None, "c1", "r1"],
-        ["sums", "plain", 1, "FINISHED", 100, 0.25, None, "c1", "r2"],
-        ["sums", "peeky", 0, "FAILED", 120, None, None, "c1", "r3"],
-        ["prose", "writer", 0, "FINISHED", 300, None, 112.765, "c2", "r4"],
+        ["sums", "plain", 0, "*", "FINISHED", 0.5, None, "", 100, "c1", "r1"],
+        ["sums", "plain", 1, "", "FINISHED", 0.25, None, "cell gru", 100, "c1", "r2"],
+        ["sums", "peeky", 0, "", "FAILED", None, None, "decoder peeky", 120, "c1", "r3"],
+        ["prose", "writer", 0, "*", "FINISHED", None, 112.765, "", 300, "c2", "r4"],
     ],
     columns=[
         "task",
         "variant",
         "seed",
+        "now",
         "status",
-        "parameters",
         "test_exact_match",
         "test_perplexity",
+        "differs by",
+        "parameters",
         "commit",
         "run",
     ],
 )
-FIRST = ["task", "variant", "seed", "status", "parameters"]
+FIRST = ["task", "variant", "seed", "now", "status"]
 
 
 def runs(table):
@@ -49,16 +51,19 @@ def test_rows_of_the_tasks_and_variants_are_chosen_in_their_order(tasks, variant
 
 def test_columns_of_the_metrics_are_chosen_beside_those_that_say_what_a_row_is():
     found = choose(TABLE, [], [], ["test_exact_match"])
-    assert list(found.columns) == [*FIRST, "test_exact_match"]
+    assert list(found.columns) == [*FIRST, "test_exact_match", "differs by"]
     both = choose(TABLE, [], [], ["test_perplexity", "test_exact_match"])
-    assert list(both.columns) == [*FIRST, "test_exact_match", "test_perplexity"]
+    assert list(both.columns) == [*FIRST, "test_exact_match", "test_perplexity", "differs by"]
 
 
 def test_a_column_that_is_empty_in_all_chosen_rows_is_left_out():
     assert "test_perplexity" not in choose(TABLE, ["sums"], [], [])
     assert "test_exact_match" not in choose(TABLE, ["sums"], ["peeky"], [])
     assert "test_exact_match" in choose(TABLE, ["sums"], [], [])
-    assert list(choose(TABLE, ["prose"], [], ["test_exact_match"]).columns) == FIRST
+    assert list(choose(TABLE, ["prose"], [], ["test_exact_match"]).columns) == [
+        *FIRST,
+        "differs by",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +76,13 @@ def test_what_no_run_is_of_gives_an_empty_table(tasks, variants):
 def test_the_table_itself_is_not_changed():
     before = TABLE.copy()
     choose(TABLE, ["sums"], ["plain"], ["test_exact_match"])
-    as_text(TABLE)
+    as_text(TABLE, 200)
     assert TABLE.equals(before)
 
 
 def test_each_task_is_a_block_with_its_own_columns():
-    assert as_text(TABLE[["task", "variant", "test_exact_match", "test_perplexity"]]) == (
+    columns = ["task", "variant", "test_exact_match", "test_perplexity"]
+    assert as_text(TABLE[columns], 80) == (
         "task variant  test_exact_match\n"
         "sums   plain              0.50\n"
         "sums   plain              0.25\n"
@@ -89,11 +95,36 @@ def test_each_task_is_a_block_with_its_own_columns():
 
 def test_blocks_stand_in_the_order_of_their_first_rows():
     turned = TABLE.iloc[::-1]
-    first_columns = [block.splitlines()[1].split()[0] for block in as_text(turned).split("\n\n")]
+    first_columns = [
+        block.splitlines()[1].split()[0] for block in as_text(turned, 200).split("\n\n")
+    ]
     assert first_columns == ["prose", "sums"]
 
 
 def test_every_row_is_a_line():
-    lines = [line for line in as_text(TABLE).splitlines() if line]
+    lines = [line for line in as_text(TABLE, 200).splitlines() if line]
     assert len(lines) == len(TABLE) + 2
     assert [line.split()[-1] for line in lines] == ["run", "r1", "r2", "r3", "run", "r4"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 100, 200])
+def test_no_line_is_wider_than_the_terminal_and_what_is_missing_is_named(width):
+    text = as_text(TABLE[TABLE["task"] == "sums"], width)
+    first, *rows = text.splitlines()
+    shown = first.replace("differs by", "differs_by").split()
+    assert shown[:3] == ["task", "variant", "seed"]
+    left = len(TABLE.columns) - 1 - len(shown)  # less the column that is empty
+    if left:
+        assert rows[-1].startswith("(wider, or in --csv: ")
+        assert len(rows[-1].split(": ")[1].split(",")) == left
+    assert len(first) <= max(width, len("task variant  seed"))
+
+
+def test_what_all_runs_are_is_not_said():
+    lines = as_text(TABLE[TABLE["task"] == "prose"], 200).splitlines()
+    assert "status" not in lines[0] and "FINISHED" not in lines[1]
+
+
+def test_long_differences_are_cut():
+    long = TABLE.assign(**{"differs by": "layers 2, " * 10})
+    assert "layers 2, layers 2, layers 2, layers 2, layers …" in as_text(long, 200)

@@ -1,11 +1,14 @@
 """The runs that MLflow holds, for the terminal and for spreadsheets."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unroll.errors import DataError, UserError, first_line
 from unroll.study import Study
 from unroll.tracking.address import shown_uri
+
+WIDTH = 120  # where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -40,4 +43,9 @@ def compare(study: Study, level: str, filters: Filters, csv: bool) -> None:
     table = choose(table, filters.tasks, filters.variants, filters.metrics)
     if table.empty:
         raise DataError(f"MLflow at {shown_uri()} holds no such run; run: {study.command('track')}")
-    print(table.to_csv(index=False) if csv else as_text(table), end="" if csv else "\n")
+    if csv:
+        print(table.to_csv(index=False), end="")
+        return
+    print(as_text(table, shutil.get_terminal_size((WIDTH, 0)).columns))
+    if "now" in table:
+        print("\n* as the files of this study are; others are earlier trials")

@@ -1,38 +1,50 @@
 """The runs of MLflow as a table."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from unroll.errors import DataError
 from unroll.evaluation.scores import six_digits
+from unroll.options import resolved
+from unroll.runs.record import read_documents, seed_folders
 from unroll.study import Study
-from unroll.tracking.state import experiment_name
+from unroll.tracking.state import KEY, experiment_name
 from unroll.training.sources import sources_digest
 
 PAGE = 1000
-FIRST = ["task", "variant", "seed", "status", "parameters"]
-LAST = ["sources", "commit", "run"]
+FIRST = ["task", "variant", "seed", "now", "status"]
+DIFFERS = "differs by"
+LAST = ["parameters", "experiment", "sources", "commit", "run"]
+ALWAYS = 3  # columns that are shown however narrow a terminal is
+WIDEST = 48  # of "differs by"
+PLAIN = {"True": "true", "False": "false", "None": "null"}  # as in a params file
+SAME = {"seed", "seeds", "parameters"}  # params by which no variant differs from another
 HIDDEN = ("system/", "train_seconds", "valid_seconds", "worker_")
 
 
 def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
     """Return the runs of a study, one row each: of a variant in the order of their start.
 
-    `level` is `variant` (means of the seeds) or `seed`. Metrics are those of the last epoch,
-    to six digits, as in the files of reports/. `sources` says whether src/unroll is what it was
+    `level` is `variant` (means of the seeds) or `seed`. `now` marks those whose evaluations lie
+    here: others are earlier trials. `differs by` tells options that the first variant of the task
+    has not. Metrics are those of the last epoch, to six digits, as in the files of reports/, first
+    the one that decides. `experiment` is DVC's. `sources` says whether src/unroll is what it was
     when a run was trained; where it has changed and no plan has, the run is still what it would be.
     """
-    here = sources_digest()
+    here, keys = sources_digest(), _keys(study)
     rows = []
     for task in study.tasks:
         experiment = client.get_experiment_by_name(experiment_name(study.name, task))
         if experiment is not None:
             runs = _all_runs(client, experiment.experiment_id, level)
-            rows += [_row(run, here) for run in runs]
-    table = pd.DataFrame(rows, columns=None if rows else FIRST + LAST)
-    metrics = [c for c in table.columns if c not in FIRST + LAST]
+            first = resolved(next(iter(study.variants_of(task).values())))
+            rows += [_row(run, here, keys, first) for run in runs]
+    table = pd.DataFrame(rows, columns=None if rows else [*FIRST, DIFFERS, *LAST])
+    metrics = [c for c in table.columns if c not in [*FIRST, DIFFERS, *LAST]]
     order = {variant: place for place, variant in enumerate(study.variants)}
     table = table.sort_values(
         ["variant", "seed"],
@@ -40,11 +52,26 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
         kind="stable",
         ignore_index=True,
     )
-    return table[[*FIRST, *sorted(metrics, key=_place), *LAST]]
+    deciding = {study.kind_of(variant).deciding for variant in study.variants}
+
+    def place(metric: str) -> tuple[bool, bool, bool, str]:
+        splits = (not metric.startswith(split) for split in ("test", "valid"))
+        return metric not in deciding, *splits, metric
+
+    ordered = sorted(metrics, key=place)
+    decide = [metric for metric in ordered if metric in deciding]
+    return table[[*FIRST, *decide, DIFFERS, *ordered[len(decide) :], *LAST]]
 
 
-def _place(metric: str) -> tuple[bool, str]:
-    return not metric.startswith("test"), metric
+def _keys(study: Study) -> set[str]:
+    """Return the keys of the runs whose evaluations lie here, and of their variants."""
+    keys = set()
+    for variant in study.variants:
+        with contextlib.suppress(DataError):
+            for folder in seed_folders(study.evaluation(variant)):
+                record = read_documents(folder)
+                keys |= {record.key, record.subject.key(None)}
+    return keys
 
 
 def _all_runs(client: MlflowClient, experiment: str, level: str) -> list[Run]:
@@ -64,12 +91,19 @@ def _all_runs(client: MlflowClient, experiment: str, level: str) -> list[Run]:
             return found
 
 
-def _row(run: Run, here: str) -> dict[str, object]:
+def _row(run: Run, here: str, keys: set[str], first: Mapping[str, object]) -> dict[str, object]:
     tags, metrics = run.data.tags, run.data.metrics
     row: dict[str, object] = {"task": tags.get("task"), "variant": tags.get("variant")}
     row["seed"] = int(tags["seed"]) if "seed" in tags else None
+    row["now"] = "*" if tags.get(KEY) in keys else ""
     row["status"] = run.info.status
     row["parameters"] = int(run.data.params.get("parameters", 0)) or None
+    row[DIFFERS] = ", ".join(
+        f"{name} {PLAIN.get(value, value)}"
+        for name, value in run.data.params.items()
+        if name not in SAME and value != str(first.get(name))
+    )
+    row["experiment"] = tags.get("dvc.experiment")
     shown = {k: six_digits(v) for k, v in metrics.items() if not k.startswith(HIDDEN)}
     commit = tags.get("mlflow.source.git.commit", "")[:10]
     sources = "as now" if tags.get("sources.digest") == here else "changed since"
@@ -88,14 +122,38 @@ def choose(
     if variants:
         table = table[table["variant"].isin(variants)]
     if metrics:
-        table = table[[c for c in table.columns if c in FIRST or c in metrics]]
+        table = table[[c for c in table.columns if c in (*FIRST, DIFFERS) or c in metrics]]
     return table.dropna(axis="columns", how="all")
 
 
-def as_text(table: pd.DataFrame) -> str:
-    """Return a table for the terminal, a block for each task."""
-    blocks = [
-        rows.dropna(axis="columns", how="all").to_string(index=False, na_rep="")
-        for _, rows in table.groupby("task", sort=False, dropna=False)
-    ]
+def as_text(table: pd.DataFrame, width: int) -> str:
+    """Return a table for a terminal of this width, a block for each task.
+
+    Columns that do not fit are named below it.
+    """
+    blocks = [_block(rows, width) for _, rows in table.groupby("task", sort=False, dropna=False)]
     return "\n\n".join(blocks)
+
+
+def _block(rows: pd.DataFrame, width: int) -> str:
+    rows = rows.dropna(axis="columns", how="all")
+    if "status" in rows and (rows["status"] == "FINISHED").all():
+        rows = rows.drop(columns="status")
+    if DIFFERS in rows:
+        rows = rows.assign(**{DIFFERS: rows[DIFFERS].map(_short)})
+    fits = [
+        count
+        for count in range(ALWAYS, len(rows.columns) + 1)
+        if len(_lines(rows.iloc[:, :count]).partition("\n")[0]) <= width
+    ]
+    count = max(fits, default=ALWAYS)
+    text, left = _lines(rows.iloc[:, :count]), rows.columns[count:]
+    return f"{text}\n(wider, or in --csv: {', '.join(left)})" if len(left) else text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
+def _lines(rows: pd.DataFrame) -> str:
+    return rows.to_string(index=False, na_rep="")
