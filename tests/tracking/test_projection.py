@@ -312,7 +312,9 @@ def test_compare_prints_the_figures_of_dvc_metrics(study):
     one = study.run(
         "unroll", "--study", "toy", "compare", "--variant", "peeky", "--metric", "test_exact_match"
     )
-    assert one.splitlines()[0].split()[-1] == "test_exact_match"
-    assert len(one.splitlines()) == 2
+    head, row, _, legend = one.splitlines()
+    assert head.split() == ["task", "variant", "now", "test_exact_match", "differs", "by"]
+    assert row.split()[:3] == ["addition", "peeky", "*"]
+    assert legend.startswith("* as the files of this study are")
     error = study.run("unroll", "--study", "toy", "compare", "--task", "adition", fails=True)
     assert "did you mean addition" in error

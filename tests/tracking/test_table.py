@@ -60,10 +60,8 @@ def test_a_column_that_is_empty_in_all_chosen_rows_is_left_out():
     assert "test_perplexity" not in choose(TABLE, ["sums"], [], [])
     assert "test_exact_match" not in choose(TABLE, ["sums"], ["peeky"], [])
     assert "test_exact_match" in choose(TABLE, ["sums"], [], [])
-    assert list(choose(TABLE, ["prose"], [], ["test_exact_match"]).columns) == [
-        *FIRST,
-        "differs by",
-    ]
+    found = choose(TABLE, ["prose"], [], ["test_exact_match"])
+    assert list(found.columns) == [*FIRST, "differs by"]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +93,8 @@ def test_each_task_is_a_block_with_its_own_columns():
 
 def test_blocks_stand_in_the_order_of_their_first_rows():
     turned = TABLE.iloc[::-1]
-    first_columns = [
-        block.splitlines()[1].split()[0] for block in as_text(turned, 200).split("\n\n")
-    ]
+    blocks = as_text(turned, 200).split("\n\n")
+    first_columns = [block.splitlines()[1].split()[0] for block in blocks]
     assert first_columns == ["prose", "sums"]
 
 

@@ -55,8 +55,8 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
     deciding = {study.kind_of(variant).deciding for variant in study.variants}
 
     def place(metric: str) -> tuple[bool, bool, bool, str]:
-        splits = (not metric.startswith(split) for split in ("test", "valid"))
-        return metric not in deciding, *splits, metric
+        test, valid = (not metric.startswith(split) for split in ("test", "valid"))
+        return metric not in deciding, test, valid, metric
 
     ordered = sorted(metrics, key=place)
     decide = [metric for metric in ordered if metric in deciding]
