@@ -16,7 +16,7 @@ def test_a_comparison_has_the_columns_that_are_promised():
     found = table_of(Asked(), good=GOOD).reset_index()
     assert set(found.columns) == {
         "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low",
-        "high", "kinds", "reference", "verdict", "seconds",
+        "high", "modes", "reference", "verdict", "seconds",
     }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_seeds_of_two_kinds_have_no_interval_and_are_counted():
     found = table_of(Asked(mixed="poor"), mixed=mixed, poor=pairs_result(*STUCK, *STUCK[:1]))
     row = found.loc[("mixed", "test_exact_match")]
     assert np.isnan([row["low"], row["high"]]).all()
-    assert row["kinds"] == "1 of 4 seeds at 86.0 %, 3 at 10.0 %"
+    assert row["modes"] == "1 of 4 seeds at 86.0 %, 3 at 10.0 %"
     assert row["verdict"] == "seeds of two kinds"
 
 
@@ -82,7 +82,7 @@ def test_that_more_seeds_learn_is_told_by_their_shares():
     found = judge(Asked(mostly="stuck"), {"mostly": mostly, "stuck": stuck}).set_index("metric")
     row = found.loc["test_exact_match"]
     assert row["verdict"] == "better"
-    assert row["kinds"] == "mostly: 7 of 8 seeds at 86.0 %, 1 at 10.0 %"
+    assert row["modes"] == "mostly: 7 of 8 seeds at 86.0 %, 1 at 10.0 %"
     assert row["p_value"] < 0.002 and np.isnan(row["low"])
     other = judge(Asked(stuck="mostly"), {"mostly": mostly, "stuck": stuck}).set_index("metric")
     assert other.loc["test_exact_match", "verdict"] == "worse"

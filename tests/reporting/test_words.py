@@ -17,7 +17,7 @@ ROW = {
     "low": 0.75,
     "high": 0.88,
     "ahead": 4,
-    "kinds": None,
+    "modes": None,
     "p_corrected": 0.001,
     "comparisons": 6,
     "seeds_that_tell": 3.0,
@@ -112,7 +112,7 @@ def test_a_question_is_answered_in_a_word_and_a_sentence(verdict, begins):
         (
             {
                 "verdict": "seeds of two kinds",
-                "kinds": "peeky: 1 of 4 seeds at 86.0 %, 3 at 10.0 %",
+                "modes": "peeky: 1 of 4 seeds at 86.0 %, 3 at 10.0 %",
                 "p_corrected": 1.0,
                 "ahead": 2,
             },
@@ -121,7 +121,7 @@ def test_a_question_is_answered_in_a_word_and_a_sentence(verdict, begins):
             "(p = 1, corrected for 6 comparisons).",
         ),
         (
-            {"kinds": "peeky: 7 of 8 seeds at 86.0 %, 1 at 10.0 %", "seeds": 8},
+            {"modes": "peeky: 7 of 8 seeds at 86.0 %, 1 at 10.0 %", "seeds": 8},
             "peeky is better than wide by the share of its seeds that learn "
             "(peeky: 7 of 8 seeds at 86.0 %, 1 at 10.0 %).",
         ),

@@ -9,7 +9,7 @@ The standard error is that of two crossed random factors, from their mean square
 Tukey, 1956, "Average values of mean squares in factorials"): nothing is drawn, so no chance is in
 it. The interval is that of Student's t around the mean, with the degrees of freedom of seeds and
 items together (Satterthwaite, 1946). It assumes that the means of seeds are roughly normal: whether
-they are of two kinds is asked first (kinds_of_seeds.py). With few seeds it is wide, which is the
+they are of two kinds is asked first (modes.py). With few seeds it is wide, which is the
 truth about few seeds.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unroll.evaluation.kinds_of_seeds import Kinds, border, kinds, p_value_of_shares
+from unroll.evaluation.modes import Modes, border, modes, p_value_of_shares
 from unroll.evaluation.statistics import Estimate, estimate, holm, seeds_that_tell, superiority
 from unroll.metrics import Metric
 from unroll.reporting.results import Result
@@ -15,9 +15,9 @@ from unroll.study import Study
 
 COLUMNS = [
     "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low", "high",
-    "kinds", "reference", "verdict", "seconds",
+    "modes", "reference", "verdict", "seconds",
 ]  # fmt: skip
-TWO_KINDS = "seeds of two kinds"  # the verdict where they are, and nothing can be told
+TWO_MODES = "seeds of two kinds"  # the verdict where they are, and nothing can be told
 FEWEST = 3  # seeds that can give a verdict: of two, the error has one degree of freedom
 
 
@@ -25,14 +25,14 @@ def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame)
     """Return every score of every variant with its interval and its verdict.
 
     The mean is that on the scale on which the score is compared: of perplexities the geometric
-    one. `kinds` says where seeds are of two; a mean of these has no interval.
+    one. `modes` says where seeds are of two; a mean of these has no interval.
     """
     rows = []
     for variant, result in results.items():
         for score in result.scores["metric"].unique():
             metric, outcomes = result.kind.metric(score), result.outcomes(score, result.seeds)
             values = result.scores.loc[result.scores["metric"] == score, "value"]
-            found, two = estimate(outcomes, study.comparison.confidence), _kinds(outcomes)
+            found, two = estimate(outcomes, study.comparison.confidence), _modes(outcomes)
             rows.append(
                 {
                     "study": study.name,
@@ -44,7 +44,7 @@ def compare(study: Study, results: Mapping[str, Result], verdicts: pd.DataFrame)
                     "mean": float(metric.scale.back(metric.scale.to(values).mean())),
                     "std": values.std(),  # of a sample: empty where there is one seed
                     **({} if two else _bounds(metric, found)),
-                    "kinds": _in_words(metric, two),
+                    "modes": _in_words(metric, two),
                     "seconds": result.seconds,
                 }
             )
@@ -71,7 +71,7 @@ def judge(study: Study, results: Mapping[str, Result]) -> pd.DataFrame:
     ]
     columns = [
         "task", "variant", "reference", "metric", "seeds", "ahead", "difference", "low", "high",
-        "kinds", "superiority", "p_value", "p_corrected", "comparisons", "seeds_that_tell",
+        "modes", "superiority", "p_value", "p_corrected", "comparisons", "seeds_that_tell",
         "verdict",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
@@ -123,12 +123,12 @@ def against(
         "ahead": int((good > bar).sum()),
         "superiority": superiority(good, bar),
     }
-    two = {name: split for name, of in outcomes.items() if (split := _kinds(of))}
+    two = {name: split for name, of in outcomes.items() if (split := _modes(of))}
     if two:
         above = border([*good, *bar])
         return row | {
             "difference": _named(metric, float((ours - theirs).mean())),
-            "kinds": "; ".join(f"{name}: {_in_words(metric, of)}" for name, of in two.items()),
+            "modes": "; ".join(f"{name}: {_in_words(metric, of)}" for name, of in two.items()),
             "p_value": p_value_of_shares(good, bar, above),
             "verdict": "better" if (good > above).mean() > (bar > above).mean() else "worse",
         }
@@ -151,16 +151,16 @@ def verdict(row: Mapping[str, Any], level: float) -> str:
         return few[row["seeds"]]
     if row["p_corrected"] < level:
         return str(row["verdict"])
-    if isinstance(row["kinds"], str):
-        return TWO_KINDS
+    if isinstance(row["modes"], str):
+        return TWO_MODES
     return f"cannot be told at {row['seeds']} seeds"
 
 
-def _kinds(outcomes: np.ndarray) -> Kinds | None:
-    return kinds(outcomes.mean(axis=1))
+def _modes(outcomes: np.ndarray) -> Modes | None:
+    return modes(outcomes.mean(axis=1))
 
 
-def _in_words(metric: Metric, two: Kinds | None) -> str | None:
+def _in_words(metric: Metric, two: Modes | None) -> str | None:
     """Say how many seeds are where, the better ones first."""
     if two is None:
         return None

@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
-from unroll.evaluation.kinds_of_seeds import unseen
 from unroll.evaluation.maps import Map
+from unroll.evaluation.modes import unseen
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric, Share

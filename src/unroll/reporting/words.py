@@ -10,7 +10,7 @@ from unroll.evaluation.statistics import MOST
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric
 from unroll.options import Comparison
-from unroll.reporting.comparison import FEWEST, TWO_KINDS, dicts
+from unroll.reporting.comparison import FEWEST, TWO_MODES, dicts
 
 NAMED = 4  # options in which a variant differs; how many more there are is said
 
@@ -52,7 +52,7 @@ def answers(
     kind: Kind[Any, Any], verdicts: pd.DataFrame, comparison: Comparison
 ) -> list[tuple[str, str]]:
     """Return the questions that a study asks about variants of one task, with their answers."""
-    short = {"better": "Yes.", "worse": "No, it does harm.", TWO_KINDS: "In some seeds."}
+    short = {"better": "Yes.", "worse": "No, it does harm.", TWO_MODES: "In some seeds."}
     deciding = verdicts[verdicts["metric"] == kind.deciding].set_index("variant", drop=False)
     return [
         (
@@ -111,8 +111,8 @@ def in_words(row: Mapping[str, Any]) -> str:
 
 def show_interval(metric: Metric, row: Mapping[str, Any]) -> str:
     """Return a mean with its interval, as people write it; where there is none, why."""
-    if isinstance(row["kinds"], str):
-        return f"{metric.show(row['mean'])} [{row['kinds']}]"
+    if isinstance(row["modes"], str):
+        return f"{metric.show(row['mean'])} [{row['modes']}]"
     if pd.isna(row["low"]):
         reason = "one seed" if row["seeds"] == 1 else "no spread"
         return f"{metric.show(row['mean'])} [none: {reason}]"
@@ -125,11 +125,11 @@ def in_a_sentence(metric: Metric, row: Mapping[str, Any]) -> str:
     if row["seeds"] == 0:
         return f"{variant} against {reference}: no seed in common."
     seen = f"{show_difference(metric, row)}, {_ahead(row)}"
-    told, two = verdict in ("better", "worse"), isinstance(row["kinds"], str)
+    told, two = verdict in ("better", "worse"), isinstance(row["modes"], str)
     if told and two:
         return (
             f"{variant} is {verdict} than {reference} by the share of its seeds that learn "
-            f"({row['kinds']})."
+            f"({row['modes']})."
         )
     if told:
         return f"{variant} is {verdict} than {reference}: {seen}."
@@ -139,7 +139,7 @@ def in_a_sentence(metric: Metric, row: Mapping[str, Any]) -> str:
     p = f"p = {row['p_corrected']:.2g}" + (f", {of}" if of else "")
     if two:
         return (
-            f"{variant} against {reference}: seeds of two kinds ({row['kinds']}), {_ahead(row)}; "
+            f"{variant} against {reference}: seeds of two kinds ({row['modes']}), {_ahead(row)}; "
             f"whether more seeds of one learn cannot be told ({p})."
         )
     return f"{variant} against {reference}: {seen}. That is too little to tell ({p}); {_more(row)}."

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from models.toys import few_examples
-from unroll.evaluation.kinds_of_seeds import LEVEL, border, kinds, p_value_of_shares, unseen
+from unroll.evaluation.modes import LEVEL, border, modes, p_value_of_shares, unseen
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from unroll.evaluation.kinds_of_seeds import LEVEL, border, kinds, p_value_of_sh
     ],
 )
 def test_seeds_that_get_stuck_are_told_from_those_that_learn(values, lower):
-    found = kinds(values)
+    found = modes(values)
     assert found.lower.tolist() == lower
     assert sorted([*found.lower, *found.upper]) == sorted(values)
 
@@ -33,14 +33,14 @@ def test_seeds_that_get_stuck_are_told_from_those_that_learn(values, lower):
     ],
 )
 def test_what_is_of_one_kind_or_cannot_be_told(values):
-    assert kinds(values) is None
+    assert modes(values) is None
 
 
 @pytest.mark.parametrize("seeds", [3, 4, 8, 12])
 def test_normal_seeds_are_taken_for_two_kinds_as_often_as_is_said(seeds):
     random = np.random.default_rng(seeds)
     drawn = random.normal(0, 100, size=(20_000, seeds))  # far apart, so that alone decides
-    assert np.mean([kinds(of) is not None for of in drawn]) == pytest.approx(LEVEL, abs=0.003)
+    assert np.mean([modes(of) is not None for of in drawn]) == pytest.approx(LEVEL, abs=0.003)
 
 
 @few_examples
@@ -50,11 +50,11 @@ def test_normal_seeds_are_taken_for_two_kinds_as_often_as_is_said(seeds):
     st.randoms(use_true_random=False),
 )
 def test_neither_order_nor_place_nor_direction_matters(values, by, random):
-    found = kinds([10 * value for value in values])
+    found = modes([10 * value for value in values])
     shuffled = [10 * value + by for value in values]
     random.shuffle(shuffled)
-    assert (kinds(shuffled) is None) == (found is None)
-    mirrored = kinds([-10 * value for value in values])
+    assert (modes(shuffled) is None) == (found is None)
+    mirrored = modes([-10 * value for value in values])
     assert (mirrored is None) == (found is None)
     if found is not None:
         assert len(mirrored.upper) == len(found.lower)

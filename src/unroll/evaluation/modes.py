@@ -25,14 +25,14 @@ DRAWS = 200_000  # of a normal distribution
 
 
 @dataclass(frozen=True)
-class Kinds:
+class Modes:
     """Values of seeds that are of two kinds: the lower and the upper ones."""
 
     lower: np.ndarray
     upper: np.ndarray
 
 
-def kinds(values: ArrayLike) -> Kinds | None:
+def modes(values: ArrayLike) -> Modes | None:
     """Return the two kinds of the seeds with these values (S,); None where they are of one."""
     x = np.sort(np.asarray(values, dtype=float))
     if len(x) < 3:
@@ -40,7 +40,7 @@ def kinds(values: ArrayLike) -> Kinds | None:
     left, cut = _cut(x[None])
     lower, upper = x[: cut[0]], x[cut[0] :]
     apart = upper[0] - lower[-1] >= APART
-    return Kinds(lower, upper) if apart and left[0] < _least(len(x)) else None
+    return Modes(lower, upper) if apart and left[0] < _least(len(x)) else None
 
 
 def border(values: ArrayLike) -> float:
@@ -81,5 +81,5 @@ def _cut(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _least(seeds: int) -> float:
     """Return the share of variance that two parts of so many normal seeds leave in 1 % of cases."""
-    drawn = numpy_generator(0, "kinds of seeds", str(seeds)).normal(size=(DRAWS, seeds))
+    drawn = numpy_generator(0, "modes", str(seeds)).normal(size=(DRAWS, seeds))
     return float(np.quantile(_cut(np.sort(drawn, axis=1))[0], LEVEL))
