@@ -13,7 +13,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 KEY, PARENT = "unroll.key", "mlflow.parentRunId"
-VOLATILE_METRICS = ("system/", "train_seconds", "valid_seconds", "training_seconds", "worker_")
+VOLATILE_METRICS = ("system/", "cost/")
+
+
+def no_tags(experiment: str) -> dict[str, str]:
+    """Return what an experiment is told of itself where that does not matter."""
+    return {}
 
 
 def client_of(folder: Path) -> MlflowClient:

@@ -9,6 +9,7 @@ import sys
 import psutil
 import pytest
 
+from tracking.states import no_tags
 from unroll.tracking.lineage import Data
 from unroll.tracking.runs import (
     COMPLETE,
@@ -20,11 +21,12 @@ from unroll.tracking.runs import (
     log_points,
     start,
 )
-from unroll.tracking.state import KEY, Point, RunState
+from unroll.tracking.state import DESCRIPTION, KEY, NOTE, Point, RunState, digest_of
 from unroll.tracking.store import experiment
 
 POINTS = [Point("loss", 1, 2.0, 5_000), Point("loss", 2, 0.1 + 0.2, 6_000)]
 DATA = Data("addition", "0123.dir", "data/prepared/addition", ("question",), {"train": 3})
+TAGS = {KEY: "k1", "variant": "peeky"}
 DEAD = f"{socket.gethostname()}:1:0"  # no process 1 was created in 1970
 
 
@@ -33,7 +35,7 @@ def state(**changes) -> RunState:
         "key": "k1",
         "name": "peeky seed 3",
         "params": {"seed": "3", "decoder": "peeky"},
-        "tags": {KEY: "k1", "variant": "peeky"},
+        "tags": TAGS,
         "started": 1_000,
         "ended": 7_000,
         "points": list(POINTS),
@@ -45,7 +47,7 @@ def state(**changes) -> RunState:
 
 @pytest.fixture
 def place(client):
-    return experiment(client, "addition", "text")
+    return experiment(client, "addition", no_tags)
 
 
 def holds(client, run_id: str, wanted: RunState) -> None:
@@ -116,6 +118,32 @@ def test_what_another_try_has_logged_gives_way(client, place, point):
     assert active(client, place) == [run]
     holds(client, run, state())
     assert client.get_run(old).info.lifecycle_stage == "deleted"
+
+
+def test_what_people_have_set_on_a_run_moves_to_the_one_that_replaces_it(client, place):
+    note = "as we wrote it"
+    ours = {DESCRIPTION: note, NOTE: digest_of(note)}
+    old, _ = bring(client, place, state(tags={**TAGS, **ours}), None)
+    client.set_tag(old, "remark", "the one for the talk")
+    client.set_tag(old, "code.digest", "of an earlier version")
+    client.set_tag(old, DESCRIPTION, "my own words")
+    other = state(tags={**TAGS, **ours}, points=[Point("loss", 1, 9.0, 5_000)])
+    run, action = bring(client, place, other, None)
+    assert action == "replaced"
+    tags = client.get_run(run).data.tags
+    assert (tags["remark"], tags[DESCRIPTION]) == ("the one for the talk", "my own words")
+    assert "code.digest" not in tags
+    later = {**TAGS, DESCRIPTION: "better", NOTE: digest_of("better")}
+    more = [Point("loss", 1, 9.0, 5_000), Point("loss", 2, 1.0, 7_000)]
+    assert bring(client, place, state(tags=later, points=more), None) == (run, "completed")
+    assert client.get_run(run).data.tags[DESCRIPTION] == "my own words"
+
+
+def test_a_description_that_nobody_has_changed_is_renewed(client, place):
+    for note in ("first", "second"):
+        tags = {**TAGS, DESCRIPTION: note, NOTE: digest_of(note)}
+        run, _ = bring(client, place, state(tags=tags), None)
+        assert client.get_run(run).data.tags[DESCRIPTION] == note
 
 
 def test_of_two_tries_the_one_that_fits_stays(client, place):

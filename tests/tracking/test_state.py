@@ -54,8 +54,9 @@ def test_params_are_the_options_and_the_seed():
     found = opening(SUBJECT, SOURCE, [3, 5])
     options = {k: str(v) for k, v in resolved(SUBJECT.options).items() if k != "seeds"}
     assert options["decoder"] == "peeky"
-    assert found.children[3].params == {**options, "seed": "3"}
-    assert found.parent.params == {**options, "seeds": "[3, 5]"}
+    named = {**options, "_variant": "peeky"}
+    assert found.children[3].params == {**named, "seed": "3"}
+    assert found.parent.params == {**named, "seeds": "[3, 5]"}
 
 
 def test_an_option_that_came_later_is_a_param_only_where_it_does_something():
@@ -88,11 +89,12 @@ def test_tags_name_command_code_and_environment():
 
 def test_an_epoch_gives_a_point_per_metric_at_the_time_of_its_end():
     timing = EpochTiming(2, 12.3456, 1.5, 0.5, 97.0, 2048.0)
-    points = epoch_points({"epoch": 2, "train_loss": 0.25}, timing)
+    points = epoch_points({"epoch": 2, "train_loss": 0.25, "valid_exact_match": 0.5}, timing)
     assert points == [
-        Point("train_loss", 2, 0.25, 12_346),
-        Point("train_seconds", 2, 1.5, 12_346),
-        Point("valid_seconds", 2, 0.5, 12_346),
+        Point("valid/exact_match", 2, 0.5, 12_346),
+        Point("train/loss", 2, 0.25, 12_346),
+        Point("cost/train_seconds", 2, 1.5, 12_346),
+        Point("cost/valid_seconds", 2, 0.5, 12_346),
         Point("system/cpu_utilization_percentage", 2, 97.0, 12_346),
         Point("system/system_memory_usage_megabytes", 2, 2048.0, 12_346),
     ]
@@ -154,7 +156,7 @@ def test_scores_of_an_earlier_training_are_not_taken(guarded):
         found = desired(guarded, "plain")
         for run in (found.parent, found.children[0]):
             metrics = {point.metric for point in run.points}
-            assert ("test_exact_match" in metrics, "samples.txt" in run.files) == (scored, scored)
+            assert ("test/exact_match" in metrics, "samples.txt" in run.files) == (scored, scored)
 
 
 @pytest.mark.parametrize("document", [None, {"schema": 1}], ids=["without run.json", "schema 1"])
@@ -168,7 +170,7 @@ def test_scores_that_an_earlier_version_has_left_are_not_taken(guarded, document
     found = desired(guarded, "plain")
     for run in (found.parent, found.children[0]):
         assert "samples.txt" not in run.files
-        assert "test_exact_match" not in {point.metric for point in run.points}
+        assert "test/exact_match" not in {point.metric for point in run.points}
 
 
 def test_a_damaged_evaluation_says_how_to_make_it_anew(guarded):
@@ -208,8 +210,19 @@ def test_a_seed_that_was_kept_has_the_circumstances_of_its_own_training(guarded)
     ]  # fmt: skip
     assert (parent.started, parent.ended) == (first.started, second.ended)
     assert first.params.items() >= {"seed": "0", "parameters": "12"}.items()
-    losses = [point.value for point in parent.points if point.metric == "train_loss"]
-    assert losses == [0.5]
+    assert parent.points == []  # they come with the scores
+
+
+def test_the_metric_that_decides_is_the_first_that_mlflow_meets(guarded):
+    train(guarded)
+    evaluate(guarded, trained(guarded, "plain"))
+    found = desired(guarded, "plain")
+    for run in (found.parent, found.children[0]):
+        first = run.points[0]
+        assert (first.metric, first.step, first.value) == ("test/exact_match", 0, 0.5)
+        assert [point.value for point in run.points if point.metric == "train/loss"] == [0.5]
+        assert min(run.params) == "_variant"  # of the params, the first of the alphabet
+        assert run.params["_variant"] == "plain"
 
 
 def test_documents_and_circumstances_of_each_seed_are_what_its_run_holds(guarded):
@@ -224,8 +237,10 @@ def test_documents_and_circumstances_of_each_seed_are_what_its_run_holds(guarded
     assert run.ended == round(1000 * session.ended)
     assert run.tags["environment.torch"] == "2.13.0"
     last = {point.metric: point for point in run.points}
-    assert last["training_seconds"].value == 2.0
-    assert {point.step for point in last.values()} == {1}
+    assert last["cost/training_seconds"].value == 2.0
+    assert {metric for metric, point in last.items() if point.step == 0} == {
+        "cost/training_seconds", "cost/worker_peak_memory_megabytes",
+    }  # fmt: skip
 
 
 def test_a_training_that_went_on_by_other_sources_is_tagged_by_the_last(guarded):

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from mlflow import MlflowClient
 
+from tracking.states import no_tags
 from tracking.writer import EPOCHS, write_run
 from unroll.tracking.store import connect, experiment
 
@@ -23,7 +24,7 @@ def test_what_a_deleted_database_left_does_not_harm_a_new_one(here):
     (here / "mlflow.db-journal").write_bytes(b"rubbish" * 1000)
     (here / "mlflow.db-wal").write_bytes(b"rubbish" * 1000)
     client = connect()
-    experiment(client, "addition", "text")
+    experiment(client, "addition", no_tags)
     check = sqlite3.connect(here / "mlflow.db").execute("PRAGMA integrity_check").fetchall()
     assert check == [("ok",)]
     assert {path.name for path in here.iterdir()} == {"mlflow.db", "mlflow.db.lock"}

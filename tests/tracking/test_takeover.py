@@ -94,7 +94,7 @@ def test_runs_of_another_schema_stay_as_they_are_and_aliases_move_on(client, stu
     assert (
         child["data"]["tags"]["mlflow.parentRunId"] == keys[record.subject.key()]["info"]["run_id"]
     )
-    assert child["data"]["metrics"]["test_exact_match"] == 0.5
+    assert child["data"]["metrics"]["test/exact_match"] == 0.5
     found = versions(client)
     assert registered.items() < found.items()
     [version] = found.keys() - registered.keys()

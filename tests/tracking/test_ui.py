@@ -43,6 +43,17 @@ def test_the_experiment_page_shows_the_variants(study, ui, page):
     page.get_by_text("The variants of the task").first.wait_for()
 
 
+def test_the_view_of_the_variants_has_them_alone_with_what_they_differ_by(study, ui, page):
+    experiment = client_of(study.folder).get_experiment_by_name("toy-addition")
+    page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=variants")
+    for variant in ("baseline", "peeky"):
+        page.get_by_role("link", name=variant, exact=True).wait_for()
+    for column in ("exact_match", "decoder"):
+        page.get_by_text(column).first.wait_for()
+    assert page.get_by_role("link", name="peeky seed 1", exact=True).count() == 0
+    assert page.get_by_text("share key").count() == 0  # it was understood
+
+
 def test_compared_variants_show_parameters_and_metrics_side_by_side(study, ui, page):
     client = client_of(study.folder)
     experiment = client.get_experiment_by_name("toy-addition").experiment_id
@@ -55,9 +66,9 @@ def test_compared_variants_show_parameters_and_metrics_side_by_side(study, ui, p
     page.goto(f"{ui}/#/compare-runs?{chosen}")
     page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
     page.get_by_text("Parallel Coordinates Plot").wait_for()
-    for name in ("baseline", "peeky", "test_exact_match", "decoder"):
+    for name in ("baseline", "peeky", "test/exact_match", "decoder"):
         page.get_by_text(name, exact=True).first.wait_for()
-    peeky = client.get_run(parents[0]).data.metrics["test_exact_match"]
+    peeky = client.get_run(parents[0]).data.metrics["test/exact_match"]
     assert f"{peeky:g}"[:5] in page.inner_text("body")
 
 
@@ -66,6 +77,6 @@ def test_a_run_shows_its_description_and_its_curves(study, ui, page):
     [run] = [r for r in all_runs(client) if r.info.run_name == "peeky seed 1"]
     page.goto(f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
     page.get_by_text("on addition, seed 1").first.wait_for()
-    page.get_by_text("test_exact_match").first.wait_for()
+    page.get_by_text("test/exact_match").first.wait_for()
     page.goto(f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/model-metrics")
-    page.get_by_text("train_loss").first.wait_for()
+    page.get_by_text("loss", exact=True).first.wait_for()

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from tracking.states import no_tags
 from unroll.tracking.runs import log_points, start
 from unroll.tracking.state import Point, RunState
 from unroll.tracking.store import connect, experiment
@@ -19,7 +20,7 @@ def write_run(folder: Path, number: int, barrier: multiprocessing.synchronize.Ba
     barrier.wait()
     client = connect()
     state = RunState(f"key{number}", f"run {number}", {"seed": str(number)}, {"unroll.key": "k"})
-    run = start(client, experiment(client, "addition", "text"), state, None)
+    run = start(client, experiment(client, "addition", no_tags), state, None)
     for epoch in range(1, EPOCHS + 1):
         log_points(client, run, [Point("loss", epoch, number + epoch / EPOCHS, 1000 * epoch)])
     assert time.monotonic() - began < 120

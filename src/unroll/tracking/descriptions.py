@@ -51,12 +51,14 @@ def way_back(study: Study, folder: Path, source: Source) -> str:
     )
 
 
-def describe_experiment(study: Study, task: str) -> str:
-    """Return what an experiment holds and how to compare its runs."""
+def describe_experiment(study: Study, task: str, address: str) -> str:
+    """Return what an experiment holds and how to compare its runs.
+
+    `address` is that of the view that shows the variants alone.
+    """
     where = "" if study.name == ROOT_STUDY else f" of the study {study.name}"
     return (
         f"The variants of the task **{task}**{where}: a run each, with the means of its seeds, and "
-        "below it a run per seed. Tick variants (or seeds) and press *Compare* for learning "
-        "curves and parallel coordinates. To see variants alone, search for "
-        "`tags.\"unroll.level\" = 'variant'`."
+        f"below it a run per seed. [**The variants alone, the best first**]({address}), with what "
+        "they differ by. Tick some (or seeds) and press *Compare* for learning curves and bars."
     )

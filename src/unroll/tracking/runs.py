@@ -25,11 +25,13 @@ from mlflow.entities import (
 )
 
 from unroll.tracking.lineage import Data
-from unroll.tracking.state import KEY, Point, RunState
+from unroll.tracking.state import DESCRIPTION, KEY, NOTE, Point, RunState, digest_of
 
 COMPLETE = "unroll.complete"  # the digest of the state that the run was brought to
 PROCESS = "unroll.process"  # who is writing to a run; gone when the run is complete
 PARENT = "mlflow.parentRunId"
+# How tags begin that are not people's own, also of earlier versions of this project.
+OURS = ("mlflow.", "unroll.", "code.", "data.", "plan.", "sources.", "environment.", "dvc.", "git.")
 BATCH = 1000  # metrics that MLflow takes at once
 
 
@@ -56,13 +58,13 @@ def bring(
             return str(run.info.run_id), "training"
     fitting = [run for run in found if _fits(client, run, state, digest)]
     chosen = fitting[0] if fitting else None
-    for run in found:
-        if run is not chosen:
-            client.delete_run(run.info.run_id)  # until `mlflow gc` it can be restored
+    others = [run for run in found if run is not chosen]
     if chosen is None:
         run_id = _create(client, experiment, state, parent)
         _complete(client, client.get_run(run_id), state, parent, digest)
+        _give_way(client, others, run_id, state)
         return run_id, "replaced" if found else "created"
+    _give_way(client, others, chosen.info.run_id, state)
     complete = chosen.data.tags.get(COMPLETE) == digest and _same_parent(chosen, parent)
     if complete and not _missing_files(client, chosen, state):
         return str(chosen.info.run_id), "kept"
@@ -133,7 +135,9 @@ def _complete(
     run_id = run.info.run_id
     params = [Param(k, v) for k, v in state.params.items() if k not in run.data.params]
     tags = state.tags | ({PARENT: parent} if parent else {})
+    kept = {DESCRIPTION, NOTE} if _is_theirs(run) else set()
     changed = [RunTag(k, v) for k, v in tags.items() if run.data.tags.get(k) != v]
+    changed = [tag for tag in changed if tag.key not in kept]
     client.log_batch(run_id, params=params, tags=changed)
     log_points(client, run_id, state.points)  # what is there already is not added again
     _log_files(client, run_id, state)
@@ -144,6 +148,22 @@ def _complete(
     if run.info.status != "FINISHED" or run.info.end_time != state.ended:
         client.set_terminated(run_id, "FINISHED", state.ended)
     client.set_tag(run_id, COMPLETE, digest)
+
+
+def _give_way(client: MlflowClient, runs: Sequence[Run], to: str, state: RunState) -> None:
+    """Delete runs in favour of another, which gets what people have set on them."""
+    for run in runs:
+        for tag, value in run.data.tags.items():
+            own = tag not in state.tags and not tag.startswith(OURS)
+            if own or (tag == DESCRIPTION and _is_theirs(run)):
+                client.set_tag(to, tag, value)
+        client.delete_run(run.info.run_id)  # until `mlflow gc` it can be restored
+
+
+def _is_theirs(run: Run) -> bool:
+    """Say whether the description of a run is not the one that we wrote."""
+    text, ours = run.data.tags.get(DESCRIPTION), run.data.tags.get(NOTE)
+    return ours is not None and text is not None and digest_of(text) != ours
 
 
 def _same_parent(run: Run, parent: str | None) -> bool:

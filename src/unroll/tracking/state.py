@@ -33,6 +33,9 @@ from unroll.tracking import lineage
 from unroll.tracking.descriptions import describe_run, way_back
 
 KEY = "unroll.key"
+DESCRIPTION = "mlflow.note.content"
+NOTE = "unroll.note"  # a digest of the description that we wrote: another is people's own
+NAME = "_variant"  # the param that names lines: MLflow takes the first ones of the alphabet
 
 
 @dataclass(frozen=True, order=True)
@@ -92,6 +95,7 @@ def opening(subject: Subject, source: Source, seeds: Sequence[int]) -> VariantSt
 
 def _open(subject: Subject, source: Source, seed: int | None) -> RunState:
     options = {k: v for k, v in resolved(subject.options).items() if k != "seeds"}
+    options[NAME] = subject.variant
     tags = {
         KEY: subject.key(seed),
         "unroll.level": "variant" if seed is None else "seed",
@@ -121,12 +125,21 @@ def _source_tags(source: Source) -> dict[str, str]:
     return tags
 
 
+def in_sections(score: str) -> str:
+    """Return a score's name in MLflow: what is before the slash is a section of charts there."""
+    return score.replace("_", "/", 1)
+
+
 def epoch_points(row: Mapping[Any, float], timing: EpochTiming) -> list[Point]:
     """Return the points of an epoch: its row of the history, seconds, load of the machine."""
-    values = {str(name): float(value) for name, value in row.items() if name != "epoch"}
+    values = {
+        in_sections(str(name)): float(value)
+        for name, value in sorted(row.items(), key=lambda item: item[0] == "train_loss")
+        if name != "epoch"
+    }
     values |= {
-        "train_seconds": timing.train_seconds,
-        "valid_seconds": timing.valid_seconds,
+        "cost/train_seconds": timing.train_seconds,
+        "cost/valid_seconds": timing.valid_seconds,
         # MLflow shows what is named so on a page of its own.
         "system/cpu_utilization_percentage": timing.cpu_percent,
         "system/system_memory_usage_megabytes": timing.memory_mb,
@@ -153,8 +166,8 @@ def desired(study: Study, variant: str) -> VariantState:
         _add_training(child, record, found[record.seed])
         child.files |= {name: (folder / name).read_bytes() for name in DOCUMENTS}
         child.tags |= {f"environment.{name}": str(v) for name, v in record.environment.items()}
-    _add_means(state.parent, [state.children[record.seed] for record in records])
     scored = is_scored(study, variant, records)  # else there may be what is of an earlier training
+    _add_means(state.parent, [state.children[record.seed] for record in records], scored)
     parts = _parts(scores_of(study, variant, records)) if scored else {}
     samples = _samples(study, state) if scored else {}
     for which, run in _runs(state):
@@ -187,18 +200,22 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     session = found.session
     run.started, run.ended = _milliseconds(session.started), _milliseconds(session.ended)
     last: dict[str, float] = {
-        "training_seconds": round(found.seconds, 3),
-        "worker_peak_memory_megabytes": session.peak_memory_mb,
+        "cost/training_seconds": round(found.seconds, 3),
+        "cost/worker_peak_memory_megabytes": session.peak_memory_mb,
     }
-    run.points += _at_the_end(run, last, record)
+    run.points += _at_the_end(run, last)
 
 
-def _add_means(parent: RunState, runs: list[RunState]) -> None:
+def _add_means(parent: RunState, runs: list[RunState], scored: bool) -> None:
     """Add the mean of the seeds at each epoch; the time is that of the last of them.
 
-    The load of the machine is left out: a mean of seeds that ran at other times says nothing,
-    and it would be the first metric that MLflow draws when variants are compared.
+    They come with the scores: the metric that decides is to be the first that MLflow meets. The
+    load of the machine is left out: a mean of seeds that ran at other times says nothing.
     """
+    parent.started = min(run.started or 0 for run in runs)
+    parent.ended = max(run.ended or 0 for run in runs)
+    if not scored:
+        return
     points = pd.DataFrame(
         [asdict(p) for run in runs for p in run.points if not p.metric.startswith("system/")]
     )
@@ -207,25 +224,25 @@ def _add_means(parent: RunState, runs: list[RunState]) -> None:
         Point(str(row["metric"]), int(row["step"]), float(row["value"]), int(row["time"]))
         for row in means.to_dict("records")
     ]
-    parent.started = min(run.started or 0 for run in runs)
-    parent.ended = max(run.ended or 0 for run in runs)
 
 
 def _add_scores(run: RunState, scores: Mapping[str, tuple[float, float]], record: Record) -> None:
     """Add final metrics: those of a seed, or means and standard deviations of all seeds."""
-    values = {name: mean for name, (mean, _) in scores.items()}
-    values |= {f"{name}_std": std for name, (_, std) in scores.items() if std == std}
-    run.points += _at_the_end(run, values, record)
+    values = {in_sections(name): mean for name, (mean, _) in scores.items()}
+    values |= {f"{in_sections(name)}_std": std for name, (_, std) in scores.items() if std == std}
+    run.points += _at_the_end(run, values)
+    # MLflow compares runs by the metric that it has met first.
+    run.points.sort(key=lambda point: point.metric != in_sections(record.kind.deciding))
 
 
-def _at_the_end(run: RunState, values: Mapping[str, float], record: Record) -> list[Point]:
-    step = len(record.history)
-    known = {(point.metric, point.step) for point in run.points}
+def _at_the_end(run: RunState, values: Mapping[str, float]) -> list[Point]:
+    """Return what a run ends with: at step 0, where MLflow draws a bar and not a curve."""
+    known = {point.metric for point in run.points}
     assert run.ended is not None
     return [
-        Point(name, step, float(value), run.ended)
+        Point(name, 0, float(value), run.ended)
         for name, value in values.items()
-        if (name, step) not in known  # validation is already there, from the last epoch
+        if name not in known  # validation has a curve
     ]
 
 
@@ -264,7 +281,7 @@ def _add_texts(
         )
         if origin.files:
             note += "\n\n" + way_back(study, study.model(variant), found[begun].source)
-        run.tags["mlflow.note.content"] = note
+        run.tags |= {DESCRIPTION: note, NOTE: digest_of(note)}
 
 
 def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
@@ -281,6 +298,11 @@ def _samples(study: Study, state: VariantState) -> dict[int | None, str]:
     samples = {seed: read_text(path) for seed, path in paths.items() if path.is_file()}
     first = next(iter(samples.values()), "")
     return {None: first, **samples}
+
+
+def digest_of(text: str) -> str:
+    """Return a short digest of a description."""
+    return _sha256(text.encode())[:16]
 
 
 def _milliseconds(seconds: float) -> int:

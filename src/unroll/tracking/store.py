@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -21,8 +22,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from unroll.tracking.address import artifacts_root, tracking_uri
-
-EXPERIMENT_KIND = "custom_model_development"
+from unroll.tracking.state import DESCRIPTION, NOTE, digest_of
 
 # Where MLflow keeps addresses of files. They are absolute, so that a moved checkout would
 # write to where it was.
@@ -54,24 +54,27 @@ def connect() -> MlflowClient:
     return MlflowClient(uri, registry_uri=uri)
 
 
-def experiment(client: MlflowClient, name: str, description: str) -> str:
-    """Return the id of an experiment; it is created where it does not exist."""
-    # The kind says which of MLflow's pages are shown: those of training.
-    tags = {"mlflow.note.content": description, "mlflow.experimentKind": EXPERIMENT_KIND}
+def experiment(client: MlflowClient, name: str, tags_of: Callable[[str], Mapping[str, str]]) -> str:
+    """Return the id of an experiment, with the tags of this id; it is created where there is none.
+
+    A description that is not ours stays.
+    """
     found = client.get_experiment_by_name(name)
     if found is None:
         root = artifacts_root()
         location = None if root is None else (root / name).as_uri()
         # Where another process was faster, its experiment is as good.
         with contextlib.suppress(MlflowException):
-            client.create_experiment(name, artifact_location=location, tags=tags)
+            client.create_experiment(name, artifact_location=location)
         found = client.get_experiment_by_name(name)
         if found is None:
             raise MlflowException(f"the experiment {name} could not be created")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    for tag, value in tags.items():
-        if tag not in found.tags:
+    text, ours = found.tags.get(DESCRIPTION), found.tags.get(NOTE)
+    kept = set() if text is None or ours == digest_of(text) else {DESCRIPTION, NOTE}
+    for tag, value in tags_of(str(found.experiment_id)).items():
+        if tag not in kept and found.tags.get(tag) != value:
             client.set_experiment_tag(found.experiment_id, tag, value)
     return str(found.experiment_id)
 

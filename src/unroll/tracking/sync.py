@@ -1,17 +1,18 @@
 """From the outputs of a study to MLflow: `unroll track`, and the end of each training."""
 
 from collections.abc import Collection
+from functools import partial
 
 from mlflow import MlflowClient
 
 from unroll.runs.record import seed_folder
 from unroll.storage.folders import MANIFEST
 from unroll.study import Study
-from unroll.tracking.descriptions import describe_experiment
 from unroll.tracking.registry import bring_models
 from unroll.tracking.runs import bring, end_abandoned
 from unroll.tracking.state import KEY, desired, experiment_name
 from unroll.tracking.store import experiment
+from unroll.tracking.views import experiment_tags
 
 
 class Sync:
@@ -66,7 +67,7 @@ class Sync:
     def experiment(self, task: str) -> str:
         """Return the id of a task's experiment."""
         name = experiment_name(self.study.name, task)
-        return experiment(self.client, name, describe_experiment(self.study, task))
+        return experiment(self.client, name, partial(experiment_tags, self.study, task))
 
     def _note(self, what: str, seed: str, action: str, run: str) -> None:
         self.rows.append({"what": what, "seed": seed, "action": action, "run": run})

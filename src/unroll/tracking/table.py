@@ -12,7 +12,7 @@ from unroll.evaluation.scores import six_digits
 from unroll.options import resolved
 from unroll.runs.record import read_documents, seed_folders
 from unroll.study import Study
-from unroll.tracking.state import KEY, experiment_name
+from unroll.tracking.state import KEY, NAME, experiment_name
 from unroll.training.sources import sources_digest
 
 PAGE = 1000
@@ -22,8 +22,8 @@ LAST = ["parameters", "experiment", "sources", "commit", "run"]
 ALWAYS = 3  # columns that are shown however narrow a terminal is
 WIDEST = 48  # of "differs by"
 PLAIN = {"True": "true", "False": "false", "None": "null"}  # as in a params file
-SAME = {"seed", "seeds", "parameters"}  # params by which no variant differs from another
-HIDDEN = ("system/", "train_seconds", "valid_seconds", "worker_")
+SAME = {NAME, "seed", "seeds", "parameters"}  # params by which no variant differs from another
+HIDDEN = ("system/", "cost/train_seconds", "cost/valid_seconds", "cost/worker")
 
 
 def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
@@ -104,7 +104,11 @@ def _row(run: Run, here: str, keys: set[str], first: Mapping[str, object]) -> di
         if name not in SAME and value != str(first.get(name))
     )
     row["experiment"] = tags.get("dvc.experiment")
-    shown = {k: six_digits(v) for k, v in metrics.items() if not k.startswith(HIDDEN)}
+    shown = {
+        name.replace("/", "_", 1).removeprefix("cost_"): six_digits(value)
+        for name, value in metrics.items()
+        if not name.startswith(HIDDEN)
+    }
     commit = tags.get("mlflow.source.git.commit", "")[:10]
     sources = "as now" if tags.get("sources.digest") == here else "changed since"
     return {**row, **shown, "sources": sources, "commit": commit, "run": run.info.run_id}
