@@ -54,6 +54,7 @@ def test_addition_epoch_refuses_what_it_cannot_measure(variant):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_tracking_share():
     started = time.perf_counter()
     printed = run("tracking_share.py", "--quick")

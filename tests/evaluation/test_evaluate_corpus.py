@@ -59,7 +59,7 @@ def test_sentences_that_are_alike_in_a_row_widen_the_interval():
     for _ in range(3):
         noise = np.repeat(random.normal(0, 1, 4_000), 20)
         items.append(runs(5 + drift + noise, tokens, eos=0))
-    found = estimate(outcomes(items), 0.95, 2_000, random)
+    found = estimate(outcomes(items), 0.95)
     assert found.error == pytest.approx(1 / np.sqrt(200), rel=0.25)
 
 

@@ -113,7 +113,7 @@ def test_items_that_weigh_more_are_not_taken_for_more_items():
     random = np.random.default_rng(2)
     weights = random.integers(1, 9, size=300)
     seeds = [Item(random.binomial(weights, 0.7), weights) for _ in range(3)]
-    found = estimate(outcomes(seeds), 0.95, 500, random)
+    found = estimate(outcomes(seeds), 0.95)
     shares = [item.values.sum() / weights.sum() for item in seeds]
     assert found.mean == pytest.approx(np.mean(shares))
     assert found.std == pytest.approx(np.std(shares, ddof=1))

@@ -15,7 +15,7 @@ from unroll.study import load
 from unroll.training.sources import sources_digest
 
 TASKS = f"tasks:\n{task_section('sums', 8)}"
-PARAMS = f"{TASKS}variants:\n  v.1: {{task: sums}}\n  peeky: {{task: sums, decoder: peeky}}\n"
+PARAMS = f"{TASKS}variants:\n  v-1: {{task: sums}}\n  peeky: {{task: sums, decoder: peeky}}\n"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_every_variant_has_a_plan_of_each_stage_and_the_report_has_one(study, ca
     folder = study.data / "plans"
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*.json")}
     stages = ("train", "evaluate", "generate")
-    expected = {f"{stage}/{name}.json" for stage in stages for name in ("v.1", "peeky")}
+    expected = {f"{stage}/{name}.json" for stage in stages for name in ("v-1", "peeky")}
     assert files == {"report.json", *expected}
     assert json.loads(study.sources.read_text()) == {"sha256": sources_digest()}
     told = set(capsys.readouterr().out.splitlines())
@@ -85,12 +85,12 @@ def test_a_plan_that_is_missing_or_none_says_how_to_make_it(study):
 
 
 def test_results_of_variants_that_are_gone_are_found_and_no_others(study):
-    kept = results(study, "v.1") | results(study, "peeky")
-    gone = results(study, "wide") | results(study, "v.2")
-    write_text(study.evaluation("v.1").parent / "remark.md", "mine")
-    write_text(study.generated("v.1").parent / "notes" / "mine.txt", "mine")
-    write_text(study.metrics("v.1").parent / ".gitignore", "")
-    with new_folder(study.evaluation("v.1").with_name(".wide.1.unfinished")):
+    kept = results(study, "v-1") | results(study, "peeky")
+    gone = results(study, "wide") | results(study, "v-2")
+    write_text(study.evaluation("v-1").parent / "remark.md", "mine")
+    write_text(study.generated("v-1").parent / "notes" / "mine.txt", "mine")
+    write_text(study.metrics("v-1").parent / ".gitignore", "")
+    with new_folder(study.evaluation("v-1").with_name(".wide.1.unfinished")):
         pass
     found = left_behind(study)
     assert found == sorted(gone)

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from conftest import Checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 long = pytest.mark.long  # a training each; the first and the last test are for every day
 
 STUDY = "pipeline/toy/dvc.yaml"

@@ -23,7 +23,7 @@ import pytest
 from tracking.states import database_state, determined
 from unroll.training.workers import GRACE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 long = pytest.mark.long
 
 STUDY = "pipeline/toy/dvc.yaml"

@@ -70,6 +70,7 @@ def the_rest_comes_with_track(study) -> None:
     assert len(rebuilt["runs"]) == 8
 
 
+@pytest.mark.long
 def test_an_unreachable_server_whose_password_nobody_sees(study):
     uri = f"http://me:{PASSWORD}@127.0.0.1:9"
     train_without_mlflow(study, uri)
@@ -79,6 +80,7 @@ def test_an_unreachable_server_whose_password_nobody_sees(study):
     the_rest_comes_with_track(study)
 
 
+@pytest.mark.long
 def test_a_server_whose_password_nobody_sees(study):
     server = ("mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}",
               "--backend-store-uri", "sqlite:///elsewhere.db")  # fmt: skip
@@ -89,6 +91,7 @@ def test_a_server_whose_password_nobody_sees(study):
     assert PASSWORD not in told
 
 
+@pytest.mark.long
 def test_a_server_that_never_answers(study):
     with silent_server() as uri:
         assert train_without_mlflow(study, uri) < 60
@@ -104,6 +107,7 @@ def test_a_database_that_cannot_be_written(study):
     train_without_mlflow(study, f"sqlite:///file:{database}?mode=ro&uri=true")
 
 
+@pytest.mark.long
 def test_a_full_disk(study):
     """No file may grow beyond the size of the database, as if the disk were full."""
     blocks = (study.folder / "mlflow.db").stat().st_size // 1024

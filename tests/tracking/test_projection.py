@@ -118,13 +118,14 @@ def test_a_deleted_database_is_rebuilt(toy_study, study):
 def test_files_that_were_deleted_come_back(toy_study, study):
     study.run(*TRACK)
     shutil.rmtree(study.folder / "mlruns")
-    assert actions(study.run(*TRACK)) == {"completed", "created", "set"}
+    assert actions(study.run(*TRACK)) == {"completed", "created", "kept"}
     assert (
         determined(database_state(study.folder))["runs"]
         == (determined(database_state(toy_study.folder))["runs"])
     )
 
 
+@pytest.mark.long
 def test_tracking_again_in_a_moved_checkout_keeps_the_runs_and_files_beside_it(toy_study, study):
     original = {run.info.run_id for run in all_runs(client_of(toy_study.folder))}
     assert actions(study.run(*TRACK)) == {"kept"}
@@ -142,6 +143,7 @@ def test_tracking_again_in_a_moved_checkout_keeps_the_runs_and_files_beside_it(t
     assert database_state(study.folder) == database_state(toy_study.folder)
 
 
+@pytest.mark.long
 def test_going_back_points_to_the_original_runs(study):
     study.run(*TRACK)
     original = {r.data.tags[KEY]: r.info.run_id for r in all_runs(client_of(study.folder))}
@@ -189,6 +191,7 @@ def test_going_back_points_to_the_original_runs(study):
     assert database_state(study.folder) == before
 
 
+@pytest.mark.long
 def test_of_one_seed_more_only_that_is_trained_and_the_runs_of_the_others_stay(study, tmp_path):
     before = {run.info.run_id: run for run in all_runs(client_of(study.folder))}
     study.edit(PARAMS, "seeds: [0, 1]", "seeds: [0, 1, 2]")
@@ -212,6 +215,7 @@ def test_of_one_seed_more_only_that_is_trained_and_the_runs_of_the_others_stay(s
     assert len(fresh["runs"]) == len(before) + 2
 
 
+@pytest.mark.long
 def test_a_training_that_was_killed_leaves_no_trace(study, tmp_path):
     study.edit(PARAMS, *LONGER)
     before = {run.info.run_id for run in all_runs(client_of(study.folder))}
@@ -253,6 +257,7 @@ def _wait_for_a_metric(study, before: set[str]) -> None:
     raise AssertionError("training logged nothing")
 
 
+@pytest.mark.long
 def test_a_pull_brings_back_the_runs(toy_study, study, tmp_path):
     study.run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"))
     study.run("dvc", "push", STUDY)
@@ -264,6 +269,7 @@ def test_a_pull_brings_back_the_runs(toy_study, study, tmp_path):
     assert database_state(clone.folder) == database_state(toy_study.folder)
 
 
+@pytest.mark.long
 def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(study):
     before = {run.info.run_id for run in all_runs(client_of(study.folder))}
     change = f"{PARAMS}:variants.peeky.decoder=attention"
@@ -280,6 +286,7 @@ def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(study):
     assert new[0].data.tags["dvc.experiment"] in set(shown["Experiment"])
 
 
+@pytest.mark.long
 def test_a_run_says_how_to_have_its_files_again(toy_study, study, tmp_path):
     client = client_of(study.folder)
     [run] = [r for r in all_runs(client) if r.info.run_name == "peeky seed 1"]
