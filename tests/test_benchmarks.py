@@ -145,5 +145,5 @@ def test_commands_that_the_docs_name_are_there():
         for option in ["", *re.findall(r"--[a-z-]+", rest)]
     }
     assert {script for script, _ in named} >= set(SCRIPTS)
-    shown = {script: run(script, "--help") for script, _ in named}
+    shown = {script: run(script, "--help") for script in {script for script, _ in named}}
     assert all(option in shown[script] for script, option in named)

@@ -19,7 +19,6 @@ from ruamel.yaml import YAML
 from conftest import Checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-long = pytest.mark.long  # a training each; the first and the last test are for every day
 
 STUDY = "pipeline/toy/dvc.yaml"
 PARAMS = "pipeline/toy/params.yaml"
@@ -170,7 +169,6 @@ def test_a_comment_in_every_file_trains_and_evaluates_nothing(remarked):
     assert not stages & {"train", "evaluate", "generate"}, remarked.told
 
 
-@long
 def test_another_seed_is_one_training(remarked, grown):
     assert grown.variants("train") == grown.changed == {"peeky", "nesting"}  # that is new
     assert grown.told.count("kept, it was trained already") == 2
@@ -185,14 +183,12 @@ def test_another_seed_is_one_training(remarked, grown):
             assert {n: kept[n] for n in same} == {n: grown.files.get(n) for n in same}
 
 
-@long
 def test_a_variant_of_another_kind_is_evaluated_alone_and_compared(grown):
     assert grown.variants("evaluate") == {"peeky", "nesting"}
     assert compared(grown) == {"baseline", "peeky", "rnnlm", "nesting"}
     assert b"test_accuracy" in grown.files["reports/toy/metrics/nesting.json"]
 
 
-@long
 def test_another_behaviour_of_a_decoder_trains_its_variants_and_no_others(grown, edited):
     assert edited.variants("train") == edited.changed == {"peeky"}
     assert edited.variants("evaluate") == {"peeky"}
@@ -203,7 +199,6 @@ def test_another_behaviour_of_a_decoder_trains_its_variants_and_no_others(grown,
         assert edited.of(f"data/toy/models/{others}/") == grown.of(f"data/toy/models/{others}/")
 
 
-@long
 def test_what_is_put_back_comes_from_the_cache(grown, put_back):
     assert not put_back.variants("train")
     assert "train@peeky" in put_back.restored
@@ -211,7 +206,6 @@ def test_what_is_put_back_comes_from_the_cache(grown, put_back):
         assert put_back.of(f"data/toy/{part}/peeky/") == grown.of(f"data/toy/{part}/peeky/")
 
 
-@long
 def test_a_variant_that_was_taken_out_leaves_nothing(edited, put_back):
     traces = [name for name in edited.files if "nesting" in name]
     for part in ("data/toy/evaluation", "data/toy/generated", "reports/toy/metrics"):
@@ -221,7 +215,6 @@ def test_a_variant_that_was_taken_out_leaves_nothing(edited, put_back):
     assert b"nesting" not in put_back.files["reports/toy/comparison.md"]
 
 
-@long
 def test_a_study_needs_no_language_model_and_no_other_sections(project, bare):
     assert not bare.variants("train")  # what was left out had its default
     assert "report" in bare.ran
@@ -241,7 +234,6 @@ def clone(study: Checkout, target: Path, *options: str) -> Checkout:
     return cloned
 
 
-@long
 def test_a_clone_without_the_cache_trains_a_new_variant_alone(toy_study, tmp_path):
     cloned = clone(toy_study, tmp_path / "clone")
     before = pd.read_csv(toy_study.folder / "reports/toy/comparison.csv")
@@ -256,6 +248,21 @@ def test_a_clone_without_the_cache_trains_a_new_variant_alone(toy_study, tmp_pat
     columns = ["variant", "metric", "mean", "low", "high"]
     others = after[after["variant"] != "gru"][columns].reset_index(drop=True)
     pd.testing.assert_frame_equal(others, before[columns])
+
+
+def test_half_a_lock_file_is_mended_by_removing_it(toy_study, tmp_path):
+    """DVC does not write it under another name first: a kill in that moment leaves half of one."""
+    project = toy_study.copy(tmp_path / "project")
+    lock = project.folder / "pipeline/toy/dvc.lock"
+    whole = lock.read_bytes()
+    for share in (0.3, 0.7):
+        lock.write_bytes(whole[: int(share * len(whole))])
+        told = project.run("dvc", "repro", STUDY, fails=True)
+        assert "dvc.lock" in told, told
+    lock.unlink()
+    mended = repro(project, STUDY)
+    assert not mended.variants("train"), mended.told
+    assert lock.read_bytes() == whole
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
