@@ -1,6 +1,7 @@
 """The mutants themselves, and what becomes of some of them."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,17 +57,23 @@ def test_types_checks_and_clocks_are_left_alone() -> None:
     assert len({mutant.text for mutant in found}) == len(found)
 
 
+@functools.cache
+def of_file(file: str) -> list[Mutant]:
+    """Return the mutants of a source; they take seconds."""
+    return list(mutants(file, (SOURCES / file).read_text()))
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_mutants_are_python_and_another_program(file: str) -> None:
     source = (SOURCES / file).read_text()
     program = ast.dump(ast.parse(source))
-    for mutant in mutants(file, source):
+    for mutant in of_file(file):
         assert ast.dump(ast.parse(mutant.text)) != program, mutant
         assert 1 <= mutant.line <= source.count("\n")
 
 
 def test_every_operator_finds_something_to_do() -> None:
-    found = {m.operator for file in FILES for m in mutants(file, (SOURCES / file).read_text())}
+    found = {m.operator for file in FILES for m in of_file(file)}
     rare = {"ReplaceContinueWithBreak", "ReplaceBinaryOperator_Mod_FloorDiv"}
     rare |= {"ReplaceBinaryOperator_Pow_Mul", "ReplaceBinaryOperator_BitOr_BitAnd"}
     rare |= {f"ReplaceComparisonOperator_{pair}" for pair in ("LtE_Lt", "LtE_Gt")}

@@ -84,3 +84,13 @@ def test_the_axis_of_a_share_is_percent_and_that_of_a_perplexity_is_not():
     perplexities = words_of(figures.learning_curves(curves(results, 10), PERPLEXITY))
     assert "10" in perplexities
     assert not any("%" in word for word in perplexities)
+
+
+@pytest.mark.parametrize("low", [1.0, 5.8, 95.0, 3_000.0])
+@pytest.mark.parametrize("times", [1.3, 3.0, 9.0, 15.0, 90.0, 4_000.0, 1e6])
+def test_a_logarithmic_axis_has_some_labels_and_none_upon_another(low, times):
+    high, axis = low * times, np.log10(times)
+    ticks = [t for t in figures._few(axis).tick_values(low, high) if low <= t <= high]
+    assert 1 <= len(ticks) <= 9
+    apart = np.diff(np.log10(ticks)) / axis  # shares of an axis that has room for a dozen lines
+    assert not len(apart) or apart.min() > 0.06

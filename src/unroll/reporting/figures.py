@@ -16,7 +16,14 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+)
 
 from unroll.metrics import Metric
 
@@ -135,15 +142,23 @@ def _measure(axes: Any, metric: Metric, split: str) -> None:
     """Set up the axis of a metric: its bounds and its unit, or a logarithmic scale."""
     if metric.scale.logarithmic:
         axes.set_yscale("log")
-        plain = LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5))
-        axes.yaxis.set_minor_formatter(plain)  # fewer labels where they would overlap
-        axes.yaxis.set_major_formatter("{x:.3g}")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(_few(float(np.log10(high / low))))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:.3g}")
     elif np.isfinite(metric.high):
         margin = 0.02 * (metric.high - metric.low)
         axes.set_ylim(metric.low - margin, metric.high + margin)
     if metric.scale.unit.strip() == "%":
         axes.yaxis.set_major_formatter(PercentFormatter(metric.high))
     axes.set_ylabel(f"{split} {metric.title}")
+
+
+def _few(decades: float) -> Locator:
+    """Return what labels a logarithmic axis of so many powers of ten: so that none overlap."""
+    if decades <= 1:
+        return MaxNLocator(5, steps=[1, 2, 5, 10])
+    return LogLocator(subs=(1, 2, 5) if decades <= 2 else (1,), numticks=8)
 
 
 def _legend(axes: Any) -> None:
