@@ -31,6 +31,7 @@ LONGEST = [
     "test_failures.py",
     "test_serving.py",
 ]
+LONGEST_SECONDS = 2400  # of a test marked long, on a slow machine with others beside it
 
 
 def heed_signals() -> None:
@@ -60,6 +61,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(LONGEST) + (item.path not in slow)
 
     items.sort(key=order)
+    for item in items:  # a study that is made for a test counts as the test's own time
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONGEST_SECONDS))
 
 
 class Checkout:
