@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tracking.states import KEY, PARENT, all_runs, client_of, database_state, determined
 
@@ -115,10 +116,25 @@ def test_a_deleted_database_is_rebuilt(toy_study, study):
     assert database_state(study.folder) == database_state(toy_study.folder)
 
 
-def test_files_that_were_deleted_come_back(toy_study, study):
+def test_files_that_were_deleted_come_back_and_what_people_set_moves_along(
+    toy_study, study, tmp_path
+):
+    """The models are links here, as where DVC's cache is shared."""
+    client, name = MlflowClient(f"sqlite:///{study.folder}/mlflow.db"), "toy-addition"
+    before = client.get_model_version_by_alias(name, "peeky")
+    client.set_registered_model_alias(name, "talk", before.version)
+    client.set_model_version_tag(name, before.version, "remark", "mine")
+    client.update_model_version(name, before.version, "in my own words")
+    for i, file in enumerate(sorted((study.folder / "data/toy/models").rglob("*.*"))):
+        if file.is_file():
+            file.rename(tmp_path / str(i))
+            file.symlink_to(tmp_path / str(i))
     study.run(*TRACK)
     shutil.rmtree(study.folder / "mlruns")
     assert actions(study.run(*TRACK)) == {"completed", "created", "kept"}
+    after = client.get_model_version_by_alias(name, "talk")
+    assert after.version != before.version
+    assert (after.tags["remark"], after.description) == ("mine", "in my own words")
     assert (
         determined(database_state(study.folder))["runs"]
         == (determined(database_state(toy_study.folder))["runs"])
