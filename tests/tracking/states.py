@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 KEY, PARENT = "unroll.key", "mlflow.parentRunId"
-VOLATILE_METRICS = ("system/", "cost/")
+VOLATILE_METRICS = ("system/", "work/")
 
 
 def no_tags(experiment: str) -> dict[str, str]:

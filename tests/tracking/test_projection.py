@@ -65,7 +65,7 @@ def test_dvc_repro_leaves_the_whole_story(toy_study):
     assert run["status"] == "FINISHED"
     assert run["params"]["decoder"] == "peeky"
     assert [step for step, _, _ in run["metrics"]["train/loss"]] == [1, 2, 3]
-    cost = ("cost/training_seconds", "cost/worker_peak_memory_megabytes")
+    cost = ("work/training_seconds", "work/worker_peak_memory_megabytes")
     for metric in ("test/exact_match", *cost):
         [(step, value, _)] = run["metrics"][metric]
         assert step == 0

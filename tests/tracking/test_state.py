@@ -93,8 +93,8 @@ def test_an_epoch_gives_a_point_per_metric_at_the_time_of_its_end():
     assert points == [
         Point("valid/exact_match", 2, 0.5, 12_346),
         Point("train/loss", 2, 0.25, 12_346),
-        Point("cost/train_seconds", 2, 1.5, 12_346),
-        Point("cost/valid_seconds", 2, 0.5, 12_346),
+        Point("work/train_seconds", 2, 1.5, 12_346),
+        Point("work/valid_seconds", 2, 0.5, 12_346),
         Point("system/cpu_utilization_percentage", 2, 97.0, 12_346),
         Point("system/system_memory_usage_megabytes", 2, 2048.0, 12_346),
     ]
@@ -237,9 +237,9 @@ def test_documents_and_circumstances_of_each_seed_are_what_its_run_holds(guarded
     assert run.ended == round(1000 * session.ended)
     assert run.tags["environment.torch"] == "2.13.0"
     last = {point.metric: point for point in run.points}
-    assert last["cost/training_seconds"].value == 2.0
+    assert last["work/training_seconds"].value == 2.0
     assert {metric for metric, point in last.items() if point.step == 0} == {
-        "cost/training_seconds", "cost/worker_peak_memory_megabytes",
+        "work/training_seconds", "work/worker_peak_memory_megabytes",
     }  # fmt: skip
 
 

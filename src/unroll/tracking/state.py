@@ -126,7 +126,10 @@ def _source_tags(source: Source) -> dict[str, str]:
 
 
 def in_sections(score: str) -> str:
-    """Return a score's name in MLflow: what is before the slash is a section of charts there."""
+    """Return a score's name in MLflow: what is before the slash is a section of charts there.
+
+    Sections stand in the order of the alphabet: test, train, valid, and work (what it took).
+    """
     return score.replace("_", "/", 1)
 
 
@@ -138,8 +141,8 @@ def epoch_points(row: Mapping[Any, float], timing: EpochTiming) -> list[Point]:
         if name != "epoch"
     }
     values |= {
-        "cost/train_seconds": timing.train_seconds,
-        "cost/valid_seconds": timing.valid_seconds,
+        "work/train_seconds": timing.train_seconds,
+        "work/valid_seconds": timing.valid_seconds,
         # MLflow shows what is named so on a page of its own.
         "system/cpu_utilization_percentage": timing.cpu_percent,
         "system/system_memory_usage_megabytes": timing.memory_mb,
@@ -200,8 +203,8 @@ def _add_training(run: RunState, record: Record, found: Circumstances) -> None:
     session = found.session
     run.started, run.ended = _milliseconds(session.started), _milliseconds(session.ended)
     last: dict[str, float] = {
-        "cost/training_seconds": round(found.seconds, 3),
-        "cost/worker_peak_memory_megabytes": session.peak_memory_mb,
+        "work/training_seconds": round(found.seconds, 3),
+        "work/worker_peak_memory_megabytes": session.peak_memory_mb,
     }
     run.points += _at_the_end(run, last)
 

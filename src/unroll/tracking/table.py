@@ -23,7 +23,7 @@ ALWAYS = 3  # columns that are shown however narrow a terminal is
 WIDEST = 48  # of "differs by"
 PLAIN = {"True": "true", "False": "false", "None": "null"}  # as in a params file
 SAME = {NAME, "seed", "seeds", "parameters"}  # params by which no variant differs from another
-HIDDEN = ("system/", "cost/train_seconds", "cost/valid_seconds", "cost/worker")
+HIDDEN = ("system/", "work/train_seconds", "work/valid_seconds", "work/worker")
 
 
 def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def _row(run: Run, here: str, keys: set[str], first: Mapping[str, object]) -> di
     )
     row["experiment"] = tags.get("dvc.experiment")
     shown = {
-        name.replace("/", "_", 1).removeprefix("cost_"): six_digits(value)
+        name.replace("/", "_", 1).removeprefix("work_"): six_digits(value)
         for name, value in metrics.items()
         if not name.startswith(HIDDEN)
     }
