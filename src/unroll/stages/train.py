@@ -68,7 +68,7 @@ def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
         print(f"not used: {path} (a checkpoint of another behaviour or other data)", flush=True)
     command, sources = study.command("train", variant), jobs[0].sources
     recorder = Recorder(command, sources, study.circumstances(variant))
-    if why := refusal():
+    if recorder.source.commit is None and (why := refusal()):
         print(f"warning: the runs will have no commit, for git says: {why}", file=sys.stderr)
     if recorder.diff:
         print(

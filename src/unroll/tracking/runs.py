@@ -136,8 +136,7 @@ def _complete(
     params = [Param(k, v) for k, v in state.params.items() if k not in run.data.params]
     tags = state.tags | ({PARENT: parent} if parent else {})
     kept = {DESCRIPTION, NOTE} if _is_theirs(run) else set()
-    changed = [RunTag(k, v) for k, v in tags.items() if run.data.tags.get(k) != v]
-    changed = [tag for tag in changed if tag.key not in kept]
+    changed = [RunTag(k, v) for k, v in tags.items() if k not in kept and run.data.tags.get(k) != v]
     client.log_batch(run_id, params=params, tags=changed)
     log_points(client, run_id, state.points)  # what is there already is not added again
     _log_files(client, run_id, state)
