@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 
 KEY, PARENT = "unroll.key", "mlflow.parentRunId"
 VOLATILE_METRICS = ("system/", "work/")
@@ -44,10 +44,17 @@ def database_state(folder: Path) -> dict[str, Any]:
     keys = {run.info.run_id: run.data.tags[KEY] for run in runs}
     assert len(set(keys.values())) == len(keys), "a key has two runs"
     return {
-        "experiments": {e.name: e.tags for e in client.search_experiments()},
+        "experiments": {e.name: _tags(e) for e in client.search_experiments()},
         "runs": {keys[run.info.run_id]: _run(client, run, keys) for run in runs},
         "models": {m.name: _model(client, m, keys) for m in client.search_registered_models()},
     }
+
+
+def _tags(experiment: Experiment) -> dict[str, str]:
+    """Return what it is told, without its number: its description's link and the digest of that."""
+    link = f"/experiments/{experiment.experiment_id}/"
+    tags = {name: value.replace(link, "/experiments/") for name, value in experiment.tags.items()}
+    return {name: value for name, value in tags.items() if name != "unroll.note"}
 
 
 def _run(client: MlflowClient, run: Run, keys: dict[str, str]) -> dict[str, Any]:
