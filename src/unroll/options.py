@@ -170,6 +170,19 @@ def resolved(options: VariantOptions) -> dict[str, Any]:
     }
 
 
+def changes(options: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
+    """Return what a variant's options have that the first's have not, as in a params file.
+
+    Values may be texts, as MLflow keeps them.
+    """
+    plain = {"True": "true", "False": "false", "None": "null"}
+    return [
+        f"{name} {plain.get(str(value), value)}"
+        for name, value in options.items()
+        if str(value) != str(first.get(name))
+    ]
+
+
 def parse_resolved(kind: str, options: Mapping[str, Any]) -> VariantOptions:
     """Return the options that `resolved` returned for a variant of this kind."""
     known = OPTIONS[kind]

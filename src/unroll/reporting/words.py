@@ -1,6 +1,5 @@
 """Results as people write them: in tables, and in sentences."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from unroll.evaluation.statistics import MOST
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric
-from unroll.options import Comparison
+from unroll.options import Comparison, changes
 from unroll.reporting.comparison import FEWEST, TWO_MODES, dicts
 
 NAMED = 4  # options in which a variant differs; how many more there are is said
@@ -35,14 +34,14 @@ def markdown(
     ]
     lines.append(f"| variant | differs by | parameters | seeds | {' | '.join(titles)} |")
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
-    changes = differences(options)
+    differs = differences(options)
     for row in dicts(ranked(kind, table)):
         of_variant = table[table["variant"] == row["variant"]].set_index("metric")
         cells = [show_interval(main, row), main.show_spread(row["std"]), in_words(row)]
         cells += [
             kind.metric(s).show(of_variant.at[s, "mean"], of_variant.at[s, "std"]) for s in others
         ]
-        first = f"| {row['variant']} | {changes[row['variant']]} | {row['parameters']:,} |"
+        first = f"| {row['variant']} | {differs[row['variant']]} | {row['parameters']:,} |"
         lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts))]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -68,19 +67,11 @@ def answers(
 def differences(options: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return what options each variant has that the first has not, in words."""
     first = next(iter(options.values()))
-    changed = {
-        variant: [f"{k} {_plain(v)}" for k, v in own.items() if k not in first or first[k] != v]
-        for variant, own in options.items()
-    }
+    changed = {variant: changes(own, first) for variant, own in options.items()}
     return {
         variant: ", ".join(of[:NAMED]) + (f" and {len(of) - NAMED} more" if of[NAMED:] else "")
         for variant, of in changed.items()
     }
-
-
-def _plain(value: Any) -> str:
-    """Return the value of an option as it stands in a params file."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def sentences(kind: Kind[Any, Any], verdicts: pd.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 
 from unroll.errors import DataError
 from unroll.evaluation.scores import six_digits
-from unroll.options import resolved
+from unroll.options import changes, resolved
 from unroll.runs.record import read_documents, seed_folders
 from unroll.study import Study
 from unroll.tracking.state import KEY, NAME, experiment_name
@@ -21,7 +21,6 @@ DIFFERS = "differs by"
 LAST = ["parameters", "experiment", "sources", "commit", "run"]
 ALWAYS = 3  # columns that are shown however narrow a terminal is
 WIDEST = 48  # of "differs by"
-PLAIN = {"True": "true", "False": "false", "None": "null"}  # as in a params file
 SAME = {NAME, "seed", "seeds", "parameters"}  # params by which no variant differs from another
 HIDDEN = ("system/", "work/train_seconds", "work/valid_seconds", "work/worker")
 
@@ -98,11 +97,8 @@ def _row(run: Run, here: str, keys: set[str], first: Mapping[str, object]) -> di
     row["now"] = "*" if tags.get(KEY) in keys else ""
     row["status"] = run.info.status
     row["parameters"] = int(run.data.params.get("parameters", 0)) or None
-    row[DIFFERS] = ", ".join(
-        f"{name} {PLAIN.get(value, value)}"
-        for name, value in run.data.params.items()
-        if name not in SAME and value != str(first.get(name))
-    )
+    options = {name: text for name, text in run.data.params.items() if name not in SAME}
+    row[DIFFERS] = ", ".join(changes(options, first))
     row["experiment"] = tags.get("dvc.experiment")
     shown = {
         name.replace("/", "_", 1).removeprefix("work_"): six_digits(value)
