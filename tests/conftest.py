@@ -81,6 +81,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
         )
         assert bool(done.returncode) == fails, done.stdout
         return done.stdout

@@ -1,6 +1,8 @@
 """Every command that the README and the pages of docs/ name runs, at toy size."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ ELSEWHERE = {
     r"export DVC_SITE_CACHE_DIR": "docs/reliability.md",  # it would move the cache of who tests
 }
 PAGES = [ROOT / "README.md", ROOT / "docs/run-record.md", ROOT / "docs/reliability.md"]
+LOCALES = ["C", "de_DE.ISO-8859-1", "ko_KR.EUC-KR"]
 VARIANTS = ("baseline", "reversed", "peeky", "rnnlm", "better-rnnlm")
 TOY = {"seeds": [10], "epochs": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 20}
 
@@ -66,15 +69,46 @@ def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def typed(checkout: Checkout, page: Path, environment: dict[str, str]) -> list[str]:
+    """Type a page's commands in their order, the output going into a file; return them."""
+    checkout.run("git", "checkout", "--quiet", "--", "params.yaml")
+    commands = [
+        command.replace("--open", "").replace("seed-0", "seed-10")
+        for command in documented(page)
+        if not any(re.match(known, command) for known in ELSEWHERE)
+    ]
+    output = checkout.folder.parent / "output.txt"
+    for command in commands:
+        line = f"{{ {command}; }} > {output} 2>&1 || {{ cat {output}; exit 1; }}"
+        checkout.run("bash", "-c", line, env=environment)
+        assert "Traceback" not in output.read_text("utf-8", "replace"), command
+    return commands
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
 def test_documented_commands_run(toy_root, page):
-    toy_root.run("git", "checkout", "--quiet", "--", "params.yaml")
-    ran = 0
-    for command in documented(page):
-        if any(re.match(known, command) for known in ELSEWHERE):
-            continue
-        command = command.replace("--open", "").replace("seed-0", "seed-10")
-        command = command.replace("the meaning of life is", "the").replace("57+5", "57+5")
-        toy_root.run("bash", "-c", command)
-        ran += 1
-    assert ran or page.name != "README.md"
+    typed(toy_root, page, {})
+
+
+@pytest.fixture(scope="module")
+def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the locales of which the next test tells: few machines have them."""
+    folder = tmp_path_factory.mktemp("locales")
+    if not Path("/usr/share/i18n/locales").is_dir():
+        pytest.skip("there is nothing to make locales of (Debian's package locales)")
+    for name in LOCALES[1:]:
+        language, _, charmap = name.partition(".")
+        made = ["localedef", "--no-archive", "-i", language, "-f", charmap, str(folder / name)]
+        subprocess.run(made, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_readme_is_typed_in_any_locale(toy_root, locales, locale, tmp_path):
+    checkout = Checkout(tmp_path / "project")
+    shutil.copytree(toy_root.folder, checkout.folder, symlinks=True)
+    environment = {"LC_ALL": locale, "LANG": locale, "LOCPATH": str(locales)}
+    commands = typed(checkout, PAGES[0], environment)
+    assert len(commands) > 20
+    report = (checkout.folder / "reports/report.html").read_bytes()
+    assert "±".encode() in report
