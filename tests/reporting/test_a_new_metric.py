@@ -138,7 +138,7 @@ def test_in_a_table_it_stands_first_and_is_a_number(kind, table, verdicts):
     head, _, first, second, _, *rest = text.splitlines()
     titles = [title.strip() for title in head.split("|")]
     assert titles[5:7] == ["test bleu [95 % interval]", "± of seeds"]
-    assert titles[8:-1] == ["test exact match", "valid bleu", "valid exact match"]
+    assert titles[8:-1] == ["test exact match"]
     cells = [cell.strip() for cell in first.split("|")]
     assert cells[1:3] == ["good", "layers 2"]  # the most is the best
     assert second.startswith("| poor | ")
@@ -146,7 +146,7 @@ def test_in_a_table_it_stands_first_and_is_a_number(kind, table, verdicts):
     assert cells[5].startswith("60.3 [")
     assert cells[6] == "1.0"
     assert cells[7] == "better than poor"
-    assert cells[8:11] == ["10.0 ± 0.0 %", "59.3 ± 1.0", "10.0 ± 0.0 %"]
+    assert cells[8:-1] == ["10.0 ± 0.0 %"]
     assert len(rest) == 2
     signed = rf"[+−]{NUMBER}"
     for told, (begins, count) in zip(

@@ -38,7 +38,7 @@ def test_markdown_ranks_variants_and_shows_intervals_and_verdicts():
     assert lines[0].startswith("**Does peeking help?** Yes. good is better than poor: +70.3 points")
     assert lines[2] == (
         "| variant | differs by | parameters | seeds | test exact match [95 % interval] "
-        "| ± of seeds | verdict | valid exact match |"
+        "| ± of seeds | verdict |"
     )
     assert lines[4].startswith("| good | decoder peeky | 7 | 3 | 90.3 % [")
     assert "| better than poor |" in lines[4]

@@ -7,8 +7,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
 from tracking.states import database_state
 
@@ -16,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 TRAIN = ("unroll", "--study", "toy", "train", "rnnlm")
 TRACK = ("unroll", "--study", "toy", "track")
+SERVER = ("mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}",
+          "--backend-store-uri", "sqlite:///elsewhere.db")  # fmt: skip
 PASSWORD = "hush"
 
 
@@ -45,6 +49,37 @@ def silent_server() -> Iterator[str]:
     listening.close()
     for connection in taken:
         connection.close()
+
+
+@contextlib.contextmanager
+def older_server(newer: str) -> Iterator[str]:
+    """Yield the address of a server that passes all on but what came with MLflow 3: models."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def pass_on(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body, headers = self.rfile.read(length), dict(self.headers)
+            if "logged-models" in self.path:
+                status, content = 404, b"<title>404 Not Found</title>"
+            else:
+                answer = requests.request(
+                    self.command, newer + self.path, data=body, headers=headers, timeout=60
+                )
+                status, content = answer.status_code, answer.content
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+
+        def log_message(self, *of: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def train_without_mlflow(study, uri: str, *prefix: str) -> float:
@@ -82,13 +117,22 @@ def test_an_unreachable_server_whose_password_nobody_sees(study):
 
 @pytest.mark.long
 def test_a_server_whose_password_nobody_sees(study):
-    server = ("mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}",
-              "--backend-store-uri", "sqlite:///elsewhere.db")  # fmt: skip
-    with study.served(*server, health="/health") as address:
+    with study.served(*SERVER, health="/health") as address:
         env = {"MLFLOW_TRACKING_URI": address.replace("://", f"://me:{PASSWORD}@")}
         told = study.run(*TRACK, env=env)
     assert "created" in told
     assert PASSWORD not in told
+
+
+@pytest.mark.long
+def test_a_server_that_keeps_no_models_has_the_runs_of_every_task(toy_study):
+    with toy_study.served(*SERVER, health="/health") as newer, older_server(newer) as older:
+        told = toy_study.run(*TRACK, env={"MLFLOW_TRACKING_URI": older})
+        again = toy_study.run(*TRACK, env={"MLFLOW_TRACKING_URI": newer})
+    assert told.count("left out: the server is older than MLflow 3") == 2
+    assert "Traceback" not in told and "404" not in told
+    assert "created" in again  # the models; the runs are all there
+    assert {line.split()[-2] for line in again.splitlines() if "all" in line.split()} == {"kept"}
 
 
 @pytest.mark.long

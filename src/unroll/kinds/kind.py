@@ -69,6 +69,10 @@ class Kind(ABC, Generic[D, F]):
         """The score by which variants are compared."""
         return f"test_{self.main.name}"
 
+    def decides_with(self, score: str) -> bool:
+        """Say whether a score is of the split by which variants are compared."""
+        return score.partition("_")[0] == self.deciding.partition("_")[0]
+
     @property
     def choosing(self) -> str:
         """The score by which a run is chosen: the test split is not asked."""

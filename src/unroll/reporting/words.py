@@ -23,10 +23,11 @@ def markdown(
 ) -> str:
     """Return the comparison of one task in Markdown: answers, a table, the best first, verdicts.
 
-    The score that decides comes with its interval and the verdict, the others with the
-    standard deviation of the seeds. `options` holds those of each variant.
+    The score that decides comes with its interval and the verdict, the others of its split with
+    the standard deviation of the seeds. `options` holds those of each variant.
     """
-    main, others = kind.main, [s for s in dict.fromkeys(table["metric"]) if s != kind.deciding]
+    main, scores = kind.main, [s for s in dict.fromkeys(table["metric"]) if kind.decides_with(s)]
+    others = [score for score in scores if score != kind.deciding]
     interval = f"{title(kind.deciding)} [{100 * comparison.confidence:g} % interval]"
     titles = [interval, "± of seeds", "verdict", *map(title, others)]
     lines = [

@@ -41,7 +41,6 @@ def bring_models(
     folders = {v: seed_folder(study.model(v), record.seed) for v, record in records.items()}
     if not folders:
         return []
-    _registered(client, name, task)
     done, aliases = [], {}
     for variant, folder in folders.items():
         record = records[variant]
@@ -50,6 +49,7 @@ def bring_models(
         if version is None:
             with study.remedy(f"train@{variant}"):
                 model = _logged(client, experiment, folder, runs[record.key])
+            _registered(client, name, task)
             version = _add_version(client, name, model, record, runs[record.key])
         for old in replaced:
             _hand_over(client, old, version)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from functools import partial
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from unroll.runs.record import seed_folder
 from unroll.storage.folders import MANIFEST
@@ -59,9 +60,16 @@ class Sync:
             self._note(variant, str(seed), action, run_id)
 
     def models(self, task: str) -> None:
-        """Bring the registered model of a task."""
+        """Bring the registered model of a task, where the server keeps models."""
         experiment_id = self.experiment(task)
-        for what, action in bring_models(self.client, self.study, task, experiment_id, self.runs):
+        try:
+            done = bring_models(self.client, self.study, task, experiment_id, self.runs)
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":
+                raise
+            name = experiment_name(self.study.name, task)
+            done = [(f"{name} (models)", "left out: the server is older than MLflow 3")]
+        for what, action in done:
             self._note(what, "", action, "")
 
     def experiment(self, task: str) -> str:
