@@ -56,10 +56,11 @@ class Bars:
 
 
 class Lines:
-    """One line per epoch; for logs and pipes. The time left is that of the line's seed."""
+    """One line per epoch; for logs and pipes.
 
-    def __init__(self) -> None:
-        self.seconds: dict[int, float] = {}
+    The time left is that of the line's seed, by its last epoch: a mean would remember for long that
+    the machine was asleep, or busy.
+    """
 
     def __call__(self, job: Job, message: Message) -> None:
         """Print a message of a run."""
@@ -68,22 +69,18 @@ class Lines:
         if not isinstance(message, Epoch):
             return
         epochs = job.subject.options.epochs
-        so_far = self.seconds.get(job.seed, 0.0) + message.train_seconds + message.valid_seconds
-        self.seconds[job.seed] = so_far
-        per_epoch = so_far / message.epoch
-        left = round(per_epoch * (epochs - message.epoch))
+        seconds = message.train_seconds + message.valid_seconds
+        left = round(seconds * (epochs - message.epoch))
         print(
             f"{job.subject.variant} seed {job.seed}  epoch {message.epoch}/{epochs}  "
-            f"{_metrics(job, message)}  {per_epoch:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
+            f"{_metrics(job, message)}  {seconds:.1f} s/epoch  left {left // 60}:{left % 60:02d}",
             flush=True,
         )
 
     def _resume(self, job: Job, message: Resumed) -> None:
-        epochs = message.epochs
-        self.seconds[job.seed] = sum(e.train_seconds + e.valid_seconds for e in epochs)
         print(
             f"{job.subject.variant} seed {job.seed}  goes on from its checkpoint: after epoch "
-            f"{len(epochs)}/{job.subject.options.epochs}, step {message.step} of the next",
+            f"{len(message.epochs)}/{job.subject.options.epochs}, step {message.step} of the next",
             flush=True,
         )
 
