@@ -1,5 +1,6 @@
 """What DVC has noted of a study's stages: dvc.lock."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,15 @@ from unroll.storage.yaml import read_yaml
 
 def read_lock(path: Path) -> dict[str, Any]:
     """Return the entries of a lock file by stage; none where there is no such file yet."""
+    try:
+        found = path.stat()
+    except OSError:
+        return {}
+    return _entries(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=1)  # a second's work in Python alone, asked for once a variant
+def _entries(path: Path, changed: int, size: int) -> dict[str, Any]:
     try:
         lock = read_yaml(path)
     except UserError:  # none yet, or not one

@@ -22,10 +22,13 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path} has more than {LARGEST_FILE:,} bytes")
-        root = YAML(typ="safe").compose(path)  # the aliases are written out by `load` alone
-        if root is not None and _values(root, {}) > MOST_VALUES:
+        yaml = YAML(typ="safe")
+        root = yaml.compose(path)  # the aliases are not written out yet
+        if root is None:
+            return None
+        if _values(root, {}) > MOST_VALUES:
             raise UserError(f"{path} has more than {MOST_VALUES:,} values")
-        return YAML(typ="safe").load(path)
+        return yaml.constructor.construct_document(root)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except YAMLError as error:
