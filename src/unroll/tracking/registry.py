@@ -13,12 +13,8 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
-from mlflow.pyfunc import save_model
 
-from unroll import serving
 from unroll.options import resolved
-from unroll.runs.model import read_model
 from unroll.runs.record import Record, best, seed_folder
 from unroll.runs.trained import trained
 from unroll.study import Study
@@ -120,6 +116,13 @@ def _has_files(client: MlflowClient, version: ModelVersion) -> bool:
 
 def _logged(client: MlflowClient, experiment: str, folder: Path, run: str) -> str:
     """Log a record as a model of its run; return the model's id."""
+    # With these comes PyTorch: seconds, and most often all models are there.
+    from mlflow.models import Model
+    from mlflow.pyfunc import save_model
+
+    from unroll import serving
+    from unroll.runs.model import read_model
+
     trained = read_model(folder)
     record = trained.record
     for left in client.search_logged_models(
