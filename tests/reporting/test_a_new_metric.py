@@ -159,7 +159,7 @@ def test_in_a_table_it_stands_first_and_is_a_number(kind, table, verdicts):
     ):
         ahead = rf"points \[{signed}, {signed}\], ahead in {count} 3 seeds\."
         assert re.fullmatch(rf"- {re.escape(begins)} {ahead}", told)
-    assert sentences(kind, verdicts) == [line.removeprefix("- ") for line in rest]
+    assert sentences(kind, verdicts, Comparison()) == [line.removeprefix("- ") for line in rest]
 
 
 @pytest.fixture(scope="module")

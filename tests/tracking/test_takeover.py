@@ -119,3 +119,15 @@ def test_a_run_of_another_schema_that_was_killed_is_marked_and_no_more(client, s
     found = client.get_run(run)
     assert (found.info.status, found.info.lifecycle_stage) == ("KILLED", "active")
     assert found.data.tags[KEY] == "2" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [("The variants of the task **sums**: as it was once said", False), ("my own words", True)],
+)
+def test_what_an_earlier_version_said_of_an_experiment_is_said_anew(client, study, text, stays):
+    place = client.create_experiment("sums", tags={"mlflow.note.content": text})
+    track(study)
+    found = client.get_experiment(place).tags["mlflow.note.content"]
+    assert (found == text) == stays
+    assert stays or "viewStateShareKey=variants" in found

@@ -130,7 +130,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "ranking": _ranking(tables),
         "ahead": _ahead(tables),
         "answers": words.answers(kind, tables.verdicts, comparison),
-        "sentences": words.sentences(kind, tables.verdicts),
+        "sentences": words.sentences(kind, tables.verdicts, comparison),
         "verdicts": [_verdict(kind.main, row) for row in dicts(decisive)],
         "curves": _learning(tables),
         "why": _costs(tables),

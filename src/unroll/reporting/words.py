@@ -44,7 +44,7 @@ def markdown(
         ]
         first = f"| {row['variant']} | {differs[row['variant']]} | {row['parameters']:,} |"
         lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
-    lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts))]
+    lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts, comparison))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -75,10 +75,11 @@ def differences(options: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def sentences(kind: Kind[Any, Any], verdicts: pd.DataFrame) -> list[str]:
-    """Return what the verdicts of one task say by the score that decides, each in a sentence."""
+def sentences(kind: Kind[Any, Any], verdicts: pd.DataFrame, comparison: Comparison) -> list[str]:
+    """Return what the verdicts of one task say that answer no question, each in a sentence."""
     deciding = verdicts[verdicts["metric"] == kind.deciding]
-    return [in_a_sentence(kind.main, row) for row in dicts(deciding)]
+    rest = deciding[~deciding["variant"].isin(comparison.questions)]
+    return [in_a_sentence(kind.main, row) for row in dicts(rest)]
 
 
 def ranked(kind: Kind[Any, Any], table: pd.DataFrame) -> pd.DataFrame:

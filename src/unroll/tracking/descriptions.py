@@ -10,6 +10,7 @@ from unroll.runs.subject import Subject
 from unroll.study import ROOT_STUDY, Study
 
 SAMPLE_LINES = 16
+BEGINS = "The variants of the task **"  # what is said of an experiment
 
 
 def describe_run(
@@ -58,7 +59,7 @@ def describe_experiment(study: Study, task: str, address: str) -> str:
     """
     where = "" if study.name == ROOT_STUDY else f" of the study {study.name}"
     return (
-        f"The variants of the task **{task}**{where}: a run each, with the means of its seeds, and "
+        f"{BEGINS}{task}**{where}: a run each, with the means of its seeds, and "
         f"below it a run per seed. [**The variants alone, the best first**]({address}), with what "
         "they differ by. Tick some (or seeds) and press *Compare* for learning curves and bars."
     )

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from unroll.tracking.address import artifacts_root, tracking_uri
+from unroll.tracking.descriptions import BEGINS
 from unroll.tracking.state import DESCRIPTION, NOTE, digest_of
 
 # Where MLflow keeps addresses of files. They are absolute, so that a moved checkout would
@@ -71,8 +72,10 @@ def experiment(client: MlflowClient, name: str, tags_of: Callable[[str], Mapping
             raise MlflowException(f"the experiment {name} could not be created")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    text, ours = found.tags.get(DESCRIPTION), found.tags.get(NOTE)
-    kept = set() if text is None or ours == digest_of(text) else {DESCRIPTION, NOTE}
+    text, note = found.tags.get(DESCRIPTION), found.tags.get(NOTE)
+    # An earlier version of this project left no digest of what it wrote.
+    ours = text is None or digest_of(text) == note or (note is None and text.startswith(BEGINS))
+    kept = set() if ours else {DESCRIPTION, NOTE}
     for tag, value in tags_of(str(found.experiment_id)).items():
         if tag not in kept and found.tags.get(tag) != value:
             client.set_experiment_tag(found.experiment_id, tag, value)
