@@ -150,9 +150,9 @@ def _ranking(tables: TaskTables) -> list[Row]:
     return [
         (
             row["variant"],
-            changes[row["variant"]],
             words.show_interval(metric, row),
             metric.show_spread(row["std"]),
+            changes[row["variant"]],
             words.in_words(row),
             f"{row['parameters']:,}",
             str(row["seeds"]),
