@@ -27,7 +27,7 @@ OTHER_PEEKY = "return _beside(2 * memory.summary, embedded)"
 
 # The third kind, labels: the toy study has the other two.
 NESTED: dict[str, Any] = {
-    "data": {"kind": "brackets", "longest": 8, "train": 40, "valid": 10, "test": 10},
+    "data": {"kind": "brackets", "longest": 12, "train": 40, "valid": 10, "test": 10},
     "defaults": {
         **{"seeds": [0], "embedding_size": 4, "hidden_size": 8, "epochs": 2, "batch_size": 10},
         **{"optimizer": "adam", "learning_rate": 0.01},
