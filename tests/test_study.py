@@ -692,7 +692,7 @@ def test_the_example_of_a_task_is_a_question_of_it(options):
 def test_params_files_of_the_project_can_be_used(monkeypatch, study):
     monkeypatch.chdir(PROJECT)
     loaded = params.load(study)
-    assert {"baseline", "reversed", "peeky", "attention", "rnnlm"} <= set(loaded.variants)
+    assert {"baseline", "reversed", "peeky", "rnnlm"} <= set(loaded.variants)
 
 
 def test_root_study_has_the_settings_of_the_book(monkeypatch):
