@@ -146,13 +146,13 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
 
 
 def _ranking(tables: TaskTables) -> list[Row]:
-    metric, changes = tables.kind.main, words.differences(tables.options)
+    metric, differences = tables.kind.main, words.differences(tables.options)
     return [
         (
             row["variant"],
             words.show_interval(metric, row),
             metric.show_spread(row["std"]),
-            changes[row["variant"]],
+            differences[row["variant"]],
             words.in_words(row),
             f"{row['parameters']:,}",
             str(row["seeds"]),

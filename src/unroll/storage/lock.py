@@ -21,7 +21,7 @@ def read_lock(path: Path) -> dict[str, Any]:
 def _entries(path: Path, changed: int, size: int) -> dict[str, Any]:
     try:
         lock = read_yaml(path)
-    except UserError:  # none yet, or not one
+    except UserError:  # not one: DVC says so itself, when it is asked to run
         return {}
     stages = lock.get("stages") if isinstance(lock, dict) else None
     return stages if isinstance(stages, dict) else {}

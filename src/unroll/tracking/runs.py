@@ -25,7 +25,8 @@ from mlflow.entities import (
 )
 
 from unroll.tracking.lineage import Data
-from unroll.tracking.state import DESCRIPTION, KEY, NOTE, Point, RunState, digest_of
+from unroll.tracking.state import DESCRIPTION, KEY, NOTE, Point, RunState
+from unroll.tracking.store import is_theirs
 
 COMPLETE = "unroll.complete"  # the digest of the state that the run was brought to
 PROCESS = "unroll.process"  # who is writing to a run; gone when the run is complete
@@ -135,7 +136,7 @@ def _complete(
     run_id = run.info.run_id
     params = [Param(k, v) for k, v in state.params.items() if k not in run.data.params]
     tags = state.tags | ({PARENT: parent} if parent else {})
-    kept = {DESCRIPTION, NOTE} if _is_theirs(run) else set()
+    kept = {DESCRIPTION, NOTE} if is_theirs(run.data.tags) else set()
     changed = [RunTag(k, v) for k, v in tags.items() if k not in kept and run.data.tags.get(k) != v]
     client.log_batch(run_id, params=params, tags=changed)
     log_points(client, run_id, state.points)  # what is there already is not added again
@@ -154,15 +155,9 @@ def _give_way(client: MlflowClient, runs: Sequence[Run], to: str, state: RunStat
     for run in runs:
         for tag, value in run.data.tags.items():
             own = tag not in state.tags and not tag.startswith(OURS)
-            if own or (tag == DESCRIPTION and _is_theirs(run)):
+            if own or (tag == DESCRIPTION and is_theirs(run.data.tags)):
                 client.set_tag(to, tag, value)
         client.delete_run(run.info.run_id)  # until `mlflow gc` it can be restored
-
-
-def _is_theirs(run: Run) -> bool:
-    """Say whether the description of a run is not the one that we wrote."""
-    text, ours = run.data.tags.get(DESCRIPTION), run.data.tags.get(NOTE)
-    return ours is not None and text is not None and digest_of(text) != ours
 
 
 def _same_parent(run: Run, parent: str | None) -> bool:

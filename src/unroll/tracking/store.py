@@ -72,14 +72,23 @@ def experiment(client: MlflowClient, name: str, tags_of: Callable[[str], Mapping
             raise MlflowException(f"the experiment {name} could not be created")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    text, note = found.tags.get(DESCRIPTION), found.tags.get(NOTE)
-    # An earlier version of this project left no digest of what it wrote.
-    ours = text is None or digest_of(text) == note or (note is None and text.startswith(BEGINS))
-    kept = set() if ours else {DESCRIPTION, NOTE}
+    kept = {DESCRIPTION, NOTE} if is_theirs(found.tags, BEGINS) else set()
     for tag, value in tags_of(str(found.experiment_id)).items():
         if tag not in kept and found.tags.get(tag) != value:
             client.set_experiment_tag(found.experiment_id, tag, value)
     return str(found.experiment_id)
+
+
+def is_theirs(tags: Mapping[str, str], begins: str = "") -> bool:
+    """Say whether a description among tags is not the one that we wrote.
+
+    An earlier version of this project left no digest of what it wrote: without one, a text is ours
+    if it begins as ours did.
+    """
+    text, note = tags.get(DESCRIPTION), tags.get(NOTE)
+    if text is None:
+        return False
+    return not text.startswith(begins) if note is None else digest_of(text) != note
 
 
 def _create(database: Path) -> None:
