@@ -20,12 +20,15 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 
 
-# The first ones make or run a study each, side by side.
+# The first ones make or run a study each, side by side. While test_projection.py makes the one that
+# others share, the other process has files that do without.
 LONGEST = [
     "test_quick_study.py",
     "test_killed_anywhere.py",
     "test_behaviour.py",
     "test_projection.py",
+    "test_workers.py",
+    "test_resume.py",
     "test_failing_files.py",
     "test_hostile_files.py",
     "test_failures.py",

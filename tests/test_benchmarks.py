@@ -36,6 +36,7 @@ def numbers(text: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"-?\d[\d,]*\.?\d*", text)]
 
 
+@pytest.mark.long
 def test_addition_epoch():
     started = time.perf_counter()
     printed = run("addition_epoch.py", "--quick", "--precision", "float32", "--seeds", "2")
@@ -70,6 +71,7 @@ def test_tracking_share():
     assert taken == pytest.approx(100 * (tracked[1] - without[1]) / (2 * without[0]), abs=1.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_ragged(cell):
     printed = run("ragged.py", "--quick", "--cell", cell, "--rounds", "2")
@@ -118,6 +120,7 @@ def test_ragged_counts_the_tokens_of_what_an_epoch_reads(ragged):
         assert places == 64 * sum(widths)
 
 
+@pytest.mark.long
 def test_verdicts():
     lines = [line.strip("| ").split(" | ") for line in run("verdicts.py", "--quick").splitlines()]
     settings = [line for line in lines if len(line) == 7 and line[1] in ("4", "8", "12")]
@@ -137,6 +140,7 @@ def test_every_benchmark_says_what_it_does_and_stands_in_the_readme(script):
     assert f"python benchmarks/{script}`" in (BENCHMARKS / "README.md").read_text()
 
 
+@pytest.mark.long
 def test_commands_that_the_docs_name_are_there():
     named = {
         (script, option)

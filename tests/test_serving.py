@@ -218,6 +218,7 @@ def ask_again_and_again(
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600 + 2 * LOAD)
 def test_under_load_all_answers_are_those_offline_and_memory_does_not_grow(
     study, addition, monkeypatch

@@ -116,6 +116,7 @@ def house() -> Iterator[House]:
         yield house
 
 
+@pytest.mark.long
 def test_a_file_is_as_it_was_after_an_edit(house: House) -> None:
     name = "models/layers.py"
     before = house.text(name)
@@ -127,12 +128,14 @@ def test_a_file_is_as_it_was_after_an_edit(house: House) -> None:
     assert "crash" not in house.plans(asked("train", "last"))
 
 
+@pytest.mark.long
 def test_what_comes_to_no_end_is_ended(house: House) -> None:
     endless = house.text("seeds.py") + "\nwhile True: pass\n"
     with house.edited({"seeds.py": endless}):
         assert house.plans(asked("train", "last")) == {"crash": "it came to no end"}
 
 
+@pytest.mark.long
 def test_some_mutants_have_the_outcome_that_they_must_have(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +160,7 @@ def test_some_mutants_have_the_outcome_that_they_must_have(
     assert last == ["all", "1", "1", "1", "1", "1", "60.0%"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", ["--help", "--list"])
 def test_the_command_explains_itself(option: str) -> None:
     command = [sys.executable, str(Path(__file__).with_name("run.py")), option]

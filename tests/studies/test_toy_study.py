@@ -91,6 +91,7 @@ def test_second_repro_does_nothing(toy_study):
     assert (toy_study.folder / "pipeline/toy/dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["peeky", "rnnlm"])
 def test_training_again_gives_the_same_bits(toy_study, tmp_path, variant):
     study = toy_study.copy(tmp_path / "project")

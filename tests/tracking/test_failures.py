@@ -160,6 +160,7 @@ def test_a_full_disk(study):
     the_rest_comes_with_track(study)
 
 
+@pytest.mark.long
 def test_a_database_of_another_version_of_mlflow(study):
     database = study.folder / "mlflow.db"
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
@@ -172,6 +173,7 @@ def test_a_database_of_another_version_of_mlflow(study):
     assert "replaced" in study.run(*TRACK)
 
 
+@pytest.mark.long
 def test_rubbish_instead_of_a_database(study):
     (study.folder / "mlflow.db").write_bytes(b"rubbish" * 1000)
     train_without_mlflow(study, "")

@@ -116,6 +116,7 @@ def test_a_deleted_database_is_rebuilt(toy_study, study):
     assert database_state(study.folder) == database_state(toy_study.folder)
 
 
+@pytest.mark.long
 def test_files_that_were_deleted_come_back_and_what_people_set_moves_along(
     toy_study, study, tmp_path
 ):

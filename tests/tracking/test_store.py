@@ -30,6 +30,7 @@ def test_what_a_deleted_database_left_does_not_harm_a_new_one(here):
     assert {path.name for path in here.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_four_workers_on_a_database_that_does_not_exist_three_times(tmp_path, monkeypatch):
     """Processes are forked from one that has imported all of it already: that takes seconds."""

@@ -10,7 +10,7 @@ import pytest
 from browser import chromium, needs_chromium
 from tracking.states import all_runs, client_of
 
-pytestmark = [pytest.mark.slow, needs_chromium]
+pytestmark = [pytest.mark.slow, pytest.mark.long, needs_chromium]
 
 
 @pytest.fixture(scope="module")
