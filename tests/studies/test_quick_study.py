@@ -18,14 +18,18 @@ STUDY = "pipeline/quick/dvc.yaml"
 PARAMS = "pipeline/quick/params.yaml"
 PAIRS = ["baseline", "reversed", "peeky", "reversed-peeky", "attention", "wide"]
 CORPUS = ["rnnlm", "better-rnnlm"]
+LABELS = ["last-state", "attention-pooling"]
 
 
 def test_all_variants_are_compared_and_asked_all_that_their_kind_is(quick_study):
     table = pd.read_csv(quick_study.folder / "reports/quick/comparison.csv")
     pairs = {f"{s}_{m}" for s in ("valid", "test") for m in ("exact_match", "character_accuracy")}
-    corpus = {"valid_perplexity", "test_perplexity"}
+    corpus, labels = (
+        {f"{s}_{name}" for s in ("valid", "test")} for name in ("perplexity", "accuracy")
+    )
+    asked = dict.fromkeys(PAIRS, pairs) | dict.fromkeys(CORPUS, corpus)
     found = table.groupby("variant")["metric"].agg(set).to_dict()
-    assert found == dict.fromkeys(PAIRS, pairs) | dict.fromkeys(CORPUS, corpus)
+    assert found == asked | dict.fromkeys(LABELS, labels)
     assert set(table["seeds"]) == {2}
 
 
@@ -54,7 +58,7 @@ def test_second_repro_does_nothing(quick_study):
 def test_dvc_shows_plots_of_all_variants(quick_study):
     quick_study.run("dvc", "plots", "show", "-o", "plots")
     page = (quick_study.folder / "plots/index.html").read_text()
-    assert all(f'"variant": "{variant}"' in page for variant in PAIRS + CORPUS)
+    assert all(f'"variant": "{variant}"' in page for variant in PAIRS + CORPUS + LABELS)
     shutil.rmtree(quick_study.folder / "plots")
 
 
