@@ -26,6 +26,7 @@ LONGEST = [
     "test_quick_study.py",
     "test_killed_anywhere.py",
     "test_behaviour.py",
+    "test_commands.py",
     "test_projection.py",
     "test_workers.py",
     "test_resume.py",
