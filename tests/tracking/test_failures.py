@@ -125,12 +125,14 @@ def test_a_server_whose_password_nobody_sees(study):
 
 
 @pytest.mark.long
-def test_a_server_that_keeps_no_models_has_the_runs_of_every_task(toy_study):
-    with toy_study.served(*SERVER, health="/health") as newer, older_server(newer) as older:
-        told = toy_study.run(*TRACK, env={"MLFLOW_TRACKING_URI": older})
-        again = toy_study.run(*TRACK, env={"MLFLOW_TRACKING_URI": newer})
+def test_a_server_that_keeps_no_models_has_the_runs_of_every_task(toy_study, tmp_path):
+    study = toy_study.copy(tmp_path / "project")
+    with study.served(*SERVER, health="/health") as newer, older_server(newer) as older:
+        told = study.run(*TRACK, env={"MLFLOW_TRACKING_URI": older})
+        again = study.run(*TRACK, env={"MLFLOW_TRACKING_URI": newer})
     assert told.count("left out: the server is older than MLflow 3") == 2
-    assert "Traceback" not in told and "404" not in told
+    assert "Traceback" not in told
+    assert "Not Found" not in told
     assert "created" in again  # the models; the runs are all there
     assert {line.split()[-2] for line in again.splitlines() if "all" in line.split()} == {"kept"}
 
