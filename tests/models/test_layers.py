@@ -12,7 +12,7 @@ D, H = 3, 4
 
 def stack(cell: str, layers: int = 1, **options) -> RecurrentStack:
     torch.manual_seed(1)
-    return RecurrentStack(D, H, layers, cell, **options).double()
+    return RecurrentStack(D, H, layers, cell, **{"dropout": 0.0, **options}).double()
 
 
 def inputs(N: int = 2, T: int = 5) -> torch.Tensor:

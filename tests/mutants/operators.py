@@ -64,11 +64,16 @@ class DropKeyword(Operator):
 
 # What stands in these files and is no part of a training: DVC, or nobody, asks for a plan of it.
 NO_PART = {
+    "data/batches.py": ("rows_at_once",),  # how many at once: the memory that it takes
     "data/sequences.py": ("encode", "texts"),  # of `prepare`: its outputs are a dependency
     "training/checkpoint.py": ("others", "remove", "unfit", "due", "_digest"),  # files, sums
 }
-# Checks, clocks, reports.
-ASIDE = re.compile(r"\b_check_|^self\.mean_loss\(\)$|\btime\.|seconds|\breport(ed)?\b|REPORT")
+# Checks, clocks, reports, how much is computed at once.
+ASIDE = re.compile(
+    r"rows_at_once|^LARGEST\b|\b_check_|^self\.mean_loss\(\)$|\btime\.|seconds|\breport(ed)?\b|REPORT"
+)
+
+MARKS = ("abstractmethod", "torch.inference_mode()")  # decorators that compute nothing
 
 OWN: dict[str, type[Operator]] = {"DropStatement": DropStatement, "DropKeyword": DropKeyword}
 
@@ -135,7 +140,7 @@ def _apart(file: str, source: str) -> list[tuple[tuple[int, int], tuple[int, int
             case ast.FunctionDef(name=name) if name in NO_PART.get(file, ()):
                 found.append(node)
             case ast.FunctionDef(args=args, returns=returns, decorator_list=decorators):
-                found += [d for d in decorators if ast.unparse(d) == "abstractmethod"]
+                found += [d for d in decorators if ast.unparse(d) in MARKS]
                 found += [
                     returns,
                     *(a.annotation for a in ast.walk(args) if isinstance(a, ast.arg)),

@@ -61,9 +61,10 @@ FILES = (
 ASKED = (
     *asked("train", "plain", "gru", "rnn", "book", "modern", "reversed", "masked-reversed"),
     *asked("train", "peeky", "attention-modern", "own-steps", "own-sequences"),
-    *asked("train", "last", "pooled-masked", "words-gru"),
+    *asked("train", "last", "last-modern", "pooled-masked", "words-gru"),
     *asked("train", "words-book", "tied-book", "skipping", "words-modern"),
-    *asked("evaluate", "attention-modern", "pooled-masked", "words-book"),
+    *asked("evaluate", "attention", "attention-modern", "pooled-masked", "last-modern"),
+    *asked("evaluate", "words-book"),
     *asked("generate", "words-book"),
 )
 # These import all that the others do.

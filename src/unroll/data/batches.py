@@ -24,7 +24,7 @@ def batches(lengths: Sequence[np.ndarray], batch_size: int, seed: int, epoch: in
     examples that would not fill a batch. The order is a function of seed and epoch alone: nothing
     of it need be kept to go on in the middle of an epoch.
     """
-    count = len(lengths[0])
+    (count,) = {len(side) for side in lengths}
     batch_size = min(batch_size, count)
     own = torch_generator(seed, "order", str(epoch))
     shared = torch_generator(0, "shapes", str(epoch))

@@ -29,7 +29,7 @@ def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
     for part in tokens.split(window):
         expected = part.long().to(device)
         logits, state = model(torch.cat([last.to(device), expected[:-1]])[None], state)
-        found = F.cross_entropy(at_least_float32(logits[0]), expected, reduction="none")
+        found = F.cross_entropy(at_least_float32(logits.squeeze(0)), expected, reduction="none")
         losses.append(found.cpu().double())
         last = expected[-1:]
     return torch.cat(losses)

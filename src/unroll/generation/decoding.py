@@ -48,7 +48,7 @@ def decode(
         logits, state = step(symbols, state)
         last = at_least_float32(logits[:, -1])
         chosen = choose(last, sampling, generator)
-        found = last.log_softmax(dim=1).gather(1, chosen[:, None])[:, 0]
+        found = last.log_softmax(dim=1).gather(1, chosen[:, None]).squeeze(1)
         if end is not None:
             chosen, found = chosen.masked_fill(ended, pad), found.masked_fill(ended, 0.0)
         symbols, written[:, i] = chosen[:, None], chosen

@@ -116,6 +116,9 @@ class Kind(ABC, Generic[D, F]):
     def made_up(self, options: VariantOptions) -> D:
         """Return small data, always the same, on which a variant's behaviour shows (plans/)."""
 
+    def bring_to_end(self, data: D, model: Any, options: Any) -> None:
+        """Let a model that knows nothing end some of its answers to made-up data early."""
+
     def half_right(self, data: D, model: Any, options: Any) -> D:
         """Return made-up data to some of whose questions the model's answers are right.
 

@@ -31,10 +31,10 @@ class AttentionPooling(nn.Module):
 
     def forward(self, memory: Memory) -> Tensor:
         """Return the weighted sum (N, H) of the memory's states (N, T, H)."""
-        scores = self.query(self.project(memory.states).tanh())[..., 0]
+        scores = self.query(self.project(memory.states).tanh()).squeeze(2)
         if memory.present is not None:
             scores = scores.masked_fill(~memory.present, -math.inf)
-        pooled: Tensor = (scores.softmax(dim=1)[:, None, :] @ memory.states)[:, 0]
+        pooled: Tensor = (scores.softmax(dim=1)[:, None, :] @ memory.states).squeeze(1)
         return pooled
 
 
@@ -54,6 +54,6 @@ class Classifier(nn.Module):
     def forward(self, source: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the logits (N, labels) of sources (N, T), read up to `lengths` (N,)."""
         memory, _ = self.encoder(source, lengths)
-        pooled = self.dropout(self.pooling(memory)[:, None])[:, 0]
+        pooled = self.dropout(self.pooling(memory)[:, None]).squeeze(1)
         logits: Tensor = self.affine(pooled)
         return logits

@@ -56,7 +56,7 @@ class Seq2Seq(nn.Module):
         for step in range(inputs.shape[1]):
             read = inputs[:, step]
             if step:
-                own = logits[-1][:, 0].detach().argmax(dim=1)
+                own = logits[-1].squeeze(1).detach().argmax(dim=1)
                 read = torch.where(forced[:, step], read, own)
             decoded = self.decode(read[:, None], state, memory)
             state = decoded.state

@@ -35,6 +35,7 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     """
     toy, kind = miniature(options), kind_of(options)
     data, model = kind.made_up(toy), lively(toy)
+    kind.bring_to_end(data, model, toy)
     data = kind.half_right(data, model, toy)
     with in_parts():
         found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")

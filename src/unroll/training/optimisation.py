@@ -31,7 +31,7 @@ class Optimisation:
         rate = self.options.learning_rate * SCHEDULES[self.options.schedule](self.taken, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
