@@ -10,17 +10,19 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.toys import COMMON, CPU, trained
+from models.toys import COMMON, CPU, pairs_options, trained
 from unroll import kinds, tasks
 from unroll.data.sequences import SPLITS, encode
 from unroll.errors import DataError, UserError
 from unroll.evaluation.breakdown import COLUMNS
 from unroll.evaluation.items import outcomes
+from unroll.generation.answering import answer
 from unroll.generation.writing import Continuation
 from unroll.kinds.kind import Kind
 from unroll.models.initialise import initialise
 from unroll.options import OPTIONS, Generate, VariantOptions
 from unroll.plans.evaluation import MadeUp
+from unroll.plans.training import lively, miniature
 from unroll.runs.model import TrainedModel
 
 SOURCES = Path(kinds.__file__).parents[1]
@@ -345,3 +347,24 @@ def test_reports_tracking_stages_and_serving_do_not_know_which_kinds_there_are()
 )
 def test_the_search_would_find_them(line):
     assert NAMED.search(line)
+
+
+@pytest.mark.parametrize("decoder", ["plain", "peeky", "attention"])
+def test_some_answers_to_made_up_questions_end_early_and_some_do_not_at_once(decoder):
+    kind, chosen = kinds.named("pairs"), pairs_options(decoder=decoder, padding="masked")
+    toy = miniature(chosen)
+    model, data = lively(toy), kind.made_up(toy)
+    kind.bring_to_end(data, model, toy)
+    written = answer(model, data.sources["test"], data.form, "masked").symbols
+    ends = (written == data.form.answers["end"]).long()
+    early = ends[:, :-1].any(dim=1)
+    assert 3 * early.sum() >= len(written)
+    assert (ends.argmax(dim=1)[early] > 0).any()
+
+
+def test_answers_that_end_with_a_blank_go_on_and_the_model_is_left_as_it_is():
+    kind, toy = kinds.named("pairs"), miniature(pairs_options(padding="plain"))
+    model = lively(toy)
+    kind.bring_to_end(kind.made_up(toy), model, toy)
+    for found, before in zip(model.parameters(), lively(toy).parameters(), strict=True):
+        assert torch.equal(found, before)

@@ -585,6 +585,14 @@ EVALUATION = [
         ("plain", "words"),
     ),
     Edit(
+        "ends of answers",
+        "generation/decoding.py",
+        "ended |= chosen == end",
+        "ended = ended",
+        ("masked", "attention-modern"),
+        ("plain", "last", "words"),
+    ),
+    Edit(
         "samples",
         "evaluation/pairs.py",
         "Q {question}",
