@@ -18,7 +18,7 @@ from unroll.seeds import torch_generator
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
 
-IGNORED = -100  # the target that cross_entropy leaves out
+IGNORED = -100  # the target that PyTorch's cross_entropy leaves out
 
 
 class PairsObjective(Objective):
@@ -63,7 +63,6 @@ class PairsObjective(Objective):
         return F.cross_entropy(
             at_least_float32(logits).flatten(0, 1),
             expected.masked_fill(~counts, IGNORED).flatten(),
-            ignore_index=IGNORED,
         )
 
     def _forced(self, inputs: Tensor) -> Tensor | None:
