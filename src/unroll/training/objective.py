@@ -29,7 +29,7 @@ class Objective(ABC):
         set_generator(model, self.generators["dropout"])
 
     @abstractmethod
-    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+    def losses(self, epoch: int, start: int) -> Iterator[Tensor]:
         """Yield the loss of each step of an epoch (from 1), the model to be updated in between.
 
         With `start`, the steps before it have been taken: their place is that of `restore`.
