@@ -160,7 +160,7 @@ def _clipped(toy: VariantOptions) -> dict[str, float]:
     objective = _objective(toy)
     objective.model.train()
     optimisation = Optimisation(objective.model, toy, toy.epochs * objective.steps)
-    for step, loss in zip(range(3), objective.losses(1), strict=False):
+    for step, loss in zip(range(3), objective.losses(1, 0), strict=False):
         optimisation.step(loss * LARGE if step == 1 else loss)
     return projections(objective.model)
 
@@ -186,5 +186,5 @@ def _precisions(toy: VariantOptions) -> dict[str, list[str]]:
             module.register_forward_hook(lambda _, x, y, name=name: note(f"{name} writes", y))
     with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
         # Not every processor has oneDNN's bfloat16; and that is switched off with a warning.
-        note("loss", next(iter(objective.losses(1))))
+        note("loss", next(iter(objective.losses(1, 0))))
     return found
