@@ -14,6 +14,8 @@ from unroll import study
 from unroll.data import ptb
 from unroll.data.sequences import SPLITS
 
+pytestmark = pytest.mark.long  # a script of minutes, at toy size
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = "benchmarks/gpu.py"
 

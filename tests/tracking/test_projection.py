@@ -110,6 +110,7 @@ def test_the_best_seed_of_each_variant_is_registered(toy_study):
     assert version["tags"]["variant"] == "rnnlm"
 
 
+@pytest.mark.long
 def test_a_deleted_database_is_rebuilt(toy_study, study):
     (study.folder / "mlflow.db").unlink()
     assert actions(study.run(*TRACK)) == {"created", "set"}
@@ -326,6 +327,7 @@ def test_a_model_folder_names_its_run(toy_study):
     assert run.info.run_name == "peeky seed 1"
 
 
+@pytest.mark.long
 def test_compare_prints_the_figures_of_dvc_metrics(study):
     printed = study.run("unroll", "--study", "toy", "compare", "--csv")
     table = pd.read_csv(io.StringIO(printed)).set_index("variant")
