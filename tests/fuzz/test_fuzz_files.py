@@ -178,7 +178,7 @@ def check_words(folder: Path, work: Path) -> Callable[[Corpus], None]:
         symbols = found.vocabulary.symbols
         for split, tokens in found.tokens.items():
             [path] = folder.glob(f"*{split}*.txt")
-            expected = words(path.read_bytes().decode())
+            expected = words(path.read_bytes().decode("utf-8-sig"))
             known = [word if word in found.vocabulary.ids else "<unk>" for word in expected]
             assert [symbols[i] for i in tokens] == (expected if split == "train" else known)
         assert list(symbols) == list(dict.fromkeys(symbols[i] for i in found.tokens["train"]))
