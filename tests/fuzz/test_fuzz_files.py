@@ -455,7 +455,6 @@ def check_circumstances(found: Circumstances, folder: Path) -> None:
     assert all(map(math.isfinite, (session.started, session.ended, session.peak_memory_mb)))
     assert found.source.sources
     check_text(found.source.model_dump())
-    read_diff(folder)
 
 
 def test_circumstances(tmp_path):
@@ -464,6 +463,7 @@ def test_circumstances(tmp_path):
 
     def read(folder: Path) -> Circumstances:
         check_folder(folder)
+        read_diff(folder)
         return read_circumstances(folder, record)
 
     damaged("circumstances", [tmp_path / "v"], read, check_circumstances)

@@ -233,3 +233,8 @@ def test_a_table_with_other_columns_is_refused_with_their_names(folder, change):
         circumstances_of(other, [record(7, 2)])
     path = other / "seed-7" / "epochs.csv"
     assert str(caught.value) == f"{path} has the columns {', '.join(header)}"
+
+
+def test_a_diff_that_is_missing_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"uncommitted\.diff cannot be read"):
+        read_diff(tmp_path)

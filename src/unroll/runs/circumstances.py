@@ -130,5 +130,12 @@ def read_circumstances(folder: Path, record: Record) -> Circumstances:
 
 
 def read_diff(folder: Path) -> bytes:
-    """Return what the working copy had beyond its commit when a seed was trained."""
-    return (folder / DIFF).read_bytes()
+    """Return what the working copy had beyond its commit when a seed was trained.
+
+    Raises:
+        DataError: the file is missing.
+    """
+    try:
+        return (folder / DIFF).read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder / DIFF} cannot be read ({error.strerror})") from None
