@@ -1,6 +1,6 @@
 """Changes the sources in many small ways, one at a time, and asks whether a plan notices.
 
-    python tests/mutants/run.py                          all of them: hours
+    python tests/mutants/run.py                          all of them: a quarter of an hour
     python tests/mutants/run.py --sample 300 --seed 1    some, drawn at random
     python tests/mutants/run.py --minutes 30             as many as there is time for
 
