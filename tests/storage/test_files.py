@@ -103,12 +103,12 @@ def test_json_is_written_readably_in_the_order_given(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(DataError) as caught:
         files.read_text(tmp_path / "a.txt")
-    assert str(caught.value) == f"{tmp_path / 'a.txt'} cannot be read: No such file or directory"
+    assert str(caught.value) == f"{tmp_path / 'a.txt'} cannot be read (No such file or directory)"
     assert caught.value.exit_code == 1
 
 
 def test_folder_in_place_of_a_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=f"^{tmp_path} cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=rf"^{tmp_path} cannot be read \(Is a directory\)"):
         files.read_text(tmp_path)
 
 

@@ -18,7 +18,14 @@ from pydantic import Field, ValidationError
 from unroll.errors import DataError, first_line
 from unroll.options import Strict
 from unroll.runs.record import Record, seed_folder
-from unroll.storage.files import read_json, write_bytes, write_json, write_text
+from unroll.storage.files import (
+    LARGEST_TEXT,
+    read_bytes,
+    read_json,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from unroll.storage.folders import check_folder, new_folder
 from unroll.storage.tables import read_numbers
 
@@ -135,7 +142,4 @@ def read_diff(folder: Path) -> bytes:
     Raises:
         DataError: the file is missing.
     """
-    try:
-        return (folder / DIFF).read_bytes()
-    except OSError as error:
-        raise DataError(f"{folder / DIFF} cannot be read ({error.strerror})") from None
+    return read_bytes(folder / DIFF, LARGEST_TEXT)

@@ -92,13 +92,15 @@ def read_bytes(path: Path, largest: int) -> bytes:
     """Return the content of a file of at most so many bytes.
 
     Raises:
-        OSError: it cannot be read.
-        DataError: it is larger; nothing of it was read.
+        DataError: it cannot be read, or is larger: nothing of it was read then.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > largest:
-            raise DataError(f"{path} has more than {largest:,} bytes")
-        return file.read()
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > largest:
+                raise DataError(f"{path} has more than {largest:,} bytes")
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
 
 
 def read_text(path: Path) -> str:
@@ -107,10 +109,7 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: the file is missing, is too large or is not UTF-8; the message names the line.
     """
-    try:
-        raw = read_bytes(path, LARGEST_TEXT)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    raw = read_bytes(path, LARGEST_TEXT)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -130,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(read_bytes(path, LARGEST_JSON))
         json.dumps(value, ensure_ascii=False).encode()  # halves of symbols cannot be written
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read ({error})") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON") from None

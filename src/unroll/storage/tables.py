@@ -47,9 +47,10 @@ def read_numbers(path: Path, keys: list[str]) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    content = read_bytes(path, LARGEST_TEXT)
     try:
-        table = pd.read_csv(io.BytesIO(read_bytes(path, LARGEST_TEXT)))
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        table = pd.read_csv(io.BytesIO(content))
+    except ValueError as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read ({first_line(error)})") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes them for names of the rows
         raise DataError(f"{path} has rows of more fields than it has columns")

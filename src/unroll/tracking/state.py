@@ -277,7 +277,9 @@ def _add_texts(
         run.files |= origin.files
         if text:
             run.files[SAMPLES] = text.encode()
-        if diff := read_diff(seed_folder(study.circumstances(variant), begun)):
+        with study.remedy(f"train@{variant}"):
+            diff = read_diff(seed_folder(study.circumstances(variant), begun))
+        if diff:
             run.files["uncommitted.diff"] = diff
         note = describe_run(
             record.kind, subject, seed, scores.get(seed, {}), record.parameters, text
