@@ -51,6 +51,22 @@ def send():
 main(["send"])
 """
 
+# Where what is compiled is interrupted, its own error comes out: so pydantic's does.
+WRAPPING = """
+import os, sys, time
+from unroll.cli import main
+
+@main.command()
+def wrap():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(60)
+    except KeyboardInterrupt as interrupt:
+        raise RuntimeError(f"cannot build: {interrupt!r}") from None
+
+main(["wrap"])
+"""
+
 # A DVC that starts a stage, through a shell or not, and tells its process.
 DVC = """
 import os, subprocess, sys, time
@@ -164,6 +180,12 @@ def test_a_signal_ends_a_command_with_a_word_and_its_number(number):
 @pytest.mark.parametrize("number", numbers())
 def test_a_signal_that_comes_while_python_cannot_raise_is_not_lost(number):
     done = python(DYING, number)
+    assert (done.returncode, done.stderr) == (128 + number, ENDS)
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_an_interrupt_of_which_something_else_was_made_is_one(number):
+    done = python(WRAPPING, number)
     assert (done.returncode, done.stderr) == (128 + number, ENDS)
 
 

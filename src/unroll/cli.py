@@ -33,15 +33,17 @@ class Group(click.Group):
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
-        except KeyboardInterrupt as interrupt:
-            click.echo("interrupted; the same command goes on from here", err=True)
-            sys.exit(128 + number_of(interrupt))
-        except Exception as error:
-            fault = system_fault(error)
-            if fault is None or getattr(error, "errno", None) == errno.EPIPE:  # `… | head`
+        except (Exception, KeyboardInterrupt) as error:
+            if fault := system_fault(error):
+                if getattr(error, "errno", None) == errno.EPIPE:  # `… | head`
+                    raise
+                click.echo(f"error: {fault}", err=True)
+                sys.exit(1)
+            number = number_of(error)
+            if number is None:
                 raise
-            click.echo(f"error: {fault}", err=True)
-            sys.exit(1)
+            click.echo("interrupted; the same command goes on from here", err=True)
+            sys.exit(128 + number)
 
 
 def pass_study(command: Callable[..., None]) -> Callable[..., None]:

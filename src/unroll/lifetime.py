@@ -31,7 +31,7 @@ LIKEST = "likest"  # the name of what writes symbols that an encoding does not h
 IN_ASCII = {"−": "-", "–": "-", "±": "+-", "×": "x", "→": "->", "’": "'", "“": '"', "”": '"',
             "☑": "+", "☒": "-", "…": "..."}  # fmt: skip
 
-ASKED = threading.Event()  # this process was asked to end: a second time would break that off
+ASKED: list[int] = []  # signals by which this process was asked to end
 
 
 def settle() -> None:
@@ -64,21 +64,24 @@ def listen() -> None:
     sys.unraisablehook = _ask_again
 
 
-def number_of(interrupt: KeyboardInterrupt) -> int:
-    """Return the number of the signal that has ended a command."""
-    number: int = interrupt.args[0] if interrupt.args else signal.SIGINT
-    return number
+def number_of(interrupt: BaseException) -> int | None:
+    """Return the number of the signal that has ended a command; None where it was an error.
+
+    What is compiled may make an error of its own of the interrupt by which it was ended.
+    """
+    if isinstance(interrupt, KeyboardInterrupt):
+        return interrupt.args[0] if interrupt.args else signal.SIGINT
+    return ASKED[0] if ASKED else None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    ASKED.set()
+    ASKED.append(number)
     raise KeyboardInterrupt(number)
 
 
 def _ask_again(lost: "sys.UnraisableHookArgs") -> None:
     """Send a signal again that came while Python could not raise: in a destructor, say."""
-    if isinstance(lost.exc_value, KeyboardInterrupt):
-        number = number_of(lost.exc_value)
+    if isinstance(lost.exc_value, KeyboardInterrupt) and (number := number_of(lost.exc_value)):
         threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
     else:
         TELL(lost)
@@ -101,7 +104,7 @@ def _watch() -> None:
         dvc = next(filter(_runs_dvc, psutil.Process().parents()), None)
         while dvc is not None and dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
             time.sleep(SECONDS)
-    if not ASKED.is_set():
+    if not ASKED:  # a second time would break the end off
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)
     os._exit(1)
