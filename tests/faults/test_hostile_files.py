@@ -182,7 +182,7 @@ def of(path: Path, found: dict[str, Readers]) -> Readers:
 def study(toy_study, tmp_path_factory) -> Iterator[Path]:
     """Return a copy of the toy study, with a checkpoint, in which this process works."""
     copy = toy_study.copy(tmp_path_factory.mktemp("hostile") / "project")
-    with_attention(copy)
+    with_more(copy)
     folder = copy.folder
     source, target = folder / "reports" / "toy", folder / "reports"
     for name in ("comparison.md", "comparison.csv"):  # of the root study: the README shows them
@@ -198,13 +198,20 @@ def study(toy_study, tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
-def with_attention(study) -> None:
-    """Add a variant that leaves what the others do not."""
+def with_more(study) -> None:
+    """Add variants that leave what the others do not: maps of attention, texts and their scores."""
     peeky = "  peeky: {task: addition, decoder: peeky}\n"
-    more = "  attentive: {task: addition, decoder: attention}\n"
+    more = "  attentive: {task: addition, decoder: attention}\n  translator: {task: numbers}\n"
     study.edit("pipeline/toy/params.yaml", peeky, peeky + more)
-    of_variant = [(stage, "attentive") for stage in ("train", "evaluate", "generate")]
-    for stage in (("plan",), ("size", "addition"), *of_variant):
+    data = "data: {kind: translation, to_language: ko, train: 30, valid: 5, test: 5}"
+    sizes = "seeds: [0, 1], embedding_size: 4, hidden_size: 4, epochs: 2, batch_size: 5"
+    how = "optimizer: adam, learning_rate: 0.01"
+    numbers = f"  numbers:\n    {data}\n    defaults: {{{sizes}, {how}}}\n"
+    study.edit("pipeline/toy/params.yaml", "tasks:\n", f"tasks:\n{numbers}")
+    new = ("attentive", "translator")
+    of_variants = [(stage, one) for one in new for stage in ("train", "evaluate", "generate")]
+    of_tasks = [("prepare", "numbers"), ("size", "addition"), ("size", "numbers")]
+    for stage in (("plan",), *of_tasks, *of_variants):
         study.run("unroll", "--study", "toy", *stage, env={"DVC_STAGE": "@".join(stage)})
 
 
@@ -245,7 +252,7 @@ def test_no_kind_of_file_is_left_out(study, checkpoints):
         *("weights.safetensors", "run.json", "history.csv", ".safetensors"),
         *("epochs.csv", "session.json", "uncommitted.diff"),
         *("scores.csv", "counts.json", "items.safetensors", "breakdown.csv", "samples.txt"),
-        *("attention.json", "novelty.csv", "dvc.lock"),
+        *("attention.json", "novelty.csv", "dvc.lock", "texts.json", "notes.json"),
     } - names
     assert not missing
 

@@ -61,6 +61,7 @@ from unroll.tasks.addition import Addition, AdditionOptions
 from unroll.tasks.brackets import Brackets, BracketsOptions
 from unroll.tasks.task import Task
 from unroll.tasks.text import Text, TextOptions
+from unroll.tasks.translation import Translation, TranslationOptions
 from unroll.training.checkpoint import Checkpoint, Snapshot
 
 LONGEST = 100  # symbols of an answer that is tried
@@ -227,6 +228,8 @@ def check_pairs(found: Pairs, folder: Path) -> None:
         assert len(found.sources[split]) == len(found.targets[split])
         assert (found.targets[split].ids[:, 0] == form.answers["start"]).all()
         assert found.targets[split].lengths.min() > 1  # there is something to learn
+        assert len(found.questions(split)) == len(found.references(split))
+        check_text([found.questions(split), found.references(split), found.answers(split)])
 
 
 def check_labelled(found: Labelled, folder: Path) -> None:
@@ -263,8 +266,18 @@ BRACKETS = Brackets(BracketsOptions(kind="brackets", longest=8, train=12, valid=
 SUMS = Addition(AdditionOptions(kind="addition", max_digits=1, train=20, valid=5, test=5))
 
 
+NUMBERS = Translation(
+    TranslationOptions(kind="translation", to_language="ko", train=9, valid=3, test=3)
+)
+
+
 def test_prepared_pairs(tmp_path):
-    wholes = {"toy": pairs(), "sums": SUMS.prepare(), "ragged": ragged()}
+    wholes = {
+        "toy": pairs(),
+        "sums": SUMS.prepare(),
+        "ragged": ragged(),
+        "numbers": NUMBERS.prepare(),
+    }
     for name, whole in wholes.items():
         save_pairs(whole, tmp_path / name)
     folders = [tmp_path / name for name in wholes]
@@ -601,6 +614,8 @@ def check_result(found: Result) -> None:
     assert math.isfinite(found.seconds) and found.parameters > 0
     assert 0 <= found.best < len(found.records)
     found.samples.encode()
+    check_text(dict(found.notes))
+    assert all(isinstance(note, str) for note in found.notes.values())
     for maps in found.maps:
         check_maps(maps, Path())
     assert list(found.breakdown.columns) == [*breakdown.COLUMNS, "seed"]
@@ -611,6 +626,7 @@ def test_evaluation_folders(evaluated, tmp_path):
     assert [bool(read_result(evaluated, variant).maps[0]) for variant in evaluated.variants] == [
         False,
         True,
+        False,
     ]
     for random in numbered("evaluations"):
         whole = random.choice(wholes)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from models.toys import CPU
 from unroll import study
-from unroll.data.pairs import save_pairs
+from unroll.data.pairs import load_pairs, save_pairs
 from unroll.models.initialise import initialise
 from unroll.runs.circumstances import EpochTiming, Session, Source, write_circumstances
 from unroll.runs.model import TrainedModel, write_model
@@ -20,12 +20,16 @@ compute: {device: cpu}
 tasks:
   addition:
     data: {kind: addition, max_digits: 1, train: 20, valid: 5, test: 5}
-    defaults:
+    defaults: &defaults
       {seeds: [0, 1], embedding_size: 4, hidden_size: 4, epochs: 2, batch_size: 5,
        optimizer: sgd, learning_rate: 0.1}
+  numbers:
+    data: {kind: translation, to_language: ko, train: 9, valid: 3, test: 5}
+    defaults: *defaults
 variants:
   plain: {task: addition}
   attention: {task: addition, decoder: attention}
+  translator: {task: numbers}
 """
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3]}).assign(
@@ -53,10 +57,11 @@ def evaluated_study() -> study.Study:
     """Return such a study, made in the folder of this process."""
     Path("params.yaml").write_text(PARAMS)
     found = study.load()
-    task = found.task("addition")
-    data, prepared = task.prepare(), found.prepared("addition")
-    save_pairs(data, prepared)
+    for name, task in found.tasks.items():
+        save_pairs(task.prepare(), found.prepared(name))
     for variant, options in found.variants.items():
+        task, prepared = found.tasks[options.task], found.prepared(options.task)
+        data = load_pairs(prepared)
         about = Subject("root", variant, options, digest(prepared), "cd" * 32, CPU.facts())
         for seed in options.seeds:
             model = found.kind_of(variant).build(options, data.form)
