@@ -99,6 +99,22 @@ def test_one_pair(tmp_path):
         assert ratio > 1
 
 
+@pytest.mark.long
+def test_plain_attention():
+    *_, about, ours, plain = run("plain_attention.py", "--quick").splitlines()
+    assert about.startswith("200 pairs, ")
+    for line in (ours, plain):
+        epochs, bleu, chrf, right, *_ = numbers(line)
+        assert epochs > 0 and 0 <= bleu <= 100 and 0 < chrf <= 100 and 0 <= right <= 100
+        assert "nrefs:1|case:mixed" in line
+
+
+def test_plain_attention_refuses_what_it_cannot_compare():
+    told = run("plain_attention.py", "--study", "root", "--variant", "rnnlm", fails=True)
+    assert "rnnlm is no variant of pairs in the study root" in told
+    assert "--study NAME, or --quick" in run("plain_attention.py", fails=True)
+
+
 @pytest.fixture
 def ragged(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
