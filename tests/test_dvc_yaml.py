@@ -204,6 +204,8 @@ DATA = {
     "addition": "{kind: addition, max_digits: 1, train: 30, valid: 10, test: 10}",
     "text": "{kind: text, source: grammar, sentences: 300}",
     "brackets": "{kind: brackets, longest: 10, train: 30, valid: 10, test: 10}",
+    "dates": "{kind: dates, train: 30, valid: 10, test: 10}",
+    "translation": "{kind: translation, to_language: ko, train: 30, valid: 10, test: 10}",
 }
 
 MODULES = """
@@ -329,10 +331,13 @@ def test_params_are_written_as_dvc_writes_them(name, tmp_path):
 
 
 def test_every_option_stands_in_params_yaml():
-    """Those of kinds and tasks that the root study has not in a comment."""
+    """In the root's, in a comment where it has none of that kind; of data, in that of a study."""
     text = (ROOT / "params.yaml").read_text()
     sections = [options.Compute, options.Generate, options.Comparison, options.Checkpointing]
-    data = [tasks.named(name).Options for name in tasks.names()]
-    for model in (*sections, *options.OPTIONS.values(), *data):
+    for model in (*sections, *options.OPTIONS.values()):
         for key in model.model_fields:
             assert f"{key}:" in text, f"{model.__name__}.{key}"
+    texts = [(ROOT / study.study_folder(name) / "params.yaml").read_text() for name in STUDIES]
+    for name in tasks.names():
+        for key in tasks.named(name).Options.model_fields:
+            assert any(f"{key}:" in text for text in texts), f"{name}: {key}"
