@@ -1,5 +1,6 @@
 """What is known of a run after its evaluation, whatever its kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,17 @@ class Evaluation:
     notes: dict[str, str] = field(default_factory=dict)  # how a metric was computed: a signature
 
 
-def read_notes(folder: Path) -> dict[str, str]:
-    """Return how metrics of a seed's evaluation were computed, by metric; nothing is the rule.
+def read_notes(folders: Sequence[Path]) -> dict[str, str]:
+    """Return how metrics of the evaluations of all seeds were computed; nothing is the rule.
 
     Raises:
-        DataError: the file does not say so.
+        DataError: a file does not say so, or they were computed in different ways.
     """
-    path = folder / NOTES
-    notes = read_json(path) if path.is_file() else {}
-    if not all(isinstance(note, str) for note in notes.values()):
-        raise DataError(f"{path} does not say how metrics were computed")
-    return notes
+    paths = [folder / NOTES for folder in folders]
+    first, *others = [read_json(path) if path.is_file() else {} for path in paths]
+    if not all(isinstance(note, str) for note in first.values()):
+        raise DataError(f"{paths[0]} does not say how metrics were computed")
+    for path, notes in zip(paths[1:], others, strict=True):
+        if notes != first:
+            raise DataError(f"{path} has metrics that were computed otherwise than in {paths[0]}")
+    return first

@@ -101,7 +101,7 @@ def read_result(study: Study, variant: str) -> Result:
             for record, path in zip(records, folders, strict=True)
         }
         counts = checked_counts(folder / COUNTS, read_json(folder / COUNTS))
-        notes = read_notes(folders[0])
+        notes = read_notes(folders)
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
         if written.is_dir():
