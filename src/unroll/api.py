@@ -89,8 +89,8 @@ class Model:
         """Return what the model says to each text, and its log-probability.
 
         `request` may hold what a served model takes: `temperature`, `top_k`, `top_p`, `seed`, of
-        a sequence-to-sequence model `beam_width`, `length_penalty` and `replace_unknown`, and of a
-        language model `max_length` and `skip`.
+        a sequence-to-sequence model `beam_width`, `length_penalty`, `longest_ratio` and
+        `replace_unknown`, and of a language model `max_length` and `skip`.
 
         Raises:
             UserError: a text is none that the model can answer; the message says what one is. Or

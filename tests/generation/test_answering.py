@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -256,6 +257,33 @@ def test_the_likeliest_answers_are_those_of_a_beam_and_the_first_is_answered():
     narrow = [of[0] for of in kind.likeliest(toy, texts, kind.Request(beam_width=1))]
     assert [text for text, _ in narrow] == [text for text, _ in greedy]
     assert all(best >= score - 1e-6 for (_, best), (_, score) in zip(narrow, greedy, strict=True))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_answers_are_no_longer_than_their_questions_allow(width):
+    data = ragged()
+    model = lively(form=data.form, padding="masked", decoder="attention")
+    toy = trained(model, pairs_options(padding="masked"), data.form, MadeUp("pairs"))
+    kind, texts = PairsKind(), data.questions("test")
+    free = kind.answer(toy, texts, kind.Request(beam_width=width))
+    short = kind.answer(toy, texts, kind.Request(beam_width=width, longest_ratio=0.4))
+    most = [math.ceil(0.4 * len(text)) for text in texts]
+    assert all(len(said) <= n for (said, _), n in zip(short, most, strict=True))
+    cut = [
+        n for n, ((said, _), most) in enumerate(zip(free, most, strict=True)) if len(said) > most
+    ]
+    assert cut
+    if width == 1:  # of the same symbols, as far as they may go
+        assert all(
+            whole.startswith(said) for (whole, _), (said, _) in zip(free, short, strict=True)
+        )
+
+
+def test_a_model_whose_answers_have_no_end_has_no_limit():
+    data = ragged()
+    toy = trained(lively(form=data.form), pairs_options(), data.form, MadeUp("pairs"))
+    with pytest.raises(UserError, match="longest_ratio: no symbol ends the answers"):
+        PairsKind().answer(toy, data.questions("test")[:1], PairsKind.Request(longest_ratio=2.0))
 
 
 def test_a_beam_that_draws_is_refused():

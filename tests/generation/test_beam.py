@@ -92,6 +92,30 @@ def test_a_beam_of_one_is_greedy(seed, penalty, length, end):
 
 @few_examples
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 6), penalty=st.sampled_from([0.0, 1.0]))
+def test_a_limit_brings_the_end_and_the_best_of_what_fits(seed, width, penalty):
+    machine, N, length = Machine(seed), 3, 5
+    limits = torch.tensor([1, 3, 9])
+    many = limits.repeat_interleave(width)
+    found = beam_search(
+        machine.step, first(N), machine.state(N, width), length, width, penalty, END, PAD, many
+    )
+    for n, limit in enumerate(limits.tolist()):
+        for row, score in zip(found.symbols[n].tolist(), found.scores[n].tolist(), strict=True):
+            if score > -math.inf and limit < length:
+                assert END in row[: limit + 1]
+        if limit == 1 and width == 6:  # wide enough for all: the end at once, or one symbol before
+            every = [row for row in machine.everything(n, length, penalty) if END in row[2][:2]]
+            assert found.symbols[n, 0].tolist() == every[0][2]
+            assert found.scores[n, 0].item() == pytest.approx(every[0][0])
+    greedy = decode(
+        machine.step, first(N), machine.state(N), length, end=END, pad=PAD, limits=limits
+    )
+    if width == 1:
+        assert torch.equal(found.symbols[:, 0], greedy.symbols)
+
+
+@few_examples
+@given(seed=st.integers(0, 10**6), width=st.integers(1, 6), penalty=st.sampled_from([0.0, 1.0]))
 def test_answers_differ_are_ranked_and_have_the_scores_of_the_model(seed, width, penalty):
     machine, N, length = Machine(seed), 3, 5
     found = beam_search(

@@ -6,6 +6,7 @@ from torch import Tensor
 from unroll.data.batches import rows_at_once
 from unroll.data.pairs import PairsForm
 from unroll.data.sequences import Sequences
+from unroll.errors import UserError
 from unroll.generation.beam import Hypotheses, beam_search
 from unroll.generation.decoding import GREEDY, Step, Written, decode
 from unroll.generation.sampling import Sampling
@@ -24,19 +25,22 @@ def answer(
     device: str = "cpu",
     sampling: Sampling = GREEDY,
     generator: torch.Generator | None = None,
+    longest_ratio: float | None = None,
 ) -> Written:
     """Return the answers (N, T') to sources, on the CPU; T' is what fits in a target.
 
     The decoder reads the start symbol, then at each step the symbol chosen at the step
     before: the most likely one, unless `sampling` says otherwise. It computes in the
-    precision of the model's weights. Sources of like length are answered together.
+    precision of the model's weights. Sources of like length are answered together. With
+    `longest_ratio` an answer has at most so many symbols for each of its source, and its end.
     """
     model.eval()
     side, length = Side(sources, PADDINGS[padding], device), form.target_width - 1
     symbols = torch.empty((len(side), length), dtype=torch.long)
     scores = torch.empty((len(side), length), dtype=torch.float64)
     for rows in side.parts(rows_at_once(form.target_width, len(form.answers))):
-        written = _answer(model, *side.read(rows), side.padding, form, sampling, generator)
+        limits = _limits(side, rows, form, longest_ratio)
+        written = _answer(model, *side.read(rows), side.padding, form, sampling, generator, limits)
         symbols[rows] = written.symbols.cpu()
         scores[rows] = written.log_probabilities.cpu().double()
     return Written(symbols, scores)
@@ -51,13 +55,24 @@ def _answer(
     form: PairsForm,
     sampling: Sampling,
     generator: torch.Generator | None,
+    limits: Tensor | None,
 ) -> Written:
     memory, state = model.encode(ids, lengths)
     vocabulary = form.answers
     first = ids.new_full((len(ids), 1), vocabulary["start"])
     end, length = padding.end(vocabulary["end"]), form.target_width - 1
     step = _steps(model, memory)
-    return decode(step, first, state, length, sampling, generator, end, vocabulary["pad"])
+    pad = vocabulary["pad"]
+    return decode(step, first, state, length, sampling, generator, end, pad, limits)
+
+
+def _limits(side: Side, rows: Tensor, form: PairsForm, ratio: float | None) -> Tensor | None:
+    """Return how many symbols (n,) may stand before the end of answers to n sources."""
+    if ratio is None:
+        return None
+    if side.padding.end(form.answers["end"]) is None:
+        raise UserError("longest_ratio: no symbol ends the answers of a model with padding: plain")
+    return (side.lengths[rows].double() * ratio).ceil().long().to(side.device)
 
 
 def likeliest(
@@ -68,6 +83,7 @@ def likeliest(
     width: int,
     length_penalty: float = 0.0,
     device: str = "cpu",
+    longest_ratio: float | None = None,
 ) -> Hypotheses:
     """Return the `width` = K best answers to sources that beam search finds, on the CPU."""
     model.eval()
@@ -75,7 +91,8 @@ def likeliest(
     symbols = torch.empty((len(side), width, length), dtype=torch.long)
     logs, scores = (torch.empty((len(side), width), dtype=torch.float64) for _ in range(2))
     for rows in side.parts(rows_at_once(form.target_width * width, len(form.answers))):
-        found = _search(model, *side.read(rows), side.padding, form, width, length_penalty)
+        limits = _limits(side, rows, form, longest_ratio)
+        found = _search(model, *side.read(rows), side.padding, form, width, length_penalty, limits)
         symbols[rows] = found.symbols.cpu()
         logs[rows], scores[rows] = found.log_probabilities.cpu(), found.scores.cpu()
     return Hypotheses(symbols, logs, scores)
@@ -90,6 +107,7 @@ def _search(
     form: PairsForm,
     width: int,
     length_penalty: float,
+    limits: Tensor | None,
 ) -> Hypotheses:
     memory, state = model.encode(ids, lengths)
     vocabulary = form.answers
@@ -98,7 +116,8 @@ def _search(
     many = tuple(part.repeat_interleave(width, dim=1) for part in state)
     step = _steps(model, memory.repeated(width))
     pad = vocabulary["pad"]
-    return beam_search(step, first, many, length, width, length_penalty, end, pad)
+    limits = None if limits is None else limits.repeat_interleave(width)
+    return beam_search(step, first, many, length, width, length_penalty, end, pad, limits)
 
 
 def _steps(model: Seq2Seq, memory: Memory) -> Step:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unroll.generation.decoding import Step
+from unroll.generation.decoding import Step, allowed
 from unroll.models.layers import State, at_least_float32
 
 NONE = -torch.inf  # the score of a place that holds no hypothesis
@@ -34,6 +34,7 @@ def beam_search(
     length_penalty: float = 0.0,
     end: int | None = None,
     pad: int = 0,
+    limits: Tensor | None = None,
 ) -> Hypotheses:
     """Write at most `length` ≥ 1 symbols after the symbols `first` (N, 1), `width` = K ways.
 
@@ -41,7 +42,8 @@ def beam_search(
     step the K likeliest continuations are kept; one that ends is taken out and leaves its place
     empty (Sutskever et al., 2014, section 3.2), so that with a width of 1 this is greedy decoding.
     Answers are ranked by log-probability / ((5 + length) / 6) ** length_penalty (Wu et al., 2016,
-    equation 14, without coverage). What has not ended after `length` symbols is cut there.
+    equation 14, without coverage). What has not ended after `length` symbols is cut there; after as
+    many as `limits` (N · K,) allow comes the end.
     """
     N, K = len(first), width
     offsets = torch.arange(N, device=first.device)[:, None] * K
@@ -53,6 +55,7 @@ def beam_search(
     for i in range(length):
         logits, state = step(symbols, state)
         logs = at_least_float32(logits[:, -1]).log_softmax(dim=1).double()
+        logs = allowed(logs, i, end, limits)
         V = logs.shape[1]
         total, places = (total[:, :, None] + logs.view(N, K, V)).flatten(1).topk(K, dim=1)
         parents, chosen = places // V, places % V

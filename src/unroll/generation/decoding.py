@@ -34,11 +34,13 @@ def decode(
     generator: torch.Generator | None = None,
     end: int | None = None,
     pad: int = 0,
+    limits: Tensor | None = None,
 ) -> Written:
     """Write at most `length` ≥ 1 symbols after the symbols `first` (N, T), T ≥ 1.
 
     Where a symbol is the `end`, a sequence ends with it: what follows is `pad`, with a probability
-    of 1. When all have ended nothing more is computed.
+    of 1. When all have ended nothing more is computed. After as many symbols as `limits` (N,) allow
+    comes the end, if there is room for it.
     """
     symbols, N = first, len(first)
     written = first.new_full((N, length), pad)
@@ -47,7 +49,7 @@ def decode(
     for i in range(length):
         logits, state = step(symbols, state)
         last = at_least_float32(logits[:, -1])
-        chosen = choose(last, sampling, generator)
+        chosen = choose(allowed(last, i, end, limits), sampling, generator)
         found = last.log_softmax(dim=1).gather(1, chosen[:, None]).squeeze(1)
         if end is not None:
             chosen, found = chosen.masked_fill(ended, pad), found.masked_fill(ended, 0.0)
@@ -59,3 +61,11 @@ def decode(
                 break
     found = torch.stack(scores, dim=1)
     return Written(written, F.pad(found, (0, length - len(scores))))
+
+
+def allowed(logits: Tensor, written: int, end: int | None, limits: Tensor | None) -> Tensor:
+    """Return logits (N, V) that leave the end alone where no more than `written` is allowed."""
+    if limits is None:
+        return logits
+    others = torch.arange(logits.shape[1], device=logits.device) != end
+    return logits.masked_fill((limits <= written)[:, None] & others, -torch.inf)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from unroll.evaluation.attention import Look
     from unroll.evaluation.evaluation import Evaluation
+    from unroll.generation.beam import Hypotheses
     from unroll.models.seq2seq import Seq2Seq
     from unroll.runs.model import TrainedModel
     from unroll.training.machine import Machine
@@ -34,6 +35,7 @@ class PairsRequest(Request):
 
     beam_width: Annotated[int, Field(ge=1, le=100)] = 1
     length_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
+    longest_ratio: Annotated[float, Field(gt=0, le=1000)] | None = None
     replace_unknown: bool = False
 
     @model_validator(mode="after")
@@ -161,7 +163,13 @@ class PairsKind(Kind[Pairs, PairsForm]):
         sampling = Sampling(request.temperature, request.top_k, request.top_p)
         generator = torch_generator(request.seed, "serve")
         written = answer(
-            trained.model, source, form, padding, sampling=sampling, generator=generator
+            trained.model,
+            source,
+            form,
+            padding,
+            sampling=sampling,
+            generator=generator,
+            longest_ratio=request.longest_ratio,
         )
         scores = written.log_probabilities.sum(dim=1).tolist()
         said = self._said(trained, questions, source, written.symbols, request)
@@ -171,11 +179,9 @@ class PairsKind(Kind[Pairs, PairsForm]):
         self, trained: "TrainedModel", texts: Sequence[str], request: PairsRequest
     ) -> list[list[tuple[str, float]]]:
         """Return the best answers to each text, as many as the beam is wide or as were found."""
-        from unroll.generation.answering import likeliest
-
-        form, padding, K = trained.form, trained.options.padding, request.beam_width
+        K = request.beam_width
         questions, source = self._read(trained, texts)
-        found = likeliest(trained.model, source, form, padding, K, request.length_penalty)
+        found = self._searched(trained, source, request)
         each = np.repeat(np.arange(len(source)), K)
         symbols = found.symbols.flatten(0, 1)
         repeated = [questions[i] for i in each.tolist()]
@@ -190,12 +196,10 @@ class PairsKind(Kind[Pairs, PairsForm]):
             UserError: the model has no attention.
         """
         from unroll.evaluation.attention import looks_of
-        from unroll.generation.answering import likeliest
 
         form, padding = trained.form, trained.options.padding
         _, source = self._read(trained, [text])
-        width = request.beam_width
-        found = likeliest(trained.model, source, form, padding, width, request.length_penalty)
+        found = self._searched(trained, source, request)
         looks = looks_of(trained.model, source, found.symbols[:, 0], form, padding, "cpu")
         if not looks:
             raise UserError(f"{trained.record.subject.variant} has no attention: there is no map")
@@ -212,6 +216,21 @@ class PairsKind(Kind[Pairs, PairsForm]):
         questions = [trained.task.question(text) for text in texts]
         form = trained.form
         return questions, encode(questions, form.source, form.source_width, "the questions")
+
+    def _searched(
+        self, trained: "TrainedModel", source: Sequences, request: PairsRequest
+    ) -> "Hypotheses":
+        from unroll.generation.answering import likeliest
+
+        return likeliest(
+            trained.model,
+            source,
+            trained.form,
+            trained.options.padding,
+            request.beam_width,
+            request.length_penalty,
+            longest_ratio=request.longest_ratio,
+        )
 
     def _said(
         self,
