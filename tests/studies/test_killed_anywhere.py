@@ -30,7 +30,7 @@ STUDY = "pipeline/toy/dvc.yaml"
 PEEKY = "peeky: {task: addition, decoder: peeky}"
 TRAIN = ("unroll", "--study", "toy", "train", "peeky")
 KILLS = int(os.environ.get("UNROLL_KILLS", "1"))
-SHORT, LONGEST = 0.7, 5.0  # seconds of computing from the beginning of a stage until a kill
+SHORT, LONGEST = 0.7, 10.0  # seconds of computing from the beginning of a stage until a kill
 PATIENCE = 30.0  # seconds in which what is left must be gone: a worker may be importing PyTorch
 
 

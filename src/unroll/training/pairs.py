@@ -72,7 +72,7 @@ class PairsObjective(Objective):
             expected.masked_fill(~counts, IGNORED).flatten(),
             label_smoothing=self.options.label_smoothing,
         )
-        return mean if self.options.loss == "symbol" else mean * (counts.sum() / len(source))
+        return mean if self.options.loss == "symbol" else mean * counts.sum() / len(source)
 
     def _forced(self, inputs: Tensor) -> Tensor | None:
         """Return where (N, T') the decoder reads the target; None where it always does."""
