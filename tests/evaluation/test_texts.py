@@ -1,5 +1,7 @@
 """BLEU, chrF and the perplexity of references."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from models.toys import seq2seq
-from unroll.data.pairs import from_texts
-from unroll.evaluation.texts import MEASURES, rarest, reference_losses, score_texts
+from unroll.data.pairs import from_texts, from_translations
+from unroll.evaluation.accuracy import accuracy
+from unroll.evaluation.texts import MEASURES, rarest, reference_losses, score_all, score_texts
 from unroll.seeds import numpy_generator
 
 WORDS = ["the", "a", "cat", "dog", "sees", "hears", "and", ",", ".", "big"]
@@ -49,6 +52,22 @@ def test_their_spread_is_that_of_the_score_when_sentences_are_drawn_again(name, 
     drawn = [random.integers(300, size=300) for _ in range(400)]
     again = [official(name, answered[rows].tolist(), references[rows].tolist()) for rows in drawn]
     assert item.values.std(ddof=1) / np.sqrt(300) == pytest.approx(np.std(again), rel=0.15)
+
+
+def test_an_unknown_word_is_one_wrong_word():
+    """BLEU's tokenizer makes three of `<unk>`, so that a longer answer has more wrong n-grams."""
+    rows = [("a b", "the cat sees a dog"), ("c d", "the cat sees a bird")]
+    splits = dict.fromkeys(("train", "valid", "test"), rows)
+    data = from_translations(splits, ("token", "token"), {})
+    model = seq2seq(form=data.form, padding="masked")
+    found = accuracy(model, data, "test", "masked", "cpu")
+    bleu = {}
+    for word in ("<unk>", "elsewhere"):
+        said = replace(found, texts=[f"the cat sees a {word}"] * 2)
+        bleu[word] = score_all(model, data, "test", "masked", "cpu", said).values["bleu"]
+    assert bleu["<unk>"] == pytest.approx(bleu["elsewhere"])
+    cut, _ = score_texts("bleu", ["the cat sees a <unk>"] * 2, data.references("test"))
+    assert cut.values.mean() < bleu["<unk>"] - 5
 
 
 @pytest.mark.parametrize("name", MEASURES)

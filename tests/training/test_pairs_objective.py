@@ -22,7 +22,7 @@ from models.toys import (
     step,
 )
 from training.made import bfloat16_anywhere, pairs_run, ragged_run
-from unroll.data.pairs import Pairs
+from unroll.data.pairs import Pairs, from_texts
 from unroll.data.sequences import SPLITS, Sequences
 from unroll.evaluation.accuracy import accuracy
 from unroll.training.pairs import PairsObjective
@@ -191,6 +191,19 @@ def test_a_ragged_batch_costs_what_its_sequences_cost_each_alone(cell, decoder, 
         scale = by_name[name].abs().max().item()
         assert scale > 0, name
         torch.testing.assert_close(gradient, by_name[name], rtol=1e-5, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("decoder", ["plain", "peeky", "attention", "input_feeding"])
+def test_the_embedding_of_what_fills_is_never_trained(decoder):
+    rows = [("a", "x y z"), ("a b c", "x"), ("b", "y z")]
+    data = from_texts(dict.fromkeys(("train", "valid", "test"), rows), ("word", "word"))
+    made, _ = pairs_run(data=data, padding="masked", decoder=decoder, batch_size=3)
+    (loss,) = made.losses(1)
+    found = gradients(loss, made.model)
+    for side, vocabulary in (("encoder", data.form.source), ("decoder", data.form.answers)):
+        embedding = found[f"{side}.embedding.weight"]
+        assert embedding[vocabulary["pad"]].abs().max() == 0
+        assert embedding.abs().max() > 0
 
 
 @few_examples

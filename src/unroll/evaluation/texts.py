@@ -21,7 +21,7 @@ from unroll.data.batches import rows_at_once
 from unroll.data.pairs import Pairs
 from unroll.data.properties import Property, of_bands
 from unroll.data.sequences import Sequences
-from unroll.data.vocabulary import Unit
+from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.evaluation.accuracy import Accuracy
 from unroll.evaluation.items import Item
 from unroll.models.layers import at_least_float32
@@ -35,6 +35,7 @@ MEASURES: dict[str, Callable[[Unit], Measure]] = {
     "chrf": lambda unit: CHRF(),
 }
 
+UNKNOWN = "⁇"  # what no tokenizer cuts, and no reference holds
 FREQUENCIES = (0, 1, 2, 5, 10, 100, 1_000, 10_000)  # times that a symbol stands in train
 
 
@@ -54,8 +55,9 @@ def score_all(
     items: dict[str, Item] = {}
     notes: dict[str, str] = {}
     references, unit = pairs.references(split), pairs.form.answers.unit
+    texts = _whole(found.texts, pairs.form.answers)
     for name in MEASURES:
-        items[name], notes[name] = score_texts(name, found.texts, references, unit)
+        items[name], notes[name] = score_texts(name, texts, references, unit)
     values = {name: float(item.values.mean()) for name, item in items.items()}
     losses, counts = reference_losses(model, pairs, split, padding, device)
     values["perplexity"] = float(np.exp(losses.sum() / counts.sum()))
@@ -82,6 +84,12 @@ def score_texts(
         return Item(np.array([whole])), str(measure.get_signature())
     without = np.array([_score(measure, total - row) for row in counts])
     return Item(whole + (N - 1) * (without.mean() - without)), str(measure.get_signature())
+
+
+def _whole(texts: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Return answers in which an unknown symbol is one wrong word: `<unk>` is cut in three."""
+    unknown = vocabulary.special.get("unknown")
+    return [text.replace(unknown, UNKNOWN) if unknown else text for text in texts]
 
 
 def _score(measure: Measure, counts: np.ndarray) -> float:
