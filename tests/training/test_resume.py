@@ -56,6 +56,17 @@ RAGGED = {**CHANGES, "decoder": "attention", "reverse_source": True, "teacher_fo
 RUNS = {
     "pairs, adam": partial(pairs_run, optimizer="adam", batch_size=6, **CHANGES),
     "pairs, sgd, one cycle": partial(pairs_run, schedule="one_cycle", batch_size=6, **CHANGES),
+    "pairs, drawn again, rmsprop": partial(
+        ragged_run,
+        optimizer="rmsprop",
+        with_replacement=True,
+        embedding="one_hot",
+        decoder="input_feeding",
+        loss="sequence",
+        label_smoothing=0.1,
+        batch_size=6,
+        **CHANGES,
+    ),
     "pairs, ragged, forced by step": partial(ragged_run, optimizer="adam", **RAGGED),
     "pairs, ragged, forced by sequence": partial(
         ragged_run, teacher_forcing_by="sequence", **RAGGED
