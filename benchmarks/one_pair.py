@@ -23,6 +23,7 @@ from ragged import read, training
 
 from unroll.data.batches import drawn
 from unroll.data.pairs import Pairs
+from unroll.errors import UserError
 from unroll.tasks.translation import Translation, TranslationOptions
 from unroll.training.loop import Training
 
@@ -31,8 +32,8 @@ SEED = 0
 
 def prepared(path: Path | None, train: int) -> Pairs:
     """Return the pairs of a file, or numbers in words."""
-    source = "numbers" if path is None else str(path)
-    options = {"kind": "translation", "source": source, "train": train, "valid": 20, "test": 20}
+    some = {"train": train} if path is None else {"source": str(path)}
+    options = {"kind": "translation", "valid": 20, "test": 20, **some}
     return Translation(TranslationOptions.model_validate(options)).prepare()
 
 
@@ -72,7 +73,10 @@ def losses(
 @click.option("--quick", is_flag=True, help="Toy size: few pairs, a small model.")
 def main(path: Path | None, rounds: int, quick: bool) -> None:
     size, count, train = (16, 64, 200) if quick else (256, 640, 20_000)
-    pairs = prepared(path, train)
+    try:
+        pairs = prepared(path, train)
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
     ways: dict[str, Callable[[Training, int, int], int]] = {
         "batches of 64 pairs of like length": by_batches,
         "one pair at a time": one_by_one,

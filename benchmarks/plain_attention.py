@@ -6,7 +6,7 @@
 The plain loop is what one writes in an afternoon: a GRU reads the source, another one writes the
 target with dot attention over all steps, batches are drawn at random and filled up to their longest
 pair, Adam keeps its rate. Sizes and batch size are those of the variant. First the variant is
-trained with its first seed, then the loop for as many seconds of the CPU, in one process with one
+trained with seed 0, then the loop for as many seconds of the CPU, in one process with one
 thread; validation counts for neither. Both answer the test split greedily.
 """
 

@@ -18,7 +18,9 @@ import pytest
 import requests
 
 import unroll
+from unroll import kinds, serving
 from unroll.errors import UserError
+from unroll.options import OPTIONS
 
 pytestmark = pytest.mark.slow
 
@@ -250,3 +252,10 @@ def test_under_load_all_answers_are_those_offline_and_memory_does_not_grow(
         f"\n{len(found):,} requests in {LOAD:.0f} s, {before:.1f} MB before, {after:.1f} MB after"
     )
     assert after < 1.05 * before
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_kind_says_what_its_models_take_in_types_that_mlflow_has(name):
+    kind = kinds.named(name)
+    given = {param.name: param.default for param in serving.signature(kind).params.params}
+    assert kind.Request.model_validate(given) == kind.Request()

@@ -106,7 +106,7 @@ def new_study(name: str, like: str, pairs: Path | None) -> None:
     Examples:
       unroll new-study wide-or-deep
       unroll new-study ptb --like root
-      unroll new-study replies --pairs data/replies.tsv
+      unroll new-study replies --pairs replies.tsv
     """
     from unroll.stages.new_study import new_study
 

@@ -93,7 +93,9 @@ def _texts(table: pd.DataFrame, words: int) -> list[str]:
         raise UserError(f"row {missing[0]}: there is no text")
     if len(texts) * words > MOST_WORDS:
         asked = f"{len(texts):,} times {words:,}"
-        raise UserError(f"at most {MOST_WORDS:,} words in one request, not {asked} (max_length)")
+        raise UserError(
+            f"at most {MOST_WORDS:,} words in one request, not {asked} (max_length, beam_width)"
+        )
     return texts
 
 

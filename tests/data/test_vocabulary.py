@@ -147,3 +147,16 @@ def test_tokens_become_the_text_that_they_were(text):
 def test_a_symbol_that_is_rare_is_not_in_the_vocabulary():
     found = Vocabulary.of_texts(["a b", "b c b"], "word", "pad", "unknown", minimum_count=2)
     assert found.symbols == ["<pad>", "<unk>", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("हिन्दी में!", ["हिन्दी", "में", "￭!"]),
+        ("e\u0301te\u0301", ["e\u0301te\u0301"]),
+        ("ไทยที่", ["ไทยที่"]),
+    ],
+)
+def test_what_is_put_on_a_letter_belongs_to_its_word(text, tokens):
+    assert split(text, "token") == tokens
+    assert join(tokens, "token") == text

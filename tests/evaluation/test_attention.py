@@ -8,8 +8,9 @@ from models.toys import DIGITS, START, lines, lively, ragged
 from unroll.data.pairs import Pairs
 from unroll.data.sequences import Sequences
 from unroll.errors import DataError
+from unroll.evaluation import attention
 from unroll.evaluation.accuracy import accuracy
-from unroll.evaluation.attention import attention_weights, maps_of
+from unroll.evaluation.attention import attention_weights, looks_of, maps_of
 from unroll.evaluation.maps import NAME, Map, read_maps, write_maps
 
 SOURCES, ANSWERS = lines("123 ", "45  "), lines("31", "54")
@@ -151,3 +152,20 @@ def test_a_file_that_is_no_json_is_refused(tmp_path, text):
     (tmp_path / NAME).write_text(text)
     with pytest.raises(DataError, match=NAME):
         read_maps(tmp_path)
+
+
+def test_what_answers_looked_at_is_the_same_in_parts(monkeypatch):
+    model, data = attention_model(form=ragged().form, padding="masked"), ragged()
+    sources = data.sources["test"]
+    written = accuracy(model, data, "test", "masked", "cpu").written.symbols
+    whole = looks_of(model, sources, written, data.form, "masked", "cpu")
+    monkeypatch.setattr(attention, "rows_at_once", lambda *_: 3)
+    parts = looks_of(model, sources, written, data.form, "masked", "cpu")
+    for one, other in zip(whole, parts, strict=True):
+        assert (one.question, one.answer) == (other.question, other.answer)
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-6)
+
+
+def test_a_map_of_tokens_has_the_texts_that_they_were():
+    found = Map(question=["Qu", "￭'￭", "as"], answer=["x"], right=True, weights=[[0.1, 0.2, 0.7]])
+    assert found.texts() == ("Qu'as", "x")

@@ -132,7 +132,7 @@ NO_SCORES = r"scores\.csv holds no scores: one value for each seed and metric"
         ("seed,metric,value\n0,M,1\n1,M,\n", NO_SCORES),
         ("seed,metric,value\n-1,M,1\n", NO_SCORES),
         ("seed,metric,value\n0.5,M,1\n", NO_SCORES),
-        ("seed,metric,value\n0,test_perplexity,1\n", NO_SCORES),
+        ("seed,metric,value\n0,test_accuracy,1\n", NO_SCORES),
         ("seed,metric,value\n0,train_exact_match,1\n", NO_SCORES),
         ("seed,metric,value\n0,M,good\n", r"the column value holds more than numbers"),
         ("seed,metric,value\n0,M,1\n0,M,1,2,3\n", r"scores\.csv cannot be read \("),
@@ -224,6 +224,6 @@ def test_a_damaged_file_is_refused(study):
 
 
 def test_a_metric_that_the_kind_does_not_have_is_refused_with_the_way_out(study):
-    evaluate(study, {0: {"test_perplexity": 3.0}, 1: {"test_perplexity": 4.0}}, RECORDS)
+    evaluate(study, {0: {"test_accuracy": 3.0}, 1: {"test_accuracy": 4.0}}, RECORDS)
     with pytest.raises(DataError, match=r"scores\.csv holds no scores.*" + REMEDY):
         scores_of(study, "v", RECORDS)

@@ -323,3 +323,30 @@ def test_a_model_without_attention_replaces_nothing_and_has_no_map():
 
 def test_what_a_model_does_not_know_is_told():
     assert PairsKind().unknown(words(), "a x-a b.") == ["x", "-", "."]
+
+
+def test_of_other_units_a_word_is_copied_without_its_joiners_and_of_characters_none_is():
+    rows = [("a' b", "u v"), ("b' a", "v u")]
+    splits = dict.fromkeys(("train", "valid", "test"), rows)
+    kind, asked = PairsKind(), PairsKind.Request(replace_unknown=True)
+
+    def of(units):
+        form = from_translations(splits, units, {}).form
+        model = lively(form=form, padding="masked", decoder="attention")
+        with torch.no_grad():
+            model.decoder.affine.weight.zero_()
+            model.decoder.affine.bias[form.answers["unknown"]] = 9
+        options = pairs_options(padding="masked", decoder="attention")
+        return trained(model, options, form, MadeUp("pairs"))
+
+    (said, _), *_ = kind.answer(of(("token", "word")), ["a' b"], asked)
+    assert set(said.split()) <= {"a", "'", "b"}
+    with pytest.raises(UserError, match="sources are characters, of which none is a word"):
+        kind.answer(of(("character", "token")), ["a"], asked)
+
+
+def test_what_is_likeliest_is_not_drawn():
+    with pytest.raises(UserError, match="temperature: the likeliest answers are not drawn"):
+        PairsKind().likeliest(
+            words(decoder="attention"), ["a b"], PairsKind.Request(temperature=1.0)
+        )

@@ -87,6 +87,7 @@ def result(
         counts=COUNTS,
         samples=samples,
         novelty=new,
+        notes={},
     )
 
 

@@ -266,7 +266,7 @@ def test_its_scores_are_read_and_those_of_others_are_refused(kind, tmp_path):
         read_scores(tmp_path, kind)
     with pytest.raises(DataError, match="holds no scores"):
         write_scores(tmp_path, {0: {"test_bleu": 34.5}})
-        read_scores(tmp_path, named("pairs"))
+        read_scores(tmp_path, named("labels"))
 
 
 def test_a_metric_that_is_known_of_seeds_alone_has_the_interval_of_seeds():

@@ -35,6 +35,18 @@ def test_a_study_of_pairs_can_be_used_and_names_its_file(here):
     assert data.form.source.unit == "token"
     header = read_yaml(here / "pipeline/cats/dvc.yaml")["vars"][0]["study"]
     assert header["inputs"] == "my pairs: one.tsv"
+    [plot] = read_yaml(here / "pipeline/cats/dvc.yaml")["plots"]
+    assert list(plot) == ["cats"] and "curves/cats.csv" in str(plot)
+
+
+@pytest.mark.parametrize(
+    "name", ["numbers", "a\\d.tsv", "a\x01.tsv", "a\nb.tsv", 'a"b.tsv', "${x}.tsv"]
+)
+def test_a_name_that_would_be_read_as_something_else_is_refused(here, name):
+    (here / name).write_text("\n".join(ROWS))
+    with pytest.raises(UserError, match=r"must not be called .* give it another name"):
+        new_study("mine", "quick", Path(name))
+    assert not (here / "pipeline/mine").exists()
 
 
 @pytest.mark.parametrize(
@@ -42,9 +54,18 @@ def test_a_study_of_pairs_can_be_used_and_names_its_file(here):
     [
         (ROWS, {"from_unit: token", "minimum_count: 1 ", "longest_source: 8 ", "epochs: 40"}),
         ([f"{i}\t{i:x}" for i in range(6000)], {"from_unit: character", "minimum_count: 2 "}),
+        (
+            [f"我喜欢吃{i}个苹果。\tI like eating {i} apples." for i in range(30)],
+            {
+                "from_unit: character",
+                "to_unit: token",
+                "longest_source: 10 ",
+                "longest_target: 6\n",
+            },
+        ),
         ([f"{i} a\t{i:x} b" for i in range(80_000)], {"test: 2000", "epochs: 4", "batch_size: 64"}),
     ],
-    ids=["sentences", "words", "many"],
+    ids=["sentences", "words", "Chinese", "many"],
 )
 def test_its_defaults_fit_the_file(here, rows, found):
     path = here / "rows.tsv"
@@ -57,7 +78,7 @@ def test_its_defaults_fit_the_file(here, rows, found):
     ("text", "fault"),
     [
         (None, "is no file"),
-        ("one\n", "pair 1 has no tab"),
+        ("\none\n", "line 2: no tab"),
         ("a\tb\n" * 30, "1 different sources; at least 20"),
         ("", "0 different sources"),
     ],

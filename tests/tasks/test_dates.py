@@ -130,7 +130,7 @@ def test_options_that_cannot_be_are_refused(options):
 
 
 def test_more_texts_than_there_are_is_refused():
-    with pytest.raises(UserError, match="could be written for train; lower train"):
+    with pytest.raises(UserError, match="could be written for train; lower its share"):
         dates(first_year=2000, last_year=2000, languages=["en"], train=50_000).prepare()
 
 
@@ -147,6 +147,7 @@ def test_properties_are_language_and_style():
         ("1994-06-28", "another month and day"),
         ("1995-05-27", "another year"),
         ("1994-5-27", "no date"),
+        ("1994-05-27", "symbols after the date"),
         ("", "no date"),
     ],
 )
@@ -198,7 +199,6 @@ def test_the_split_of_the_book_is_taken_on_demand_and_what_it_shares_is_counted(
         (line("", "1994-09-27"), "is not of the form"),
         (line("9/27/94", "1994-9-27"), "'1994-9-27' is no date in the form of ISO 8601"),
         (line("9/31/94", "1994-09-31"), "'1994-09-31' is no date"),
-        ("", "is not of the form"),
     ],
 )
 def test_a_bad_line_is_named_with_its_number(tmp_path, bad, fault):
@@ -213,8 +213,22 @@ def test_a_missing_file_is_named():
         dates(source="nowhere.txt").prepare()
 
 
+def test_blank_lines_are_passed_over(file):
+    with_blanks = file.with_name("blanks.txt")
+    with_blanks.write_text("\n" + file.read_text().replace("\n", "\n\n"))
+    one, other = (dates(source=str(path)).prepare() for path in (file, with_blanks))
+    assert [one.questions(s) for s in SPLITS] == [other.questions(s) for s in SPLITS]
+
+
+def test_digits_of_other_scripts_are_no_date():
+    with pytest.raises(UserError, match="is no question of this model"):
+        dates().question("٢٧/٠٥/١٩٩٤")
+
+
 def test_too_few_dates_are_refused(tmp_path):
     path = tmp_path / "date.txt"
     path.write_text(line("9/27/94", "1994-09-27") + "\n")
-    with pytest.raises(DataError, match="1 different dates are too few"):
+    with pytest.raises(
+        DataError, match=r"date\.txt has 1 different dates; to be split it needs 20"
+    ):
         dates(source=str(path)).prepare()

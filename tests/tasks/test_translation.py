@@ -1,5 +1,6 @@
 import pytest
 from num2words import num2words
+from pydantic import ValidationError
 
 from unroll.data.sequences import SPLITS
 from unroll.errors import DataError, UserError
@@ -75,8 +76,24 @@ def test_a_text_is_made_as_the_options_say(options, plain):
     assert translation(**options).question("Va,  l'e\u0301te\u0301\u202f!") == plain
 
 
-def test_korean_keeps_its_syllables_without_accents():
-    assert translation(accents="strip").question("안녕하세요?") == "안녕하세요?"
+@pytest.mark.parametrize("text", ["안녕하세요 ?", "हिन्दी", "がんばれ", "ไทย"])
+def test_signs_that_are_no_accents_and_no_punctuation_stay(text):
+    plain = translation(accents="strip", punctuation="strip").question(text)
+    assert plain == text.removesuffix(" ?")
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        ({"minimum_count": 2}, "minimum_count: only of a file"),
+        ({"longest_source": 9, "from_column": 3}, "from_column, longest_source: only of a file"),
+        ({"source": "a.tsv", "train": 9}, "train: only of numbers"),
+        ({"source": "a.tsv", "to_language": "ko"}, "to_language: only of numbers"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(options, idle):
+    with pytest.raises(ValidationError, match=idle):
+        translation(**options)
 
 
 @pytest.fixture
@@ -108,6 +125,21 @@ def test_a_file_is_split_by_source_and_translations_stay_together(file):
     assert data.facts["pairs"] == 104
     assert data.facts["different"] == 103
     assert data.facts["too long"] == 1
+    assert data.facts["a side empty"] == 0
+
+
+def test_pairs_of_which_a_side_is_empty_are_left_out_and_counted(file):
+    file.write_text(file.read_text() + "word\t \tx\n\tmot\tx\nxyz\t...\tx\n￭\tz\tx\n")
+    data = translation(source=str(file), punctuation="strip", valid=4, test=4).prepare()
+    assert data.facts["a side empty"] == 4
+    assert not {"word", "xyz", "￭"} & {q for split in SPLITS for q in data.questions(split)}
+
+
+def test_a_count_that_leaves_no_symbol_is_refused(file):
+    with pytest.raises(
+        DataError, match=r"minimum_count: no symbol of .*pairs\.tsv stands so often"
+    ):
+        translation(source=str(file), minimum_count=1000, valid=4, test=4).prepare()
 
 
 def test_rare_words_are_unknown(tmp_path):
@@ -121,13 +153,16 @@ def test_rare_words_are_unknown(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "fault"),
-    [("alone", "1 columns, but column 2"), ("\tmot", "is empty"), ("word\t ", "is empty")],
+    [
+        ("alone", "1 columns, but column 2 is asked for; mend the line, or from_column"),
+        ("word\tsay <eos> now", "<eos> has a meaning here"),
+    ],
 )
 def test_a_bad_line_is_named(tmp_path, line, fault):
     path = tmp_path / "pairs.tsv"
     path.write_text(f"word\tmot\n{line}\n")
     with pytest.raises(DataError, match=rf"pairs.tsv, line 2: .*{fault}"):
-        translation(source=str(path)).prepare()
+        translation(source=str(path), to_unit="word").prepare()
 
 
 def test_too_few_sources_are_refused(file):

@@ -17,7 +17,7 @@ from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
-from unroll.storage.files import read_json
+from unroll.storage.files import LARGEST_TEXT, read_json
 
 TEXTS = "texts"  # the document that holds them, where there are any
 Width = Annotated[int, Field(ge=1, le=10_000)]
@@ -187,7 +187,7 @@ def load_pairs(folder: Path) -> Pairs:
 def _read_texts(path: Path) -> dict[str, Texts] | None:
     if not path.is_file():
         return None
-    raw = read_json(path)
+    raw = read_json(path, LARGEST_TEXT)  # that of the file from which they come
     try:
         return {split: Texts.model_validate(raw.get(split)) for split in SPLITS}
     except ValidationError:

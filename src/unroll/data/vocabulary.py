@@ -5,8 +5,10 @@ on which sides of a mark no blank stood, so that tokens become the text that the
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -21,7 +23,6 @@ Unit = Literal["character", "word", "token"]
 SPECIAL: dict[Role, str] = {"pad": "<pad>", "start": "<sos>", "end": "<eos>", "unknown": "<unk>"}
 
 JOINER = "\uffed"  # ￭, in a text the same as a blank
-TOKEN = re.compile(rf"([^\W_]+)|[^\s{JOINER}]")  # a run of letters and digits, or one mark
 
 
 class Vocabulary(Strict):
@@ -133,8 +134,18 @@ def join(symbols: Sequence[str], unit: Unit) -> str:
     return text
 
 
+@cache
+def _token() -> re.Pattern[str]:
+    """Return what finds a run of letters and digits, or one mark, each with what is put on it.
+
+    In many scripts vowels are such signs (`हिन्दी`), and Python takes them for no letters.
+    """
+    signs = "".join(s for s in map(chr, range(0x20000)) if unicodedata.category(s)[0] == "M")
+    return re.compile(rf"((?:[^\W_][{re.escape(signs)}]*)+)|[^\s{JOINER}][{re.escape(signs)}]*")
+
+
 def _tokens(text: str) -> list[str]:
-    found = list(TOKEN.finditer(text))
+    found = list(_token().finditer(text))
     tokens = []
     for i, token in enumerate(found):
         before, after = found[i - 1] if i else None, found[i + 1] if i + 1 < len(found) else None

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unroll.data.batches import rows_at_once
 from unroll.data.pairs import Pairs, PairsForm
 from unroll.data.sequences import Sequences
 from unroll.evaluation.accuracy import Accuracy
@@ -48,21 +49,20 @@ def looks_of(
     decoder reads its own answers: they show how it came to them.
     """
     known = PADDINGS[padding]
-    source = Side(sources, known, device)
-    ids, lengths = source.read(torch.arange(len(source)))
-    weights = attention_weights(model, ids, lengths, answers.to(device), form.answers["start"])
-    if weights is None:
-        return []
+    source, start = Side(sources, known, device), form.answers["start"]
     ends = known.answered(answers, form.answers["end"]).sum(dim=1).tolist()
     widths = [known.width(one[None], sources.width) for one in source.lengths]
-    return [
-        Look(
-            form.source.decode(sources.ids[i, :width].tolist()),
-            form.answers.decode(answers[i, :end].tolist()),
-            weights[i, :end, :width].cpu().double().numpy(),
-        )
-        for i, (end, width) in enumerate(zip(ends, widths, strict=True))
-    ]
+    looks = []
+    for rows in torch.arange(len(source)).split(rows_at_once(form.target_width, len(form.answers))):
+        ids, lengths = source.read(rows)
+        weights = attention_weights(model, ids, lengths, answers[rows].to(device), start)
+        if weights is None:
+            return []
+        for i, looked in zip(rows.tolist(), weights.cpu().double().numpy(), strict=True):
+            question = form.source.decode(sources.ids[i, : widths[i]].tolist())
+            answer = form.answers.decode(answers[i, : ends[i]].tolist())
+            looks.append(Look(question, answer, looked[: ends[i], : widths[i]]))
+    return looks
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from unroll.data.vocabulary import Unit, join
 from unroll.errors import DataError
 from unroll.options import Share, Strict
 from unroll.storage.files import read_json, write_json
@@ -31,8 +32,9 @@ class Map(Strict):
 
     def texts(self) -> tuple[str, str]:
         """Return question and answer as texts, of characters or of words."""
-        between = "" if all(len(s) == 1 for s in (*self.question, *self.answer)) else " "
-        return between.join(self.question).strip(), between.join(self.answer).strip()
+        characters = all(len(s) == 1 for s in (*self.question, *self.answer))
+        unit: Unit = "character" if characters else "token"
+        return join(self.question, unit).strip(), join(self.answer, unit).strip()
 
 
 class Maps(Strict):

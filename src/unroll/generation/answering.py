@@ -25,7 +25,7 @@ def answer(
     device: str = "cpu",
     sampling: Sampling = GREEDY,
     generator: torch.Generator | None = None,
-    longest_ratio: float | None = None,
+    longest_ratio: float = 0.0,
 ) -> Written:
     """Return the answers (N, T') to sources, on the CPU; T' is what fits in a target.
 
@@ -66,9 +66,9 @@ def _answer(
     return decode(step, first, state, length, sampling, generator, end, pad, limits)
 
 
-def _limits(side: Side, rows: Tensor, form: PairsForm, ratio: float | None) -> Tensor | None:
+def _limits(side: Side, rows: Tensor, form: PairsForm, ratio: float) -> Tensor | None:
     """Return how many symbols (n,) may stand before the end of answers to n sources."""
-    if ratio is None:
+    if not ratio:
         return None
     if side.padding.end(form.answers["end"]) is None:
         raise UserError("longest_ratio: no symbol ends the answers of a model with padding: plain")
@@ -83,7 +83,7 @@ def likeliest(
     width: int,
     length_penalty: float = 0.0,
     device: str = "cpu",
-    longest_ratio: float | None = None,
+    longest_ratio: float = 0.0,
 ) -> Hypotheses:
     """Return the `width` = K best answers to sources that beam search finds, on the CPU."""
     model.eval()

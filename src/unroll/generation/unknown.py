@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unroll.data.pairs import PairsForm
 from unroll.data.sequences import Sequences
+from unroll.data.vocabulary import JOINER
 from unroll.errors import UserError
 from unroll.evaluation.attention import looks_of
 from unroll.models.seq2seq import Seq2Seq
@@ -27,7 +28,8 @@ def replaced(
     """Return answers (N, T') as texts, with symbols of the questions where they have `<unk>`.
 
     Raises:
-        UserError: the model has no attention, or knows of no unknown symbols.
+        UserError: the model has no attention, knows of no unknown symbols, or reads characters and
+            writes words.
     """
     unknown = form.answers.special.get("unknown")
     if unknown is None:
@@ -35,9 +37,11 @@ def replaced(
     looks = looks_of(model, sources, symbols, form, padding, "cpu")
     if not looks:
         raise UserError("replace_unknown: this model has no attention to tell where it looks")
-    texts = []
+    if form.source.unit == "character" != form.answers.unit:
+        raise UserError("replace_unknown: sources are characters, of which none is a word")
+    joined, texts = form.answers.unit == "token", []
     for question, look in zip(questions, looks, strict=True):
-        read = form.source.split(question)
+        read = [s if joined else s.strip(JOINER) for s in form.source.split(question)]
         written = [
             read[min(weights.argmax(), len(read) - 1)] if symbol == unknown else None
             for symbol, weights in zip(look.answer, look.weights, strict=True)

@@ -35,7 +35,7 @@ class PairsRequest(Request):
 
     beam_width: Annotated[int, Field(ge=1, le=100)] = 1
     length_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
-    longest_ratio: Annotated[float, Field(gt=0, le=1000)] | None = None
+    longest_ratio: Annotated[float, Field(ge=0, le=1000)] = 0.0  # 0: as long as any of the data
     replace_unknown: bool = False
 
     @model_validator(mode="after")
@@ -43,6 +43,10 @@ class PairsRequest(Request):
         if self.beam_width > 1 and self.temperature > 0:
             raise ValueError("beam_width: a beam searches, a temperature draws; choose one")
         return self
+
+    def words(self) -> int:
+        """Return how many answers are searched for, for each text."""
+        return self.beam_width
 
 
 class PairsKind(Kind[Pairs, PairsForm]):
@@ -222,6 +226,8 @@ class PairsKind(Kind[Pairs, PairsForm]):
     ) -> "Hypotheses":
         from unroll.generation.answering import likeliest
 
+        if request.temperature > 0:
+            raise UserError("temperature: the likeliest answers are not drawn; leave it out")
         return likeliest(
             trained.model,
             source,

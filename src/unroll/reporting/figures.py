@@ -35,7 +35,11 @@ LONGEST_TITLE = 30  # characters, over a map of attention
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv*P"
 WIDE, SMALL = (7.0, 4.0), (4.8, 3.6)  # inches
-STYLE = {"svg.hashsalt": "unroll", "svg.fonttype": "path"}
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "unroll",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar is a dollar
+}
 
 
 def learning_curves(table: pd.DataFrame, metric: Metric, title: str = "") -> str:
@@ -113,7 +117,7 @@ def attention_map(
 
     Symbols are texts of the picture and no curves: whoever looks at it has their letters.
     """
-    question, answer = ([s.strip(JOINER) for s in symbols] for symbols in (question, answer))
+    question, answer = (_shown(symbols) for symbols in (question, answer))
     words = max(map(len, question), default=1) > 1
     room = 0.09 * max(map(len, (*question, *answer)), default=1) if words else 0.0
     size = (max(2.6, 0.22 * len(question) + room), max(2.3, 0.22 * len(answer) + room))
@@ -121,14 +125,19 @@ def attention_map(
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for ticks, symbols in ((axes.set_xticks, question), (axes.set_yticks, answer)):
-            shown = [symbol.replace(" ", "·") for symbol in symbols]
-            ticks(range(len(symbols)), shown, family="monospace")
+            ticks(range(len(symbols)), symbols, family="monospace")
         if words:
             axes.tick_params(axis="x", labelrotation=90)
         if len(title) <= LONGEST_TITLE:  # a longer one would be cut, and can be read at the axes
             axes.set_title(title, fontsize=10, family="monospace")
         axes.grid(False)
     return svg.getvalue()
+
+
+def _shown(symbols: Sequence[str]) -> list[str]:
+    """Return symbols as they can be drawn: a blank as a dot, what no letter stands for as a box."""
+    plain = (symbol.strip(JOINER).replace(" ", "·") for symbol in symbols)
+    return ["".join(s if s.isprintable() else "□" for s in symbol) for symbol in plain]
 
 
 @contextlib.contextmanager

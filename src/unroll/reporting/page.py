@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
+from unroll.data.vocabulary import JOINER
 from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
 from unroll.evaluation.maps import Map
 from unroll.evaluation.modes import unseen
@@ -301,9 +302,10 @@ def _map(found: Map) -> Picture:
     question, answer = found.texts()
     mark, spoken = "right" if found.right else "wrong", f"{question} = {answer}"
     weights = np.array(found.weights)
+    read, written = ([s.strip(JOINER) for s in side] for side in (found.question, found.answer))
     peaks = ", ".join(
-        f"{symbol} at {found.question[row.argmax()]!r} ({row.max():.0%})"
-        for symbol, row in zip(found.answer, weights, strict=True)
+        f"{symbol} at {read[row.argmax()]!r} ({row.max():.0%})"
+        for symbol, row in zip(written, weights, strict=True)
         if symbol.strip()
     )
     return Picture(

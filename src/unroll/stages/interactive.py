@@ -26,14 +26,16 @@ def ask(
 
     With more than one of `alternatives` each stands on a line behind its probability.
     """
+    if picture is not None and picture.suffix != ".svg":
+        raise UserError(f"--map: {picture} cannot be written; pictures are SVG: name it FILE.svg")
     model = _model(study, task, variant, continues=False)
     if unknown := model.unknown(question):
         print(f"unknown to this model: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
     if alternatives == 1:
         print(model.ask(question, **request))
     else:
-        width = max(alternatives, request.get("beam_width", 1))
-        found = model.likeliest(question, **{**request, "beam_width": width})
+        request = {**request, "beam_width": max(alternatives, request.get("beam_width", 1))}
+        found = model.likeliest(question, **request)
         for text, logarithm in found[:alternatives]:
             print(f"{math.exp(logarithm):.2%}  {text}")
     if picture is not None:

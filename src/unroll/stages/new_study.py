@@ -19,6 +19,15 @@ TAKEN = {
 }  # fmt: skip
 
 HEADER = re.compile(r"^vars:\n(?:  .*\n)+", re.MULTILINE)
+PLOTS = re.compile(r"^plots:\n(?:  .*\n?)+", re.MULTILINE)
+PLOT = """plots:
+  - {name}:
+      template: curves
+      x: epoch
+      y:
+        ${{study.root}}/${{study.reports}}/curves/{name}.csv: valid_exact_match
+      y_label: validation exact match
+"""
 BUILT_IN = "src/unroll/data"  # where data come from that nobody has named as a file
 
 
@@ -52,10 +61,15 @@ def new_study(name: str, like: str, pairs: Path | None = None) -> None:
     folder, pattern = study_folder(name), study_folder(like)
     if folder.exists():
         raise UserError(f"{folder} exists already; choose another name, or remove it")
-    params, inputs = read_text(pattern / "params.yaml"), BUILT_IN
-    if pairs is not None:
-        params, inputs = params_of(pairs, name), json.dumps(pairs.as_posix(), ensure_ascii=False)
-    write_text(folder / "dvc.yaml", _stages(pattern / "dvc.yaml", name, like, inputs))
+    stages = read_text(pattern / "dvc.yaml")
+    if pairs is None:
+        params = read_text(pattern / "params.yaml")
+        stages = _stages(stages, name, like, BUILT_IN)
+    else:
+        params = params_of(pairs, name)
+        inputs = json.dumps(pairs.as_posix(), ensure_ascii=False)
+        stages = PLOTS.sub(PLOT.format(name=name), _stages(stages, name, like, inputs))
+    write_text(folder / "dvc.yaml", stages)
     write_text(folder / "params.yaml", params)
     study = load(name)
     made = f"as that of {like}" if pairs is None else f"for {pairs}"
@@ -66,12 +80,11 @@ def new_study(name: str, like: str, pairs: Path | None = None) -> None:
     )
 
 
-def _stages(pattern: Path, name: str, like: str, inputs: str) -> str:
+def _stages(text: str, name: str, like: str, inputs: str) -> str:
     """Return the stages of a study with another header."""
-    text = read_text(pattern)
     lines = "".join(f"      {key}: {value}\n" for key, value in header(name).items())
     lines = lines.replace("      params:", f"      inputs: {inputs}\n      params:")
-    text = HEADER.sub(f"vars:\n  - study:\n{lines}", text, count=1)
+    text = HEADER.sub(lambda _: f"vars:\n  - study:\n{lines}", text, count=1)
     text = re.sub(r"\A(?:#.*\n)*", f"# The study {name}; its options are in params.yaml.\n", text)
     return re.sub(rf"^  - {re.escape(like)} ", f"  - {name} ", text, flags=re.MULTILINE)
 

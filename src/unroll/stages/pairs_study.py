@@ -11,11 +11,13 @@ import numpy as np
 from unroll.data.found import read_found
 from unroll.data.vocabulary import Unit, split
 from unroll.errors import UserError
+from unroll.tasks.translation import BUILT_IN
 
 FEWEST = 20  # different sources
 MOST_HELD_OUT = 2000
 STEPS = 5000  # about so many, whatever the size of the file
 BATCH = 64
+LONGEST = 1_000  # symbols: who has longer ones knows what it costs, and writes another number
 
 
 def params_of(path: Path, name: str) -> str:
@@ -27,26 +29,35 @@ def params_of(path: Path, name: str) -> str:
     """
     if not path.is_file():
         raise UserError(f"{path} is no file; name one with a pair on each line, a tab between")
+    if path.as_posix() == BUILT_IN or not all(
+        s.isprintable() and s not in '\\"$' for s in str(path)
+    ):
+        raise UserError(f"a file must not be called {str(path)!r} here; give it another name")
     if path.is_absolute():
         print(f"note: {path} is a path of this machine; others find a path in the project")
     text, _ = read_found(path)
-    rows = [line.split("\t")[:2] for line in text.split("\n") if line.strip()]
-    if short := [number for number, row in enumerate(rows, 1) if len(row) < 2]:
-        raise UserError(f"{path}: pair {short[0]} has no tab between source and target")
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if short := [number for number, line in lines if "\t" not in line]:
+        raise UserError(f"{path}, line {short[0]}: no tab between source and target")
+    rows = [line.split("\t")[:2] for _, line in lines]
     sources = len({source for source, _ in rows})
     if sources < FEWEST:
         raise UserError(f"{path} has {sources} different sources; at least {FEWEST} are needed")
-    unit = _unit([target for _, target in rows])
-    lengths = np.array([[len(split(side, unit)) for side in row] for row in rows])
-    longest = np.quantile(lengths, 0.99, axis=0, method="higher").clip(1)
+    units = [_unit(side) for side in zip(*rows, strict=True)]
+    longest = [
+        int(np.quantile([len(split(text, unit)) for text in side], 0.99, method="higher"))
+        for side, unit in zip(zip(*rows, strict=True), units, strict=True)
+    ]
+    longest_source, longest_target = np.clip(longest, 1, LONGEST).tolist()
     return Template((files("unroll.stages") / "pairs.yaml").read_text(encoding="utf-8")).substitute(
         name=name,
         source=path.as_posix(),
         quoted=json.dumps(path.as_posix(), ensure_ascii=False),
-        unit=unit,
+        from_unit=units[0],
+        to_unit=units[1],
         minimum_count=2 if len(rows) >= 5000 else 1,
-        longest_source=int(longest[0]),
-        longest_target=int(longest[1]),
+        longest_source=longest_source,
+        longest_target=longest_target,
         held_out=min(MOST_HELD_OUT, sources // 10),
         batch_size=min(BATCH, max(1, len(rows) // 10)),
         epochs=int(np.clip(STEPS * BATCH // len(rows), 3, 40)),

@@ -120,14 +120,14 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object.
+def read_json(path: Path, largest: int | None = None) -> dict[str, Any]:
+    """Return a JSON object, of at most so many bytes; by default LARGEST_JSON.
 
     Raises:
         DataError: the file is missing or is not a JSON object.
     """
     try:
-        value = json.loads(read_bytes(path, LARGEST_JSON))
+        value = json.loads(read_bytes(path, largest or LARGEST_JSON))
         json.dumps(value, ensure_ascii=False).encode()  # halves of symbols cannot be written
     except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read ({error})") from None

@@ -34,9 +34,10 @@ from unroll.tasks.task import Task
 
 CASES = (str, str.lower, str.upper)  # as it is, small and large letters
 FIELDS = re.compile(r"'([^']*)'|([A-Za-z])\2*|.", re.DOTALL)  # of a pattern of the CLDR
-ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 START = "_"  # between a date and its ISO form, in the book's file
 FRUITLESS_ROUNDS = 50
+FEWEST = 20  # dates of a file: each split has some then
 Year = Annotated[int, Field(ge=1000, le=9999)]
 
 
@@ -217,6 +218,8 @@ class Dates(Task[DatesOptions]):
         right, given = ISO.fullmatch(expected), ISO.fullmatch(answered)
         if right is None or given is None:
             return "no date"
+        if expected == answered:
+            return "symbols after the date"
         parts = zip(("year", "month", "day"), right.groups(), given.groups(), strict=True)
         return "another " + " and ".join(name for name, a, b in parts if a != b)
 
@@ -254,7 +257,7 @@ class Dates(Task[DatesOptions]):
         if len(found) < count:
             raise UserError(
                 f"only {len(found):,} of {count:,} different texts of {len(days):,} dates could be "
-                f"written for {split}; lower {split}, or take more years or languages"
+                f"written for {split}; lower its share, or take more years or languages"
             )
         rows = list(found.items())[:count]
         self._check_one_date_each(rows)
@@ -274,8 +277,10 @@ class Dates(Task[DatesOptions]):
         if not path.is_file():
             raise DataError(f"source: {path} is no file; name one, or choose: generated")
         text, notes = read_found(path)
-        lines = text.removesuffix("\n").split("\n")
-        rows = [_parse(line, f"{path}, line {n}") for n, line in enumerate(lines, 1)]
+        lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        rows = [_parse(line, f"{path}, line {n}") for n, line in lines]
+        if (days := len({answer for _, answer in rows})) < FEWEST:
+            raise DataError(f"{path} has {days} different dates; to be split it needs {FEWEST}")
         splits = self._as_the_book(rows) if self.leaks else self._by_date(rows)
         facts = {"source": str(path), "distinct": len(set(rows)), "lines": len(rows)}
         if self.leaks:
@@ -286,8 +291,6 @@ class Dates(Task[DatesOptions]):
     def _by_date(self, rows: Sequence[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
         """Return different lines: eight tenths of the dates in train, one in each other split."""
         days = np.array(sorted({answer for _, answer in rows}))
-        if len(days) < 10:
-            raise DataError(f"{len(days)} different dates are too few to split; at least 10")
         order = numpy_generator(self.options.seed, "dates", "splits").permutation(days)
         tenth = len(order) // 10
         of = dict.fromkeys(order.tolist(), "train")
@@ -359,14 +362,14 @@ def _any_of(names: Sequence[str]) -> str:
 
 
 PARTS = {  # by the letters that the CLDR has for them
-    "y": _number("year", lambda day: str(day.year), r"\d{4}"),
-    "yy": _number("year", lambda day: f"{day.year % 100:02}", r"\d\d"),
-    "M": _number("month", lambda day: str(day.month), r"\d\d?"),
-    "MM": _number("month", lambda day: f"{day.month:02}", r"\d\d"),
+    "y": _number("year", lambda day: str(day.year), "[0-9]{4}"),
+    "yy": _number("year", lambda day: f"{day.year % 100:02}", "[0-9]{2}"),
+    "M": _number("month", lambda day: str(day.month), "[0-9]{1,2}"),
+    "MM": _number("month", lambda day: f"{day.month:02}", "[0-9]{2}"),
     "MMM": _month("abbreviated"),
     "MMMM": _month("wide"),
-    "d": _number("day", lambda day: str(day.day), r"\d\d?"),
-    "dd": _number("day", lambda day: f"{day.day:02}", r"\d\d"),
+    "d": _number("day", lambda day: str(day.day), "[0-9]{1,2}"),
+    "dd": _number("day", lambda day: f"{day.day:02}", "[0-9]{2}"),
     "EEEE": Part(
         "weekday",
         lambda day, language: str(get_day_names("wide", "format", language)[day.weekday()]),

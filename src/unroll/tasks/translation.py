@@ -9,7 +9,6 @@ No source stands in two splits: whatever is the same source, with its case, acce
 as the options say, goes with all its translations into one.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,29 +17,39 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from num2words import num2words
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unroll.data.found import read_found
 from unroll.data.pairs import Pairs, from_translations
 from unroll.data.properties import Property, of_bands
 from unroll.data.sequences import SPLITS
-from unroll.data.vocabulary import Unit, split
+from unroll.data.vocabulary import SPECIAL, Unit, split
 from unroll.errors import DataError, UserError
 from unroll.options import Count, Strict
 from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
 Language = Literal["en", "fr", "ko"]
+BUILT_IN = "numbers"
 NUMBERS = 1_000_000  # from 0
 LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-PUNCTUATION = re.compile(r"[^\w\s'’-]|_")
+WITHIN_WORDS = "'’-"  # marks that are no punctuation
+ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # whose signs are accents: elsewhere they are vowels
+RESERVED = set(SPECIAL.values()) - {SPECIAL["unknown"]}
+Longest = Annotated[int, Field(ge=1, le=9_998)]
+
+# Options that do nothing, by whether numbers are written or a file is read.
+IDLE = {
+    True: ("from_column", "to_column", "minimum_count", "longest_source", "longest_target"),
+    False: ("from_language", "to_language", "train"),
+}
 
 
 class TranslationOptions(Strict):
     """The data section of a translation task."""
 
     kind: Literal["translation"]
-    source: str = "numbers"
+    source: str = BUILT_IN
     from_language: Language = "en"
     to_language: Language = "fr"
     from_column: Count = 1
@@ -51,12 +60,21 @@ class TranslationOptions(Strict):
     accents: Literal["keep", "strip"] = "keep"
     punctuation: Literal["keep", "strip"] = "keep"
     minimum_count: Count = 1
-    longest_source: Count = 50
-    longest_target: Count = 50
+    longest_source: Longest = 50
+    longest_target: Longest = 50
     train: Count = 20_000
     valid: Count = 2_000
     test: Count = 2_000
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
+
+    @model_validator(mode="after")
+    def _all_have_an_effect(self) -> "TranslationOptions":
+        numbers, fields = self.source == BUILT_IN, type(self).model_fields
+        idle = [name for name in IDLE[numbers] if getattr(self, name) != fields[name].default]
+        if idle:
+            of = "a file; numbers are written" if numbers else f"{BUILT_IN}; a file is read"
+            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
+        return self
 
 
 class Translation(Task[TranslationOptions]):
@@ -71,7 +89,7 @@ class Translation(Task[TranslationOptions]):
     def example(self) -> str:
         """A number in words; of a file there is none."""
         options = self.options
-        return self._written(1984, options.from_language) if options.source == "numbers" else ""
+        return self._written(1984, options.from_language) if options.source == BUILT_IN else ""
 
     def prepare(self) -> Pairs:
         """Write numbers in words, or read a file of pairs.
@@ -80,7 +98,7 @@ class Translation(Task[TranslationOptions]):
             UserError: more numbers are asked for than there are, or one language twice.
             DataError: the file is missing, or has a line that is no pair.
         """
-        return self._numbers() if self.options.source == "numbers" else self._file()
+        return self._numbers() if self.options.source == BUILT_IN else self._file()
 
     def question(self, text: str) -> str:
         """Return a text as those of the data were made.
@@ -121,11 +139,9 @@ class Translation(Task[TranslationOptions]):
         if options.lower_case:
             plain = plain.lower()
         if options.accents == "strip":
-            parts = unicodedata.normalize("NFD", plain)
-            marks = "".join(s for s in parts if unicodedata.category(s) != "Mn")
-            plain = unicodedata.normalize("NFC", marks)
+            plain = _without_accents(plain)
         if options.punctuation == "strip":
-            plain = PUNCTUATION.sub(" ", plain)
+            plain = "".join(" " if _is_punctuation(symbol) else symbol for symbol in plain)
         return " ".join(plain.split())
 
     def _written(self, number: int, language: str) -> str:
@@ -150,46 +166,53 @@ class Translation(Task[TranslationOptions]):
             ]
             for split, part in zip(counts, parts, strict=True)
         }
-        return from_translations(rows, (options.from_unit, options.to_unit), {"source": "numbers"})
+        return from_translations(rows, (options.from_unit, options.to_unit), {"source": BUILT_IN})
 
     def _file(self) -> Pairs:
         path, options = Path(self.options.source), self.options
         if not path.is_file():
-            raise DataError(f"source: {path} is no file; name one, or choose: numbers")
+            raise DataError(f"source: {path} is no file; name one, or choose: {BUILT_IN}")
         text, notes = read_found(path)
         pairs = [
             self._pair(line, f"{path}, line {n}")
-            for n, line in enumerate(text.removesuffix("\n").split("\n"), 1)
+            for n, line in enumerate(text.split("\n"), 1)
             if line.strip()
         ]
-        short = [
-            (source, target)
-            for source, target in dict.fromkeys(pairs)
-            if len(split(source, options.from_unit)) <= options.longest_source
-            and len(split(target, options.to_unit)) <= options.longest_target
-        ]
+        different = {pair: self._lengths(*pair) for pair in pairs}
+        whole = {pair: lengths for pair, lengths in different.items() if min(lengths)}
+        longest = (options.longest_source, options.longest_target)
+        short = [pair for pair, of in whole.items() if of[0] <= longest[0] and of[1] <= longest[1]]
         rows = self._by_source(short, path)
         facts: dict[str, object] = {
             "source": str(path),
             "pairs": len(pairs),
-            "different": len(dict.fromkeys(pairs)),
-            "too long": len(dict.fromkeys(pairs)) - len(short),
+            "different": len(different),
+            "a side empty": len(different) - len(whole),
+            "too long": len(whole) - len(short),
             **({"found": notes} if notes else {}),
         }
-        return from_translations(
-            rows, (options.from_unit, options.to_unit), facts, options.minimum_count
-        )
+        units = (options.from_unit, options.to_unit)
+        data = from_translations(rows, units, facts, options.minimum_count)
+        if len(data.form.answers) == len(data.form.answers.special):
+            raise DataError(f"minimum_count: no symbol of {path} stands so often; lower it")
+        return data
+
+    def _lengths(self, source: str, target: str) -> tuple[int, int]:
+        options = self.options
+        return len(split(source, options.from_unit)), len(split(target, options.to_unit))
 
     def _pair(self, line: str, place: str) -> tuple[str, str]:
         columns = line.split("\t")
         wanted = (self.options.from_column, self.options.to_column)
         if max(wanted) > len(columns):
             raise DataError(
-                f"{place}: {len(columns)} columns, but column {max(wanted)} is asked for"
+                f"{place}: {len(columns)} columns, but column {max(wanted)} is asked for; mend "
+                "the line, or from_column and to_column"
             )
         source, target = (self._plain(columns[column - 1]) for column in wanted)
-        if not source or not target:
-            raise DataError(f"{place}: a side of {line!r} is empty")
+        for side, unit in ((source, self.options.from_unit), (target, self.options.to_unit)):
+            for symbol in set(split(side, unit)) & RESERVED:
+                raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
         return source, target
 
     def _by_source(
@@ -211,3 +234,18 @@ class Translation(Task[TranslationOptions]):
         for source, target in pairs:
             rows[of.get(source, "train")].append((source, target))
         return rows
+
+
+def _is_punctuation(symbol: str) -> bool:
+    return unicodedata.category(symbol)[0] in "PS" and symbol not in WITHIN_WORDS
+
+
+def _without_accents(text: str) -> str:
+    kept, base = [], ""
+    for symbol in unicodedata.normalize("NFD", text):
+        if unicodedata.category(symbol) != "Mn":
+            base = symbol
+        elif unicodedata.name(base or " ", "").startswith(ALPHABETS):
+            continue
+        kept.append(symbol)
+    return unicodedata.normalize("NFC", "".join(kept))
