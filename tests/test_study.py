@@ -213,8 +213,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "    decoder: peeky\n",
             "    decoder: peekie\n",
             [
-                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
-                "not 'peekie' (did you mean peeky?)"
+                "variants.peeky.decoder: input should be 'plain', 'peeky', 'attention', "
+                "'input_feeding' or 'in_step', not 'peekie' (did you mean peeky?)"
             ],
             id="unknown choice",
         ),
@@ -264,8 +264,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "      kind: addition\n",
             "      kind: adition\n",
             [
-                "tasks.sums.data.kind: expected one of addition, brackets, text, "
-                "not 'adition' (did you mean addition?)"
+                "tasks.sums.data.kind: expected one of addition, brackets, dates, text, "
+                "translation, not 'adition' (did you mean addition?)"
             ],
             id="unknown kind of data",
         ),
@@ -309,8 +309,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "    decoder: peeky\n    hidden_size: 10\n",
             "    decoder: peekie\n  slim:\n    task: sums\n    match_parameters: peeky\n",
             [
-                "variants.peeky.decoder: input should be 'plain', 'peeky' or 'attention', "
-                "not 'peekie' (did you mean peeky?)"
+                "variants.peeky.decoder: input should be 'plain', 'peeky', 'attention', "
+                "'input_feeding' or 'in_step', not 'peekie' (did you mean peeky?)"
             ],
             id="size of a faulty variant",
         ),
@@ -415,8 +415,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "      kind: addition\n",
             "      kind: [addition]\n",
             [
-                "tasks.sums.data.kind: expected one of addition, brackets, text, "
-                "not ['addition'] (did you mean addition?)"
+                "tasks.sums.data.kind: expected one of addition, brackets, dates, text, "
+                "translation, not ['addition'] (did you mean addition?)"
             ],
             id="list in place of a kind",
         ),

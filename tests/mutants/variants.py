@@ -67,6 +67,7 @@ PAIRS: dict[str, dict[str, Any]] = {
 }
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},
+    "last-keras": {"embedding": "one_hot", "optimizer": "rmsprop"},
     "last-rnn": {**BOOK, "cell": "rnn"},
     "pooled": {"pooling": "attention", "cell": "gru"},
     "last-modern": {**MODERN, "padding": "masked", "bidirectional": True},
@@ -74,6 +75,7 @@ LABELS: dict[str, dict[str, Any]] = {
 }
 CORPUS: dict[str, dict[str, Any]] = {
     "words": {},
+    "words-keras": {"optimizer": "rmsprop"},
     "words-book": BOOK,
     "words-rnn": {"cell": "rnn"},
     "words-gru": {"cell": "gru", "layers": 2, "dropout": 0.3},

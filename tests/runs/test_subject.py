@@ -40,12 +40,23 @@ OF_ALL = {
     "schedule": "one_cycle",
     "clip": 1.0,
 }
-OF_ENCODERS = {"reverse_source": True, "bidirectional": True, "padding": "masked"}
+OF_ENCODERS = {
+    "reverse_source": True,
+    "bidirectional": True,
+    "padding": "masked",
+    "embedding": "one_hot",
+}
+NEEDED = {"attention": {"decoder": "attention"}, "attention_query": {"decoder": "attention"}}
 OTHER_OPTIONS = {
     "pairs": {
         **OF_ALL,
         **OF_ENCODERS,
-        "decoder": "peeky",
+        "decoder": "attention",
+        "attention": "general",
+        "attention_query": "before",
+        "loss": "sequence",
+        "label_smoothing": 0.1,
+        "with_replacement": True,
         "bridge": "state",
         "teacher_forcing": 0.5,
         "teacher_forcing_by": "sequence",
@@ -71,7 +82,7 @@ OTHERS = {
     },
     "more of the machine": replace(subject(), machine={**subject().machine, "cpu": "x86"}),
     **{
-        f"{kind} {name}": subject(kind, **{name: value})
+        f"{kind} {name}": subject(kind, **{name: value}, **NEEDED.get(name, {}))
         for kind, options in OTHER_OPTIONS.items()
         for name, value in options.items()
     },

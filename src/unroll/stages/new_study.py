@@ -20,14 +20,15 @@ TAKEN = {
 
 HEADER = re.compile(r"^vars:\n(?:  .*\n)+", re.MULTILINE)
 PLOTS = re.compile(r"^plots:\n(?:  .*\n?)+", re.MULTILINE)
-PLOT = """plots:
-  - {name}:
-      template: curves
-      x: epoch
-      y:
-        ${{study.root}}/${{study.reports}}/curves/{name}.csv: valid_exact_match
-      y_label: validation exact match
-"""
+PLOT = (
+    "plots:\n"
+    "  - {name}:\n"
+    "      template: curves\n"
+    "      x: epoch\n"
+    "      y:\n"
+    "        ${{study.root}}/${{study.reports}}/curves/{name}.csv: valid_exact_match\n"
+    "      y_label: validation exact match\n"
+)
 BUILT_IN = "src/unroll/data"  # where data come from that nobody has named as a file
 
 
