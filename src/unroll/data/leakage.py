@@ -26,3 +26,9 @@ def check_leakage(questions: Mapping[str, Sequence[str]], key: Key) -> None:
                 f"split: {text}, for one, stands in {other} as {twin}; take them out of the source"
             )
         seen |= {key(text): (text, split) for text in texts}
+
+
+def shared(questions: Mapping[str, Sequence[str]], key: Key) -> dict[str, int]:
+    """Return how many questions of each split stand in train, too."""
+    train = {key(text) for text in questions["train"]}
+    return {s: sum(key(t) in train for t in of) for s, of in questions.items() if s != "train"}

@@ -30,6 +30,11 @@ class Task(ABC, Generic[O]):
         """A question that `question` takes, as people ask it; empty: there is none."""
         return ""
 
+    @property
+    def leaks(self) -> bool:
+        """Whether its splits share questions, and are taken all the same: its facts count them."""
+        return False
+
     @abstractmethod
     def prepare(self) -> Any:
         """Return the data, as the kind of the task holds them.
