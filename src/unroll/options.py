@@ -61,7 +61,7 @@ class VariantOptions(Strict):
 
     epochs: Count
     batch_size: Count
-    optimizer: Literal["sgd", "adam", "adamw"]
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     schedule: Literal["constant", "one_cycle"] = "constant"
@@ -89,6 +89,7 @@ class EncoderOptions(VariantOptions):
     reverse_source: bool = False
     bidirectional: bool = False
     padding: Literal["plain", "masked"] = "plain"
+    embedding: Annotated[Literal["learned", "one_hot"], Neutral("learned")] = "learned"
 
     @model_validator(mode="after")
     def _halves(self) -> "EncoderOptions":
@@ -107,10 +108,24 @@ class PairsOptions(EncoderOptions):
 
     kind = "pairs"
 
-    decoder: Literal["plain", "peeky", "attention"] = "plain"
+    decoder: Literal["plain", "peeky", "attention", "input_feeding", "in_step"] = "plain"
+    attention: Annotated[Literal["dot", "general", "additive"], Neutral("dot")] = "dot"
+    attention_query: Annotated[Literal["now", "before"], Neutral("now")] = "now"
     bridge: Literal["hidden", "state"] = "hidden"
     teacher_forcing: Annotated[Share, Neutral(1.0)] = 1.0
     teacher_forcing_by: Annotated[Literal["step", "sequence"], Neutral("step")] = "step"
+    loss: Annotated[Literal["symbol", "sequence"], Neutral("symbol")] = "symbol"
+    label_smoothing: Annotated[Fraction, Neutral(0.0)] = 0.0
+    with_replacement: Annotated[bool, Neutral(False)] = False
+
+    @model_validator(mode="after")
+    def _attention_is_there(self) -> "PairsOptions":
+        looks = self.decoder in ("attention", "input_feeding")
+        if not looks and (self.attention, self.attention_query) != ("dot", "now"):
+            raise ValueError(
+                "attention, attention_query: only where decoder is attention or input_feeding"
+            )
+        return self
 
 
 class LabelsOptions(EncoderOptions):

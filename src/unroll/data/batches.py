@@ -38,6 +38,15 @@ def batches(lengths: Sequence[np.ndarray], batch_size: int, seed: int, epoch: in
     return [full[i] for i in order.tolist()]
 
 
+def drawn(count: int, batch_size: int, seed: int, epoch: int) -> Tensor:
+    """Return as many batches as an epoch has, each drawn anew from all of `count` examples.
+
+    So some examples come twice in an epoch and others not at all: (steps, batch_size).
+    """
+    generator = torch_generator(seed, "drawn", str(epoch))
+    return torch.randint(count, (count // batch_size, batch_size), generator=generator)
+
+
 def rows_at_once(width: int, symbols: int) -> int:
     """Return how many sequences of this width may be answered together: logits are large."""
     return max(1, LARGEST // (width * symbols))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unroll.models import padding
-from unroll.models.layers import Dropout, RecurrentStack, State
+from unroll.models.layers import EMBEDDINGS, Dropout, RecurrentStack, State
 from unroll.options import EncoderOptions
 
 
@@ -31,10 +31,10 @@ class Encoder(nn.Module):
     def __init__(self, options: EncoderOptions, symbols: int) -> None:
         super().__init__()
         self.reverse_source = options.reverse_source
-        self.embedding = nn.Embedding(symbols, options.embedding_size)
+        self.embedding = EMBEDDINGS[options.embedding](symbols, options.embedding_size)
         self.dropout = Dropout(options.dropout)
         self.recurrent = RecurrentStack(
-            options.embedding_size,
+            self.embedding.embedding_dim,
             options.hidden_size,
             options.layers,
             options.cell,

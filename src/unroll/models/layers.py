@@ -7,12 +7,34 @@ and a simple recurrent net.
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 State = tuple[Tensor, ...]
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class OneHot(nn.Module):
+    """A symbol as a vector of zeros with a one in its place: nothing is learned of it."""
+
+    one: Tensor
+
+    def __init__(self, symbols: int, size: int) -> None:
+        super().__init__()
+        self.embedding_dim = symbols
+        self.register_buffer("one", torch.ones(()), persistent=False)  # of the model's precision
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """(N, T) → (N, T, V)."""
+        return F.one_hot(symbols, self.embedding_dim) * self.one
+
+
+EMBEDDINGS: dict[str, type[nn.Embedding] | type[OneHot]] = {
+    "learned": nn.Embedding,
+    "one_hot": OneHot,
+}
 
 
 class Dropout(nn.Module):

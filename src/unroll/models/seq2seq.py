@@ -28,7 +28,7 @@ class Seq2Seq(nn.Module):
         memory, state = self.encoder(source, lengths)
         if self.bridge == "hidden":
             state = (state[0], *(torch.zeros_like(part) for part in state[1:]))
-        return memory, state
+        return memory, self.decoder.start(state, memory)
 
     def decode(self, inputs: Tensor, state: State, memory: Memory) -> Decoded:
         """Read inputs (N, T) from `state`; return logits (N, T, V), next state and weights."""

@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from unroll.options import VariantOptions
 from unroll.training.checkpoint import Unfit
 
-# What the fused optimisers keep of each parameter.
-MOMENTS = {"sgd": (), "adam": ("step", "exp_avg", "exp_avg_sq")}
-MOMENTS["adamw"] = MOMENTS["adam"]
+# What each optimiser keeps of a parameter: of its shape, but for `step`.
+MOMENTS = {
+    "sgd": (),
+    "adam": ("step", "exp_avg", "exp_avg_sq"),
+    "adamw": ("step", "exp_avg", "exp_avg_sq"),
+    "rmsprop": ("step", "square_avg"),
+}
 
 WARM_UP = 0.1  # share of the steps in which one_cycle rises to its peak
 
@@ -50,7 +54,7 @@ class Optimisation:
             Unfit: it is not of such an optimiser.
         """
         wanted = {
-            f"{i}.{name}": parameter.shape if name.startswith("exp") else torch.Size()
+            f"{i}.{name}": torch.Size() if name == "step" else parameter.shape
             for i, parameter in enumerate(self.parameters)
             for name in (MOMENTS[self.options.optimizer] if taken else ())
         }
@@ -65,18 +69,23 @@ class Optimisation:
         self.taken = taken
 
 
+# With what arguments: those of rmsprop are Keras's. The others have kernels of one piece.
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "sgd": (torch.optim.SGD, {"fused": True}),
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-7}),
+}
+
+
 def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:
-    classes: dict[str, type[torch.optim.Optimizer]] = {
-        "sgd": torch.optim.SGD,
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
+    of_class, own = OPTIMIZERS[options.optimizer]
     arguments: dict[str, Any] = {
         "lr": options.learning_rate,
         "weight_decay": options.weight_decay,
-        "fused": True,
+        **own,
     }
-    return classes[options.optimizer](parameters, **arguments)
+    return of_class(parameters, **arguments)
 
 
 def constant(step: int, steps: int) -> float:

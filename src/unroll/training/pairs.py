@@ -1,12 +1,12 @@
 """Training on pairs: cross entropy of the target symbols."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unroll.data.batches import batches
+from unroll.data.batches import batches, drawn
 from unroll.data.pairs import Pairs
 from unroll.evaluation.accuracy import accuracy
 from unroll.models.layers import at_least_float32
@@ -41,18 +41,25 @@ class PairsObjective(Objective):
         self.batch_size = min(options.batch_size, len(self.source))
         self.steps = len(self.source) // self.batch_size
         if options.teacher_forcing < 1:
-            drawn = torch_generator(seed, "teacher_forcing", device=machine.device)
-            self.generators["teacher_forcing"] = drawn
+            generator = torch_generator(seed, "teacher_forcing", device=machine.device)
+            self.generators["teacher_forcing"] = generator
 
     def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each batch, in a new order at every epoch."""
-        for rows in batches(self.lengths, self.batch_size, self.seed, epoch)[start:]:
+        for rows in self._batches(epoch)[start:]:
             yield self._loss(*self.source.read(rows), *self.target.batch(rows))
+
+    def _batches(self, epoch: int) -> Sequence[Tensor]:
+        if self.options.with_replacement:
+            return list(drawn(len(self.source), self.batch_size, self.seed, epoch))
+        return batches(self.lengths, self.batch_size, self.seed, epoch)
 
     def _loss(
         self, source: Tensor, lengths: Tensor | None, target: Tensor, target_lengths: Tensor
     ) -> Tensor:
-        """Return the mean cross entropy in nats of the symbols that count.
+        """Return the cross entropy in nats of the symbols that count.
+
+        By `loss` it is the mean of these symbols, or the mean of the sums over each sequence.
 
         `source` is (N, T), read up to `lengths` (N,); `target` is (N, T'), its lengths are (N,).
         """
@@ -60,10 +67,12 @@ class PairsObjective(Objective):
         counts = self.padding.counts(target_lengths - 1, expected.shape[1]).to(target.device)
         with self.machine.autocast():
             logits = self.model(source, inputs, lengths, self._forced(inputs))
-        return F.cross_entropy(
+        mean = F.cross_entropy(
             at_least_float32(logits).flatten(0, 1),
             expected.masked_fill(~counts, IGNORED).flatten(),
+            label_smoothing=self.options.label_smoothing,
         )
+        return mean if self.options.loss == "symbol" else mean * (counts.sum() / len(source))
 
     def _forced(self, inputs: Tensor) -> Tensor | None:
         """Return where (N, T') the decoder reads the target; None where it always does."""
@@ -72,10 +81,10 @@ class PairsObjective(Objective):
             return None
         N, T = inputs.shape
         draws = (N, T) if self.options.teacher_forcing_by == "step" else (N, 1)
-        drawn = torch.rand(
+        values = torch.rand(
             draws, generator=self.generators["teacher_forcing"], device=inputs.device
         )
-        return (drawn < share).expand(N, T)
+        return (values < share).expand(N, T)
 
     def validate(self) -> dict[str, float]:
         """Return exact match and character accuracy of the validation split."""
