@@ -36,10 +36,16 @@ OTHER = {
     "reverse_source": True,
     "bidirectional": True,
     "padding": "masked",
+    "embedding": "one_hot",
     "decoder": "attention",
+    "attention": "general",
+    "attention_query": "before",
     "bridge": "state",
     "teacher_forcing": 0.5,
     "teacher_forcing_by": "sequence",
+    "loss": "sequence",
+    "label_smoothing": 0.1,
+    "with_replacement": True,
     "pooling": "attention",
     "tie_weights": True,
     "skip_connections": True,
@@ -52,7 +58,10 @@ def variants(draw):
     """Return options of any kind, some of them other than by default."""
     kind = draw(st.sampled_from(sorted(MADE)))
     names = sorted(OTHER.keys() & OPTIONS[kind].model_fields.keys())
-    return MADE[kind](**{name: OTHER[name] for name in draw(st.sets(st.sampled_from(names)))})
+    chosen = draw(st.sets(st.sampled_from(names)))
+    if {"attention", "attention_query"} & chosen:
+        chosen |= {"decoder"}
+    return MADE[kind](**{name: OTHER[name] for name in chosen})
 
 
 def test_each_kind_has_options_of_its_name():
@@ -77,10 +86,16 @@ def test_options_not_named_anywhere_have_the_documented_defaults():
         "reverse_source": False,
         "bidirectional": False,
         "padding": "plain",
+        "embedding": "learned",
         "decoder": "plain",
+        "attention": "dot",
+        "attention_query": "now",
         "bridge": "hidden",
         "teacher_forcing": 1.0,
         "teacher_forcing_by": "step",
+        "loss": "symbol",
+        "label_smoothing": 0.0,
+        "with_replacement": False,
     }
     assert labels_options().pooling == "last"
     corpus = corpus_options()
@@ -191,7 +206,16 @@ def test_a_default_that_is_written_out_is_resolved_alike():
 
 
 def test_an_option_that_does_nothing_is_left_out_where_it_came_later():
-    assert neutral_values(PairsOptions) == {"teacher_forcing": 1.0, "teacher_forcing_by": "step"}
+    assert neutral_values(PairsOptions) == {
+        "embedding": "learned",
+        "attention": "dot",
+        "attention_query": "now",
+        "teacher_forcing": 1.0,
+        "teacher_forcing_by": "step",
+        "loss": "symbol",
+        "label_smoothing": 0.0,
+        "with_replacement": False,
+    }
     assert "teacher_forcing" not in resolved(pairs_options())
     half = resolved(pairs_options(teacher_forcing=0.5))
     assert half == resolved(pairs_options()) | {"teacher_forcing": 0.5}

@@ -47,6 +47,21 @@ PAIRS: dict[str, dict[str, Any]] = {
         "reverse_source": True,
         "bidirectional": True,
     },
+    "input-feeding": {
+        "decoder": "input_feeding",
+        "attention": "additive",
+        "padding": "masked",
+        "dropout": 0.3,
+    },
+    "general": {"decoder": "attention", "attention": "general", "attention_query": "before"},
+    "in-step": {"decoder": "in_step", "padding": "masked"},
+    "keras": {
+        "embedding": "one_hot",
+        "optimizer": "rmsprop",
+        "loss": "sequence",
+        "label_smoothing": 0.1,
+        "with_replacement": True,
+    },
     "own-steps": {"teacher_forcing": 0.5, "padding": "masked"},
     "own-sequences": {"teacher_forcing": 0.5, "teacher_forcing_by": "sequence"},
 }

@@ -79,6 +79,20 @@ def test_adam_follows_its_equations(optimizer, decay):
     agree(after, adam_by_hand(before, 3, 0.01, decay, decoupled=optimizer == "adamw"))
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_rmsprop_follows_its_equations_with_the_constants_of_keras(decay):
+    before, after = stepped(3, optimizer="rmsprop", learning_rate=0.01, weight_decay=decay)
+    expected = {}
+    for name, w in before.items():
+        v = np.zeros_like(w)
+        for _ in range(3):
+            g = GRADIENTS[name] + decay * w
+            v = 0.9 * v + 0.1 * g**2
+            w = w - 0.01 * g / (np.sqrt(v) + 1e-7)
+        expected[name] = w
+    agree(after, expected)
+
+
 def rates(steps: int, **options) -> list[float]:
     """Return the learning rate of each step, by how far SGD goes down a slope of one."""
     model = nn.Linear(1, 1, bias=False).double()

@@ -103,6 +103,41 @@ def test_a_batch_is_as_wide_as_its_padding_says_and_masked_batches_are_of_like_l
         assert all(one[1] <= other[0] for one, other in pairwise(ranges))
 
 
+def test_with_replacement_batches_are_drawn_from_all_pairs_each_time():
+    made = objective(batch_size=6, with_replacement=True, seed=1)
+    first, second = batches(made, 1), batches(made, 2)
+    assert [len(batch) for batch in first] == [6, 6, 6]
+    assert first != second and batches(made, 1) == first
+    assert batches(objective(batch_size=6, with_replacement=True, seed=2), 1) != first
+    read = [source for epoch in range(1, 9) for batch in batches(made, epoch) for source in batch]
+    everything = {tuple(source) for source in made.pairs.sources["train"].ids.tolist()}
+    assert set(read) == everything and len(set(first[0] + first[1] + first[2])) < 18
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_sequences_is_the_mean_of_their_sums(padding, smoothing):
+    changes = {"padding": padding, "label_smoothing": smoothing, "batch_size": 3}
+    made, _ = ragged_run(loss="sequence", **changes)
+    found = [loss.item() for loss in made.losses(1)]
+    expected = []
+    for rows in made._batches(1):
+        sums = []
+        for row in rows.tolist():
+            one = torch.tensor([row])
+            target, length = made.target.batch(one)
+            source, lengths = made.source.read(one)
+            with torch.no_grad():
+                logits = made.model(source, target[:, :-1], lengths)[0]
+            counts = made.padding.counts(length - 1, target.shape[1] - 1)[0]
+            logs = logits.log_softmax(dim=1)[counts]
+            wanted = logs.gather(1, target[0, 1:][counts][:, None])[:, 0]
+            smooth = (1 - smoothing) * wanted + smoothing * logs.mean(dim=1)
+            sums.append(-smooth.sum().item())
+        expected.append(np.mean(sums))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("padding", ["plain", "masked"])
 def test_the_loss_is_the_mean_cross_entropy_of_the_symbols_that_count(padding):
     sources, targets = lines("12  ", "345 "), lines("_21  ", "_5432")
