@@ -66,18 +66,24 @@ def from_texts(
     splits: Mapping[str, Sequence[tuple[str, str]]],
     unit: Unit = "character",
     facts: Mapping[str, Any] | None = None,
+    minimum_count: int = 1,
 ) -> Pairs:
     """Build pairs from the texts (source, target) of each split.
 
-    Each side has a vocabulary of its own, that of train; what else stands in the other splits
-    becomes `<unk>`. Targets stand between `<sos>` and `<eos>`.
+    Each side has a vocabulary of its own, of what stands in train at least `minimum_count` times;
+    what else there is becomes `<unk>`. Targets stand between `<sos>` and `<eos>`.
 
     Raises:
         DataError: a text is empty; the message names the split and the line.
     """
-    source = Vocabulary.of_texts((s for s, _ in splits["train"]), unit, "pad", "unknown")
+    source = Vocabulary.of_texts(
+        (s for s, _ in splits["train"]), unit, "pad", "unknown", minimum_count=minimum_count
+    )
     target = Vocabulary.of_texts(
-        (t for _, t in splits["train"]), unit, "pad", "start", "end", "unknown"
+        (t for _, t in splits["train"]),
+        unit,
+        *("pad", "start", "end", "unknown"),
+        minimum_count=minimum_count,
     )
     pairs = [pair for rows in splits.values() for pair in rows]
     longest = [

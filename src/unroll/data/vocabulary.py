@@ -1,5 +1,6 @@
 """Symbols (characters or words), their ids, and what the special ones among them are for."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -48,14 +49,18 @@ class Vocabulary(Strict):
         return cls(list(dict.fromkeys(symbols)), **others)
 
     @classmethod
-    def of_texts(cls, texts: Iterable[str], unit: Unit, *roles: Role) -> "Vocabulary":
-        """Return the special symbols of these roles, and then all symbols of texts.
+    def of_texts(
+        cls, texts: Iterable[str], unit: Unit, *roles: Role, minimum_count: int = 1
+    ) -> "Vocabulary":
+        """Return the special symbols of these roles, and then the symbols of texts.
 
-        A special symbol that stands in a text too (`<unk>`) is the same symbol.
+        Those that stand there less often than `minimum_count` are left out. A special symbol that
+        stands in a text too (`<unk>`) is the same symbol.
         """
         special = {role: SPECIAL[role] for role in roles}
         empty = cls(["?"], unit=unit)
-        found = (symbol for text in texts for symbol in empty.split(text))
+        counts = Counter(symbol for text in texts for symbol in empty.split(text))
+        found = (symbol for symbol, count in counts.items() if count >= minimum_count)
         return cls(list(dict.fromkeys([*special.values(), *found])), special=special, unit=unit)
 
     def __len__(self) -> int:

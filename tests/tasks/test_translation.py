@@ -1,0 +1,142 @@
+import pytest
+from num2words import num2words
+
+from unroll.data.sequences import SPLITS
+from unroll.errors import DataError, UserError
+from unroll.tasks.translation import Translation, TranslationOptions
+
+FEW = {"train": 30, "valid": 5, "test": 5}
+
+
+def translation(**options):
+    return Translation(TranslationOptions.model_validate({"kind": "translation", **options}))
+
+
+def rows(data, *splits):
+    return [row for s in splits for row in zip(data.questions(s), data.answers(s), strict=True)]
+
+
+def test_known_seed_gives_known_numbers():
+    data = translation(train=400, valid=2, test=1, to_language="ko").prepare()
+    assert rows(data, "valid", "test") == [
+        ("two hundred and forty-six thousand , nine hundred and fifty-three", "이십사만 <unk>"),
+        ("eight hundred and nine thousand , seven hundred and thirty-eight", "팔십만 <unk>"),
+        ("forty-seven thousand , six hundred and seventy-three", "사만 <unk>"),
+    ]
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "ko"])
+def test_no_two_numbers_are_written_alike(language):
+    """Every number below a thousand, and how thousands are put before them, gives all others."""
+    task, found = translation(), {}
+    numbers = [*range(2000), *range(2000, 1_000_000, 997), *range(1000, 1_000_000, 1000)]
+    for number in dict.fromkeys(numbers):
+        written = task._written(number, language)
+        assert found.setdefault(written, number) == number
+    assert found[task._plain(num2words(1984, lang=language))] == 1984
+
+
+def test_numbers_of_different_splits_are_different_and_translated():
+    task = translation(from_language="fr", to_language="ko", unit="character", **FEW)
+    data = task.prepare()
+    questions = {split: data.questions(split) for split in SPLITS}
+    assert {split: len(of) for split, of in questions.items()} == FEW
+    assert len({q for of in questions.values() for q in of}) == sum(FEW.values())
+
+
+def test_one_language_twice_is_refused():
+    with pytest.raises(UserError, match="both en"):
+        translation(to_language="en").prepare()
+
+
+def test_more_numbers_than_there_are_are_refused():
+    with pytest.raises(UserError, match="exceed the 1,000,000 numbers"):
+        translation(train=999_999).prepare()
+
+
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [
+        ({}, "Va , l' été !"),
+        ({"punctuation": "keep"}, "Va, l'été !"),
+        ({"punctuation": "strip"}, "Va l' été"),
+        ({"lower_case": True}, "va , l' été !"),
+        ({"accents": "strip"}, "Va , l' ete !"),
+    ],
+)
+def test_a_text_is_made_as_the_options_say(options, plain):
+    given = "Va,  l'e\u0301te\u0301\u202f!"
+    assert translation(**options).question(given) == plain.replace("l' ", "l'")
+
+
+def test_korean_keeps_its_syllables_without_accents():
+    assert translation(accents="strip").question("안녕하세요?") == "안녕하세요 ?"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a file of 100 sources of few letters, one of which has three translations."""
+    path = tmp_path / "pairs.tsv"
+    words = [f"{a}{b}" for a in "abcdefghij" for b in "abcdefghij"]
+    lines = [f"{word}\t{word[::-1]}\tCC-BY" for word in words]
+    lines += ["ab\tbba\tx", "Ab\tba a\tx", "cd\tdc\tx", "a long source\td\tx", ""]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_file_is_split_by_source_and_translations_stay_together(file):
+    options = {"lower_case": True, "unit": "character", "longest_source": 5, "valid": 4, "test": 4}
+    data = translation(source=str(file), **options).prepare()
+    sources = {split: set(data.questions(split)) for split in SPLITS}
+    assert not sources["train"] & sources["valid"] and not sources["train"] & sources["test"]
+    assert not sources["valid"] & sources["test"]
+    assert [len(sources[split]) for split in SPLITS] == [92, 4, 4]
+    together = [row for row in rows(data, *SPLITS) if row[0] == "ab"]
+    assert [target for _, target in together] == ["ba", "bba", "ba a"]
+    assert data.facts["pairs"] == 104
+    assert data.facts["different"] == 103
+    assert data.facts["too long"] == 1
+
+
+def test_rare_words_are_unknown(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"the{i % 3} w{i}\tle{i % 3} m{i}\n" for i in range(40)))
+    data = translation(source=str(path), minimum_count=2, valid=2, test=2).prepare()
+    assert set(data.form.source.symbols) == {"<pad>", "<unk>", "the0", "the1", "the2"}
+    assert data.questions("test")[0].endswith("<unk>")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [("alone", "1 columns, but column 2"), ("\tmot", "is empty"), ("word\t ", "is empty")],
+)
+def test_a_bad_line_is_named(tmp_path, line, fault):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(f"word\tmot\n{line}\n")
+    with pytest.raises(DataError, match=rf"pairs.tsv, line 2: .*{fault}"):
+        translation(source=str(path)).prepare()
+
+
+def test_too_few_sources_are_refused(file):
+    with pytest.raises(DataError, match="valid and test ask for"):
+        translation(source=str(file), valid=60, test=60).prepare()
+
+
+@pytest.mark.parametrize(
+    ("answered", "name"),
+    [
+        ("un deux trois quatre", "half of the words or more"),
+        ("deux un trois", "the words in another order"),
+        ("cinq", "no word right"),
+        ("un", "fewer than half"),
+    ],
+)
+def test_mistakes_are_named_by_how_much_is_right(answered, name):
+    assert translation().mistake("un deux trois", answered) == name
+
+
+def test_its_example_is_a_question():
+    for language in ("en", "fr", "ko"):
+        task = translation(from_language=language)
+        assert task.question(task.example) == task.example
+    assert translation(source="pairs.tsv").example == ""
