@@ -102,11 +102,12 @@ class Metric:
     low: float = 0.0
     high: float = math.inf
     higher_is_better: bool = True
+    known_as: str = ""  # where that is not its name in words
 
     @property
     def title(self) -> str:
         """The name in words."""
-        return self.name.replace("_", " ")
+        return self.known_as or self.name.replace("_", " ")
 
     @property
     def sign(self) -> int:
@@ -152,4 +153,6 @@ class Metric:
 EXACT_MATCH = Metric("exact_match", Share(), high=1.0)
 CHARACTER_ACCURACY = Metric("character_accuracy", Share(), high=1.0)
 ACCURACY = Metric("accuracy", Share(), high=1.0)
+BLEU = Metric("bleu", Points(), high=100.0, known_as="BLEU")
+CHRF = Metric("chrf", Points(), high=100.0, known_as="chrF")
 PERPLEXITY = Metric("perplexity", Logarithm(), low=1.0, higher_is_better=False)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unroll.data.vocabulary import SPECIAL, Vocabulary
+from unroll.data.vocabulary import SPECIAL, Vocabulary, join, split
 from unroll.errors import DataError
 
 symbols = st.lists(st.text(min_size=1, max_size=3), min_size=1)
@@ -120,3 +120,30 @@ def test_text_is_split_into_characters_or_at_white_space():
 )
 def test_text_goes_to_the_end_symbol_and_has_no_start_and_no_filling(vocabulary, stream, text):
     assert vocabulary.text(vocabulary.encode(stream, "here")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Qu'as-tu dit ?", ["Qu", "￭'￭", "as", "￭-￭", "tu", "dit", "?"]),
+        (
+            "«Va!» (3,5 €)...",
+            ["«￭", "Va", "￭!", "￭»", "(￭", "3", "￭,￭", "5", "€", "￭)"] + 3 * ["￭."],
+        ),
+        ("그는 학생이다.", ["그는", "학생이다", "￭."]),
+        ("", []),
+    ],
+)
+def test_tokens_are_words_and_marks_that_say_where_no_blank_stood(text, tokens):
+    assert split(text, "token") == tokens
+    assert join(tokens, "token") == text
+
+
+@given(st.text(st.sampled_from("ab1é가 .,'-_«!￭\n\u00a0"), max_size=20))
+def test_tokens_become_the_text_that_they_were(text):
+    assert join(split(text, "token"), "token") == " ".join(text.replace("￭", " ").split())
+
+
+def test_a_symbol_that_is_rare_is_not_in_the_vocabulary():
+    found = Vocabulary.of_texts(["a b", "b c b"], "word", "pad", "unknown", minimum_count=2)
+    assert found.symbols == ["<pad>", "<unk>", "b"]

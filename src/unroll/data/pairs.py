@@ -5,19 +5,21 @@ with the end symbol.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from unroll.data.prepared import check_sequences, read_prepared, write_prepared
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
+from unroll.storage.files import read_json
 
+TEXTS = "texts"  # the document that holds them, where there are any
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -44,31 +46,46 @@ class PairsForm(Strict):
         return self.target or self.source
 
 
+class Texts(Strict):
+    """What the pairs of a split say: each question, and all answers that are right, one or more.
+
+    The sequences say less where the vocabulary lacks a symbol, and have the first answer alone.
+    """
+
+    questions: list[str]
+    references: list[Annotated[list[str], Field(min_length=1)]]
+
+
 @dataclass(frozen=True)
 class Pairs:
-    """Prepared pairs: for each split, sources and targets."""
+    """Prepared pairs: for each split, sources and targets, and the texts where these say more."""
 
     form: PairsForm
     sources: dict[str, Sequences]
     targets: dict[str, Sequences]
     facts: dict[str, Any]
+    texts: dict[str, Texts] | None = None
 
     def questions(self, split: str) -> list[str]:
         """Return the sources of a split as texts."""
+        if self.texts is not None:
+            return self.texts[split].questions
         return self.sources[split].texts(self.form.source)
 
     def answers(self, split: str) -> list[str]:
         """Return the targets of a split as texts."""
+        if self.texts is not None:
+            return [first for first, *_ in self.texts[split].references]
         return self.targets[split].texts(self.form.answers)
 
 
 def from_texts(
     splits: Mapping[str, Sequence[tuple[str, str]]],
-    unit: Unit = "character",
+    units: tuple[Unit, Unit] = ("character", "character"),
     facts: Mapping[str, Any] | None = None,
     minimum_count: int = 1,
 ) -> Pairs:
-    """Build pairs from the texts (source, target) of each split.
+    """Build pairs from the texts (source, target) of each split, in units (source, target).
 
     Each side has a vocabulary of its own, of what stands in train at least `minimum_count` times;
     what else there is becomes `<unk>`. Targets stand between `<sos>` and `<eos>`.
@@ -77,11 +94,11 @@ def from_texts(
         DataError: a text is empty; the message names the split and the line.
     """
     source = Vocabulary.of_texts(
-        (s for s, _ in splits["train"]), unit, "pad", "unknown", minimum_count=minimum_count
+        (s for s, _ in splits["train"]), units[0], "pad", "unknown", minimum_count=minimum_count
     )
     target = Vocabulary.of_texts(
         (t for _, t in splits["train"]),
-        unit,
+        units[1],
         *("pad", "start", "end", "unknown"),
         minimum_count=minimum_count,
     )
@@ -103,11 +120,44 @@ def from_texts(
     return Pairs(form, sources, targets, {**(facts or {}), **counts})
 
 
+def from_translations(
+    splits: Mapping[str, Sequence[tuple[str, str]]],
+    units: tuple[Unit, Unit],
+    facts: Mapping[str, Any],
+    minimum_count: int = 1,
+) -> Pairs:
+    """Build pairs that keep their texts; outside train a source stands once, with all its targets.
+
+    Raises:
+        DataError: a text is empty; the message names the split and the line.
+    """
+    answers: dict[str, dict[str, list[str]]] = {split: {} for split in splits}
+    for split, rows in splits.items():
+        for source, target in rows:
+            answers[split].setdefault(source, []).append(target)
+    first = {
+        split: rows if split == "train" else [(s, of[0]) for s, of in answers[split].items()]
+        for split, rows in splits.items()
+    }
+    texts = {
+        split: Texts(
+            questions=[source for source, _ in rows],
+            references=[
+                [target] if split == "train" else answers[split][source] for source, target in rows
+            ],
+        )
+        for split, rows in first.items()
+    }
+    return replace(from_texts(first, units, facts, minimum_count), texts=texts)
+
+
 def save_pairs(pairs: Pairs, folder: Path) -> None:
     """Write prepared pairs; an earlier folder is replaced only when all is written."""
     sides = (("source", pairs.sources), ("target", pairs.targets))
     sequences = {f"{s}.{side}": of[s] for side, of in sides for s in SPLITS}
-    write_prepared(folder, "pairs", pairs.form, pairs.facts, sequences)
+    texts = pairs.texts or {}
+    documents = {TEXTS: {split: of.model_dump() for split, of in texts.items()}} if texts else {}
+    write_prepared(folder, "pairs", pairs.form, pairs.facts, sequences, documents=documents)
 
 
 def load_pairs(folder: Path) -> Pairs:
@@ -125,9 +175,19 @@ def load_pairs(folder: Path) -> Pairs:
         {f"{s}.{side}": (widths[side], symbols[side]) for s in SPLITS for side in widths},
     )
     sources, targets = ({s: found[f"{s}.{side}"] for s in SPLITS} for side in widths)
-    pairs = Pairs(form, sources, targets, facts)
+    pairs = Pairs(form, sources, targets, facts, _read_texts(folder / f"{TEXTS}.json"))
     _check(folder, pairs)
     return pairs
+
+
+def _read_texts(path: Path) -> dict[str, Texts] | None:
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    try:
+        return {split: Texts.model_validate(raw.get(split)) for split in SPLITS}
+    except ValidationError:
+        raise DataError(f"{path} does not hold questions and references of each split") from None
 
 
 def _check(folder: Path, pairs: Pairs) -> None:
@@ -136,6 +196,10 @@ def _check(folder: Path, pairs: Pairs) -> None:
         targets = pairs.targets[split]
         if len(pairs.sources[split]) != len(targets):
             raise DataError(f"{folder}: {split} has more sources than targets, or fewer")
+        if pairs.texts is not None:
+            of = pairs.texts[split]
+            if not len(of.questions) == len(of.references) == len(targets):
+                raise DataError(f"{folder}: {split} has more texts than pairs, or fewer")
         if (np.asarray(targets.ids[:, 0]) != start).any():
             raise DataError(f"{folder}: not all targets begin with the start symbol")
         if (np.asarray(targets.lengths) < 2).any():

@@ -30,8 +30,12 @@ def write_prepared(
     facts: Mapping[str, Any],
     sequences: Mapping[str, Sequences],
     arrays: Mapping[str, np.ndarray] | None = None,
+    documents: Mapping[str, object] | None = None,
 ) -> None:
-    """Write prepared data; an earlier folder is replaced only when all is written."""
+    """Write prepared data; an earlier folder is replaced only when all is written.
+
+    `documents` are what is written as JSON beside them, by name.
+    """
     everything = dict(arrays or {})
     for name, found in sequences.items():
         everything |= {name: found.ids, f"{name}.{LENGTHS}": found.lengths}
@@ -40,6 +44,8 @@ def write_prepared(
             write_mapped(new / f"{name}.npy", array.astype(np.int32))
         write_json(new / "form.json", form.model_dump(exclude_none=True))
         write_json(new / "facts.json", {"kind": kind, **facts})
+        for name, document in (documents or {}).items():
+            write_json(new / f"{name}.json", document)
 
 
 def read_prepared(

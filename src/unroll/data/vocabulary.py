@@ -1,5 +1,10 @@
-"""Symbols (characters or words), their ids, and what the special ones among them are for."""
+"""Symbols (characters, words or tokens), their ids, and what the special ones among them are for.
 
+Tokens are words and marks: `Qu'as-tu dit ?` is `Qu` `￭'￭` `as` `￭-￭` `tu` `dit` `?`. A joiner says
+on which sides of a mark no blank stood, so that tokens become the text that they were.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
@@ -10,10 +15,13 @@ from unroll.errors import DataError
 from unroll.options import Strict
 
 Role = Literal["pad", "start", "end", "unknown"]
-Unit = Literal["character", "word"]
+Unit = Literal["character", "word", "token"]
 
 # What the special symbols are called where they are no symbols of the text.
 SPECIAL: dict[Role, str] = {"pad": "<pad>", "start": "<sos>", "end": "<eos>", "unknown": "<unk>"}
+
+JOINER = "\uffed"  # ￭, in a text the same as a blank
+TOKEN = re.compile(rf"([^\W_]+)|[^\s{JOINER}]")  # a run of letters and digits, or one mark
 
 
 class Vocabulary(Strict):
@@ -58,8 +66,7 @@ class Vocabulary(Strict):
         stands in a text too (`<unk>`) is the same symbol.
         """
         special = {role: SPECIAL[role] for role in roles}
-        empty = cls(["?"], unit=unit)
-        counts = Counter(symbol for text in texts for symbol in empty.split(text))
+        counts = Counter(symbol for text in texts for symbol in split(text, unit))
         found = (symbol for symbol, count in counts.items() if count >= minimum_count)
         return cls(list(dict.fromkeys([*special.values(), *found])), special=special, unit=unit)
 
@@ -76,8 +83,8 @@ class Vocabulary(Strict):
         return self._ids[self.special[role]]
 
     def split(self, text: str) -> list[str]:
-        """Return the symbols of a text: its characters, or what stands between white space."""
-        return list(text) if self.unit == "character" else text.split()
+        """Return the symbols of a text."""
+        return split(text, self.unit)
 
     def encode(self, symbols: Iterable[str], place: str) -> list[int]:
         """Return the ids of `symbols`; `place` says where they stand.
@@ -105,4 +112,33 @@ class Vocabulary(Strict):
             symbols = symbols[: symbols.index(end)]
         while symbols and symbols[-1] == pad:
             symbols.pop()
-        return ("" if self.unit == "character" else " ").join(symbols)
+        return join(symbols, self.unit)
+
+
+def split(text: str, unit: Unit) -> list[str]:
+    """Return the symbols of a text: characters, what stands between white space, or tokens."""
+    if unit == "character":
+        return list(text)
+    return text.split() if unit == "word" else _tokens(text)
+
+
+def join(symbols: Sequence[str], unit: Unit) -> str:
+    """Return the text that has these symbols, its white space single blanks."""
+    text = ("" if unit == "character" else " ").join(symbols)
+    if unit == "token":
+        text = text.replace(f" {JOINER}", "").replace(f"{JOINER} ", "").replace(JOINER, "")
+    return text
+
+
+def _tokens(text: str) -> list[str]:
+    found = list(TOKEN.finditer(text))
+    tokens = []
+    for i, token in enumerate(found):
+        before, after = found[i - 1] if i else None, found[i + 1] if i + 1 < len(found) else None
+        if token[1]:  # a word: the marks beside it say what there is to be said
+            tokens.append(token[0])
+            continue
+        left = JOINER if before is not None and before.end() == token.start() else ""
+        right = JOINER if after and after[1] and after.start() == token.end() else ""
+        tokens.append(f"{left}{token[0]}{right}")
+    return tokens

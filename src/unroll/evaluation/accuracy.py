@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from unroll.data.pairs import Pairs
-from unroll.generation.answering import answer
+from unroll.generation.answering import answer, texts_of
 from unroll.generation.decoding import Written
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
@@ -17,13 +17,10 @@ class Accuracy:
     """What a model answered to N questions, and how much of it was right, all on the CPU."""
 
     written: Written
+    texts: list[str]
+    right: np.ndarray  # (N,), true where the whole answer is right
     wrong: np.ndarray  # (N, T'), true where a symbol that counts is wrong
     counts: np.ndarray  # (N, T'), true where a symbol counts
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether (N,) the whole answer is right."""
-        return np.asarray(~self.wrong.any(axis=1))
 
     @property
     def confidence(self) -> np.ndarray:
@@ -43,11 +40,17 @@ def accuracy(model: Seq2Seq, pairs: Pairs, split: str, padding: str, device: str
     """Let the model answer all sources of a split and compare with the targets.
 
     An answer is right when every symbol that counts is: all of them with `padding: plain`, those
-    up to the end symbol with `padding: masked`.
+    up to the end symbol with `padding: masked`. Where the pairs have texts it is right when it is
+    one of the references, letter by letter: an unknown symbol is never right.
     """
     targets = pairs.targets[split]
     written = answer(model, pairs.sources[split], pairs.form, padding, device)
     expected = np.asarray(targets.ids)[:, 1:]
     lengths = torch.as_tensor(np.array(targets.lengths)) - 1
     counts = PADDINGS[padding].counts(lengths, expected.shape[1]).numpy()
-    return Accuracy(written, (written.symbols.numpy() != expected) & counts, counts)
+    wrong = (written.symbols.numpy() != expected) & counts
+    right, texts = ~wrong.any(axis=1), texts_of(written, pairs.form, padding)
+    if pairs.texts is not None:
+        references = pairs.texts[split].references
+        right = np.array([text in of for text, of in zip(texts, references, strict=True)])
+    return Accuracy(written, texts, right, wrong, counts)

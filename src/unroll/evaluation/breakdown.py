@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from unroll.data.properties import Property, of_values
+from unroll.data.properties import Property, of_bands, of_values
 
 COLUMNS = ["property", "value", "items", "mean", "confidence"]
 NUMBERS = ["items", "mean", "confidence"]
 
 BINS = 10  # of confidence
+MANY = 15  # lengths are told one by one up to here
+LENGTHS = (1, 6, 11, 21, 31, 51, 81, 131)  # where bands of lengths begin
 
 # Properties of answers, beside those of the questions.
 ANSWER_LENGTH = "answer length"
@@ -89,8 +91,11 @@ def of_losses(properties: Iterable[Property], losses: np.ndarray) -> pd.DataFram
 
 
 def answer_length(expected: Sequence[str]) -> Property:
-    """Return how many symbols each expected answer has."""
-    return of_values(ANSWER_LENGTH, [len(text) for text in expected])
+    """Return how many characters each expected answer has; in bands where they differ a lot."""
+    lengths = np.array([len(text) for text in expected])
+    if len(np.unique(lengths)) > MANY:
+        return of_bands(ANSWER_LENGTH, lengths, LENGTHS)
+    return of_values(ANSWER_LENGTH, lengths.tolist())
 
 
 def classes(property_: Property) -> Iterable[tuple[str, np.ndarray]]:

@@ -1,14 +1,18 @@
 """What is known of a run after its evaluation, whatever its kind."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from unroll.errors import DataError
 from unroll.evaluation.items import Items
+from unroll.storage.files import read_json
 
 # Files of a variant's evaluation, beside scores, items, breakdowns and maps.
 COUNTS = "counts.json"  # how many examples each split of the data has
+NOTES = "notes.json"  # of each seed: how metrics were computed that have more than one form
 SAMPLES = "samples.txt"  # of each seed: the first questions and their answers
 
 
@@ -23,3 +27,17 @@ class Evaluation:
     maps: list[dict[str, Any]] = field(
         default_factory=list
     )  # of attention (evaluation/attention.py)
+    notes: dict[str, str] = field(default_factory=dict)  # how a metric was computed: a signature
+
+
+def read_notes(folder: Path) -> dict[str, str]:
+    """Return how metrics of a seed's evaluation were computed, by metric; nothing is the rule.
+
+    Raises:
+        DataError: the file does not say so.
+    """
+    path = folder / NOTES
+    notes = read_json(path) if path.is_file() else {}
+    if not all(isinstance(note, str) for note in notes.values()):
+        raise DataError(f"{path} does not say how metrics were computed")
+    return notes

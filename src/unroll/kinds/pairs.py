@@ -8,7 +8,7 @@ from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
-from unroll.metrics import CHARACTER_ACCURACY, EXACT_MATCH
+from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY
 from unroll.options import PairsOptions, VariantOptions
 from unroll.tasks.task import Task
 
@@ -24,7 +24,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
     """A sequence → a sequence."""
 
     name = "pairs"
-    metrics = (EXACT_MATCH, CHARACTER_ACCURACY)
+    metrics = (EXACT_MATCH, CHARACTER_ACCURACY, BLEU, CHRF, PERPLEXITY)
     Form = PairsForm
     unit, seen = "pairs", "questions"
     columns = ("question", "answer")

@@ -141,6 +141,11 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "samples": {v: r.samples for v, r in tables.results.items() if r.samples},
         "provenance": [_provenance(v, r) for v, r in tables.results.items()],
         "counts": ", ".join(f"{split} {count:,}" for split, count in tables.counts.items()),
+        "notes": {
+            metric.title: tables.first.notes[metric.name]
+            for metric in tables.kind.metrics
+            if metric.name in tables.first.notes
+        },
         "options": _options(tables.options),
     }
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
-from unroll.evaluation.evaluation import COUNTS, SAMPLES
+from unroll.evaluation.evaluation import COUNTS, SAMPLES, read_notes
 from unroll.evaluation.items import Item, check_alike, outcomes, read_items
 from unroll.evaluation.maps import Map, read_maps
 from unroll.evaluation.scores import scores_of
@@ -37,6 +37,7 @@ class Result:
     counts: Mapping[str, int]  # examples of each split
     samples: str
     novelty: pd.DataFrame | None  # of language models (generation/novelty.py)
+    notes: Mapping[str, str]  # how metrics were computed that have more than one form
 
     @property
     def kind(self) -> Kind[Any, Any]:
@@ -100,6 +101,7 @@ def read_result(study: Study, variant: str) -> Result:
             for record, path in zip(records, folders, strict=True)
         }
         counts = checked_counts(folder / COUNTS, read_json(folder / COUNTS))
+        notes = read_notes(folders[0])
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
         if written.is_dir():
@@ -111,4 +113,6 @@ def read_result(study: Study, variant: str) -> Result:
     texts = [written / SAMPLES, *(path / SAMPLES for path in folders)]
     samples = next((read_text(path) for path in texts if path.is_file()), "")
     breakdowns = pd.concat(tables, ignore_index=True)
-    return Result(records, scores, items, breakdowns, maps, circumstances, counts, samples, new)
+    return Result(
+        records, scores, items, breakdowns, maps, circumstances, counts, samples, new, notes
+    )

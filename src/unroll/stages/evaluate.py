@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unroll.data.prepared import read_counts
 from unroll.errors import DataError
-from unroll.evaluation.evaluation import COUNTS, SAMPLES, Evaluation
+from unroll.evaluation.evaluation import COUNTS, NOTES, SAMPLES, Evaluation
 from unroll.evaluation.items import write_items
 from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
@@ -63,5 +63,7 @@ def _write_seed(folder: Path, evaluation: Evaluation) -> None:
     write_table(folder / "breakdown.csv", evaluation.breakdown)
     if evaluation.samples:
         write_text(folder / SAMPLES, evaluation.samples)
+    if evaluation.notes:
+        write_json(folder / NOTES, evaluation.notes)
     if evaluation.maps:
         write_maps(folder, evaluation.maps)

@@ -21,10 +21,10 @@ from num2words import num2words
 from pydantic import Field
 
 from unroll.data.found import read_found
-from unroll.data.pairs import Pairs, from_texts
+from unroll.data.pairs import Pairs, from_translations
 from unroll.data.properties import Property, of_bands
 from unroll.data.sequences import SPLITS
-from unroll.data.vocabulary import Unit
+from unroll.data.vocabulary import Unit, split
 from unroll.errors import DataError, UserError
 from unroll.options import Count, Strict
 from unroll.seeds import numpy_generator
@@ -33,7 +33,7 @@ from unroll.tasks.task import Task
 Language = Literal["en", "fr", "ko"]
 NUMBERS = 1_000_000  # from 0
 LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-PUNCTUATION = re.compile(r"([^\w\s'’-]|_)")
+PUNCTUATION = re.compile(r"[^\w\s'’-]|_")
 
 
 class TranslationOptions(Strict):
@@ -45,10 +45,11 @@ class TranslationOptions(Strict):
     to_language: Language = "fr"
     from_column: Count = 1
     to_column: Count = 2
-    unit: Unit = "word"
+    from_unit: Unit = "token"
+    to_unit: Unit = "token"
     lower_case: bool = False
     accents: Literal["keep", "strip"] = "keep"
-    punctuation: Literal["keep", "split", "strip"] = "split"
+    punctuation: Literal["keep", "strip"] = "keep"
     minimum_count: Count = 1
     longest_source: Count = 50
     longest_target: Count = 50
@@ -63,7 +64,7 @@ class Translation(Task[TranslationOptions]):
 
     kind = "pairs"
     Options = TranslationOptions
-    axes: ClassVar = {"source length": "words or characters of the source"}
+    axes: ClassVar = {"source length": "symbols of the source"}
 
     @property
     def example(self) -> str:
@@ -93,21 +94,24 @@ class Translation(Task[TranslationOptions]):
 
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the bands of their lengths."""
-        lengths = np.array([len(self._units(question)) for question in questions])
+        lengths = np.array([len(split(question, self.options.from_unit)) for question in questions])
         return [of_bands("source length", lengths, LENGTHS)]
 
     def mistake(self, expected: str, answered: str) -> str:
-        """Return how much of a wrong answer is right, word by word."""
-        wanted, given = Counter(expected.split()), Counter(answered.split())
+        """Return how many symbols of a wrong answer are right."""
+        wanted, given = (
+            Counter(split(text, self.options.to_unit)) for text in (expected, answered)
+        )
         right = (wanted & given).total()
         if right == wanted.total() == given.total():
-            return "the words in another order"
+            return "all in another order"
         if not right:
-            return "no word right"
-        return "half of the words or more" if 2 * right >= wanted.total() else "fewer than half"
-
-    def _units(self, text: str) -> list[str]:
-        return text.split() if self.options.unit == "word" else list(text)
+            return "nothing right"
+        return (
+            "half of it right, or more"
+            if 2 * right >= wanted.total()
+            else "less than half of it right"
+        )
 
     def _plain(self, text: str) -> str:
         """Return a text with single blanks, and what the options ask for."""
@@ -119,9 +123,7 @@ class Translation(Task[TranslationOptions]):
             parts = unicodedata.normalize("NFD", plain)
             marks = "".join(s for s in parts if unicodedata.category(s) != "Mn")
             plain = unicodedata.normalize("NFC", marks)
-        if options.punctuation == "split":
-            plain = PUNCTUATION.sub(r" \1 ", plain)
-        elif options.punctuation == "strip":
+        if options.punctuation == "strip":
             plain = PUNCTUATION.sub(" ", plain)
         return " ".join(plain.split())
 
@@ -147,7 +149,7 @@ class Translation(Task[TranslationOptions]):
             ]
             for split, part in zip(counts, parts, strict=True)
         }
-        return from_texts(rows, options.unit, {"source": "numbers"})
+        return from_translations(rows, (options.from_unit, options.to_unit), {"source": "numbers"})
 
     def _file(self) -> Pairs:
         path, options = Path(self.options.source), self.options
@@ -162,8 +164,8 @@ class Translation(Task[TranslationOptions]):
         short = [
             (source, target)
             for source, target in dict.fromkeys(pairs)
-            if len(self._units(source)) <= options.longest_source
-            and len(self._units(target)) <= options.longest_target
+            if len(split(source, options.from_unit)) <= options.longest_source
+            and len(split(target, options.to_unit)) <= options.longest_target
         ]
         rows = self._by_source(short, path)
         facts: dict[str, object] = {
@@ -173,7 +175,9 @@ class Translation(Task[TranslationOptions]):
             "too long": len(dict.fromkeys(pairs)) - len(short),
             **({"found": notes} if notes else {}),
         }
-        return from_texts(rows, options.unit, facts, options.minimum_count)
+        return from_translations(
+            rows, (options.from_unit, options.to_unit), facts, options.minimum_count
+        )
 
     def _pair(self, line: str, place: str) -> tuple[str, str]:
         columns = line.split("\t")

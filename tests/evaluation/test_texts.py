@@ -1,0 +1,79 @@
+"""BLEU, chrF and the perplexity of references."""
+
+import numpy as np
+import pytest
+import torch
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from models.toys import seq2seq
+from unroll.data.pairs import from_texts
+from unroll.evaluation.texts import MEASURES, reference_losses, score_texts
+from unroll.seeds import numpy_generator
+
+WORDS = "the a cat dog sees hears and , . big".split()
+OFFICIAL = {"bleu": BLEU, "chrf": CHRF}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Return 300 answers, a third of whose words are wrong, and one or two references of each."""
+    random = numpy_generator(0, "texts")
+    answered, references = [], []
+    for _ in range(300):
+        words = random.choice(WORDS, random.integers(4, 15))
+        other = np.where(random.random(len(words)) < 0.3, random.choice(WORDS, len(words)), words)
+        answered.append(" ".join(other))
+        references.append([" ".join(words), *([" ".join(words[::-1])] * random.integers(2))])
+    return answered, references
+
+
+def official(name, answered, references):
+    columns = [[of[i] if i < len(of) else None for of in references] for i in range(2)]
+    return OFFICIAL[name]().corpus_score(answered, columns).score
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_mean_of_the_influences_is_the_score_of_the_whole(name, corpus):
+    item, signature = score_texts(name, *corpus)
+    assert item.values.mean() == pytest.approx(official(name, *corpus))
+    assert item.weights is None and len(item.values) == 300
+    assert signature.startswith("nrefs:var|") and "version:" in signature
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_their_spread_is_that_of_the_score_when_sentences_are_drawn_again(name, corpus):
+    answered, references = (np.array(of, dtype=object) for of in corpus)
+    item, _ = score_texts(name, *corpus)
+    random = numpy_generator(1, "texts")
+    drawn = [random.integers(300, size=300) for _ in range(400)]
+    again = [official(name, answered[rows].tolist(), references[rows].tolist()) for rows in drawn]
+    assert item.values.std(ddof=1) / np.sqrt(300) == pytest.approx(np.std(again), rel=0.15)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize(
+    ("answered", "score"), [(["a cat sees the big dog ."], 100), (["xyz"], 0), ([""], 0)]
+)
+def test_one_answer_has_the_score_of_the_whole(name, answered, score):
+    item, _ = score_texts(name, answered, [["a cat sees the big dog ."]])
+    assert item.values.tolist() == pytest.approx([score])
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+def test_losses_of_references_are_those_of_one_sequence_at_a_time(padding):
+    rows = [("ab", "x"), ("abcab", "xyzzy"), ("c", "yx"), ("cabba", "zz")]
+    pairs = from_texts({"train": rows, "valid": rows, "test": rows})
+    model = seq2seq(form=pairs.form, padding=padding).double()
+    losses, counts = reference_losses(model, pairs, "test", padding, "cpu")
+    for i in range(len(rows)):
+        source, target = (of["test"].part(slice(i, i + 1)) for of in (pairs.sources, pairs.targets))
+        n = int(target.lengths[0]) if padding == "masked" else target.width
+        read = torch.tensor(source.lengths.astype(int)) if padding == "masked" else None
+        width = int(source.lengths[0]) if padding == "masked" else source.width
+        ids = torch.tensor(target.ids[:, :n].astype(int))
+        with torch.inference_mode():
+            logits = model(torch.tensor(source.ids[:, :width].astype(int)), ids[:, :-1], read)
+        expected = -logits.log_softmax(dim=2).gather(2, ids[:, 1:, None]).sum()
+        assert counts[i] == n - 1
+        assert losses[i] == pytest.approx(float(expected), rel=1e-9)
