@@ -110,7 +110,7 @@ def test_answers_are_those_of_the_network(study):
     written = answer(network, source, FORM_OF_SUMS, "plain")
     expected = list(
         zip(
-            texts_of(written, FORM_OF_SUMS, "plain"),
+            texts_of(written.symbols, FORM_OF_SUMS, "plain"),
             written.log_probabilities.sum(dim=1).tolist(),
             strict=True,
         )

@@ -3,9 +3,9 @@
 Nothing here trains, and nothing but the models is read. Run it in the project's root folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unroll import study as params
 from unroll.errors import DataError, UserError
@@ -15,6 +15,9 @@ from unroll.runs.model import TrainedModel, read_model
 from unroll.runs.record import Record, best, seed_folder
 from unroll.runs.trained import trained
 from unroll.study import ROOT_STUDY, Study
+
+if TYPE_CHECKING:
+    from unroll.evaluation.attention import Look
 
 
 class OpenStudy:
@@ -85,18 +88,39 @@ class Model:
     def answers(self, texts: Sequence[str], **request: Any) -> list[tuple[str, float]]:
         """Return what the model says to each text, and its log-probability.
 
-        `request` may hold what a served model takes: `temperature`, `top_k`, `top_p`, `seed`, and
-        of a language model `max_length` and `skip`.
+        `request` may hold what a served model takes: `temperature`, `top_k`, `top_p`, `seed`, of
+        a sequence-to-sequence model `beam_width`, `length_penalty` and `replace_unknown`, and of a
+        language model `max_length` and `skip`.
 
         Raises:
             UserError: a text is none that the model can answer; the message says what one is. Or
                 the request asks for what cannot be.
         """
-        kind, faults = self.record.kind, list[str]()
-        checked = validate(kind.Request, request, "request", faults)
+        return self.record.kind.answer(self.trained, list(texts), self._request(request))
+
+    def likeliest(self, question: str, **request: Any) -> list[tuple[str, float]]:
+        """Return the answers that a beam of `beam_width` finds, the best first."""
+        (found,) = self.record.kind.likeliest(self.trained, [question], self._request(request))
+        return found
+
+    def look(self, question: str, **request: Any) -> "Look":
+        """Return the symbols of a question, those of its answer, and the weights of attention.
+
+        Raises:
+            UserError: the model has no attention.
+        """
+        return self.record.kind.look(self.trained, question, self._request(request))
+
+    def unknown(self, question: str) -> list[str]:
+        """Return what of a question the model does not know, and reads as one and the same."""
+        return self.record.kind.unknown(self.trained, question)
+
+    def _request(self, given: Mapping[str, Any]) -> Any:
+        faults: list[str] = []
+        checked = validate(self.record.kind.Request, dict(given), "request", faults)
         if checked is None:
             raise UserError("\n".join(faults))
-        return kind.answer(self.trained, list(texts), checked)
+        return checked
 
     def ask(self, question: str, **request: Any) -> str:
         """Return the answer to a question."""

@@ -9,6 +9,7 @@ import functools
 import gc
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -287,18 +288,34 @@ def compare(
 @click.argument("question")
 @click.option("--variant", help="Who answers; by default the best by validation.")
 @click.option("--task", help="What the question is of; by default the study's first such task.")
+@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
+@click.option("--length-penalty", type=click.FloatRange(0, 10), help="1 favours long answers.")
+@click.option("--replace-unknown", is_flag=True, default=None, help="Copy words for <unk>.")
+@click.option("--alternatives", type=click.IntRange(1, 100), default=1, help="Print the best N.")
+@click.option("--map", "picture", type=Path, help="Draw what attention looked at: FILE.svg")
 @pass_study
-def ask(study: Any, question: str, variant: str | None, task: str | None) -> None:
+def ask(
+    study: Any,
+    question: str,
+    variant: str | None,
+    task: str | None,
+    alternatives: int,
+    picture: Path | None,
+    **request: Any,
+) -> None:
     """Answer QUESTION with a trained model that answers: a sequence or a label.
 
     \b
     Examples:
       unroll ask 57+5
       unroll ask 57+5 --variant baseline
+      unroll ask 57+5 --alternatives 3
+      unroll --study dates ask "27 mai 1994" --variant attention --map may.svg
     """
     from unroll.stages.interactive import ask
 
-    ask(study, question, task, variant)
+    asked = {name: value for name, value in request.items() if value is not None}
+    ask(study, question, task, variant, alternatives, picture, asked)
 
 
 @main.command()

@@ -30,7 +30,9 @@ REMEDY = "register the model anew: unroll track"
 MOST_ROWS = 10_000
 MOST_WORDS = 10_000  # of all its continuations
 
-TYPES = {float: DataType.double, int: DataType.long, str: DataType.string}
+TYPES = {
+    bool: DataType.boolean, float: DataType.double, int: DataType.long, str: DataType.string,
+}  # fmt: skip
 
 
 def signature(kind: Kind[Any, Any]) -> ModelSignature:

@@ -11,7 +11,7 @@ from unroll.data.pairs import from_texts
 from unroll.evaluation.texts import MEASURES, reference_losses, score_texts
 from unroll.seeds import numpy_generator
 
-WORDS = "the a cat dog sees hears and , . big".split()
+WORDS = ["the", "a", "cat", "dog", "sees", "hears", "and", ",", ".", "big"]
 OFFICIAL = {"bleu": BLEU, "chrf": CHRF}
 
 

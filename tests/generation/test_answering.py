@@ -27,7 +27,7 @@ from unroll.data.batches import rows_at_once
 from unroll.data.sequences import Sequences, encode
 from unroll.errors import DataError
 from unroll.generation.answering import answer, texts_of
-from unroll.generation.decoding import GREEDY, Written
+from unroll.generation.decoding import GREEDY
 from unroll.generation.sampling import Sampling
 from unroll.kinds.kind import Request
 from unroll.kinds.pairs import PairsKind
@@ -149,7 +149,7 @@ def test_the_text_of_an_answer_ends_where_its_padding_says(padding, expected):
 )
 def test_texts_end_at_the_end_symbol_that_counts(padding, expected):
     ids = lines("12 4", "1234", "    ", "1 2 ", "12  ")
-    assert texts_of(Written(ids, torch.zeros(5, 4)), FORM, padding) == expected
+    assert texts_of(ids, FORM, padding) == expected
 
 
 def test_texts_of_a_vocabulary_with_an_end_of_its_own():
@@ -158,7 +158,7 @@ def test_texts_of_a_vocabulary_with_an_end_of_its_own():
     u, v = (form.answers.ids[letter] for letter in "uv")
     ids = torch.tensor([[u, v, end, pad, pad], [end, pad, pad, pad, pad], [u, u, v, u, v]])
     for padding in PADDINGS:
-        assert texts_of(Written(ids, torch.zeros(3, 5)), form, padding) == ["uv", "", "uuvuv"]
+        assert texts_of(ids, form, padding) == ["uv", "", "uuvuv"]
 
 
 def test_an_answer_may_fill_its_whole_length():

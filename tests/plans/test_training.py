@@ -435,7 +435,7 @@ def test_answers_are_lively_and_some_are_right(plans: dict[str, Plan], name: str
     kind, model = kind_of(toy), training.lively(toy)
     data = kind.half_right(kind.made_up(toy), model, toy)
     found = accuracy(model, data, "valid", toy.padding, "cpu")
-    texts = texts_of(found.written, data.form, toy.padding)
+    texts = texts_of(found.written.symbols, data.form, toy.padding)
     assert len(set(texts)) > 1
     assert found.right[::2].all()
     assert 0 < found.right.mean() < 1

@@ -102,17 +102,20 @@ class Vocabulary(Strict):
         """Return the symbols of `ids`."""
         return [self.symbols[i] for i in ids]
 
-    def text(self, ids: Sequence[int]) -> str:
-        """Return the text of a sequence: up to its end symbol, without start and filling."""
+    def text(self, ids: Sequence[int], others: Sequence[str | None] = ()) -> str:
+        """Return the text of a sequence: up to its end symbol, without start and filling.
+
+        `others` are symbols that stand in place of those of `ids`, where they are not None.
+        """
         symbols = self.decode(ids)
         start, end, pad = (self.special.get(role) for role in ("start", "end", "pad"))
-        if symbols and symbols[0] == start:
-            symbols = symbols[1:]
         if end is not None and end != pad and end in symbols:
             symbols = symbols[: symbols.index(end)]
         while symbols and symbols[-1] == pad:
             symbols.pop()
-        return join(symbols, self.unit)
+        for i, other in enumerate(others[: len(symbols)]):
+            symbols[i] = symbols[i] if other is None else other
+        return join(symbols[1:] if symbols and symbols[0] == start else symbols, self.unit)
 
 
 def split(text: str, unit: Unit) -> list[str]:

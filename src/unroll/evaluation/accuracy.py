@@ -49,7 +49,7 @@ def accuracy(model: Seq2Seq, pairs: Pairs, split: str, padding: str, device: str
     lengths = torch.as_tensor(np.array(targets.lengths)) - 1
     counts = PADDINGS[padding].counts(lengths, expected.shape[1]).numpy()
     wrong = (written.symbols.numpy() != expected) & counts
-    right, texts = ~wrong.any(axis=1), texts_of(written, pairs.form, padding)
+    right, texts = ~wrong.any(axis=1), texts_of(written.symbols, pairs.form, padding)
     if pairs.texts is not None:
         references = pairs.texts[split].references
         right = np.array([text in of for text, of in zip(texts, references, strict=True)])

@@ -1,28 +1,52 @@
 """What an attention decoder looks at while it answers."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unroll.data.pairs import Pairs
+from unroll.data.pairs import Pairs, PairsForm
+from unroll.data.sequences import Sequences
 from unroll.evaluation.accuracy import Accuracy
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import Side
 
 
+class Look(NamedTuple):
+    """What each symbol of an answer looked at: `weights` (T', T)."""
+
+    question: list[str]
+    answer: list[str]
+    weights: np.ndarray
+
+
 def maps_of(
     model: Seq2Seq, pairs: Pairs, padding: str, device: str, test: Accuracy, rows: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Return the maps of these test questions; none where the decoder has no attention.
+    """Return the maps of these test questions; none where the decoder has no attention."""
+    sources, answers = pairs.sources["test"].part(rows), test.written.symbols[torch.as_tensor(rows)]
+    looks = looks_of(model, sources, answers, pairs.form, padding, device)
+    return [
+        {
+            "question": look.question,
+            "answer": look.answer,
+            "right": bool(test.right[row]),
+            "weights": look.weights.round(4).tolist(),
+        }
+        for look, row in zip(looks, rows.tolist(), strict=False)
+    ]
+
+
+def looks_of(
+    model: Seq2Seq, sources: Sequences, answers: Tensor, form: PairsForm, padding: str, device: str
+) -> list[Look]:
+    """Return what answers (N, T') looked at; nothing where the decoder has no attention.
 
     Symbols stand in the order of the text, also where the encoder reads it from its end. The
     decoder reads its own answers: they show how it came to them.
     """
-    sources, form = pairs.sources["test"].part(rows), pairs.form
-    answers = test.written.symbols[torch.as_tensor(rows)]
     known = PADDINGS[padding]
     source = Side(sources, known, device)
     ids, lengths = source.read(torch.arange(len(source)))
@@ -32,13 +56,12 @@ def maps_of(
     ends = known.answered(answers, form.answers["end"]).sum(dim=1).tolist()
     widths = [known.width(one[None], sources.width) for one in source.lengths]
     return [
-        {
-            "question": form.source.decode(sources.ids[i, : widths[i]].tolist()),
-            "answer": form.answers.decode(answers[i, : ends[i]].tolist()),
-            "right": bool(test.right[row]),
-            "weights": weights[i, : ends[i], : widths[i]].cpu().double().numpy().round(4).tolist(),
-        }
-        for i, row in enumerate(rows.tolist())
+        Look(
+            form.source.decode(sources.ids[i, :width].tolist()),
+            form.answers.decode(answers[i, :end].tolist()),
+            weights[i, :end, :width].cpu().double().numpy(),
+        )
+        for i, (end, width) in enumerate(zip(ends, widths, strict=True))
     ]
 
 

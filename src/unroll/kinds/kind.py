@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field
 
+from unroll.errors import UserError
 from unroll.metrics import Metric
 from unroll.options import Generate, Seed, Strict, VariantOptions
 from unroll.tasks.task import Task
@@ -17,6 +18,7 @@ from unroll.tasks.task import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from unroll.evaluation.attention import Look
     from unroll.evaluation.evaluation import Evaluation
     from unroll.generation.writing import Continuation
     from unroll.runs.model import TrainedModel
@@ -163,6 +165,24 @@ class Kind(ABC, Generic[D, F]):
         Raises:
             UserError: a text is none that the model can answer.
         """
+
+    def likeliest(
+        self, trained: "TrainedModel", texts: Sequence[str], request: Any
+    ) -> list[list[tuple[str, float]]]:
+        """Return the best answers to each text, the best first; one where nothing else is found."""
+        return [[found] for found in self.answer(trained, texts, request)]
+
+    def unknown(self, trained: "TrainedModel", text: str) -> list[str]:
+        """Return what of a text the model does not know, and reads as one and the same."""
+        return []
+
+    def look(self, trained: "TrainedModel", text: str, request: Any) -> "Look":
+        """Return what each symbol of the answer to a text looks at.
+
+        Raises:
+            UserError: the model has no attention.
+        """
+        raise UserError(f"{trained.record.subject.variant} has no attention: there is no map")
 
     def write(self, trained: "TrainedModel", options: Generate) -> "dict[str, list[Continuation]]":
         """Return how a model goes on with each prompt; nothing where it does not."""

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field, model_validator
 
 from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
+from unroll.data.vocabulary import JOINER, Vocabulary
+from unroll.errors import UserError
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
 from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY
@@ -13,11 +18,28 @@ from unroll.options import PairsOptions, VariantOptions
 from unroll.tasks.task import Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unroll.evaluation.attention import Look
     from unroll.evaluation.evaluation import Evaluation
     from unroll.models.seq2seq import Seq2Seq
     from unroll.runs.model import TrainedModel
     from unroll.training.machine import Machine
     from unroll.training.objective import Objective
+
+
+class PairsRequest(Request):
+    """What who asks a served model may set."""
+
+    beam_width: Annotated[int, Field(ge=1, le=100)] = 1
+    length_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
+    replace_unknown: bool = False
+
+    @model_validator(mode="after")
+    def _searched_or_drawn(self) -> "PairsRequest":
+        if self.beam_width > 1 and self.temperature > 0:
+            raise ValueError("beam_width: a beam searches, a temperature draws; choose one")
+        return self
 
 
 class PairsKind(Kind[Pairs, PairsForm]):
@@ -26,6 +48,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
     name = "pairs"
     metrics = (EXACT_MATCH, CHARACTER_ACCURACY, BLEU, CHRF, PERPLEXITY)
     Form = PairsForm
+    Request = PairsRequest
     unit, seen = "pairs", "questions"
     columns = ("question", "answer")
     output = "answer"
@@ -109,23 +132,88 @@ class PairsKind(Kind[Pairs, PairsForm]):
         return evaluate_pairs(model, data, options.padding, task, device)
 
     def answer(
-        self, trained: "TrainedModel", texts: Sequence[str], request: Request
+        self, trained: "TrainedModel", texts: Sequence[str], request: PairsRequest
     ) -> list[tuple[str, float]]:
-        """Return the answers."""
-        from unroll.generation.answering import answer, texts_of
+        """Return the answers: greedy, drawn, or the best that beam search finds."""
+        if request.beam_width > 1:
+            return [first for first, *_ in self.likeliest(trained, texts, request)]
+        from unroll.generation.answering import answer
         from unroll.generation.sampling import Sampling
         from unroll.seeds import torch_generator
 
         form, padding = trained.form, trained.options.padding
-        questions = [trained.task.question(text) for text in texts]
-        source = encode(questions, form.source, form.source_width, "the questions")
+        questions, source = self._read(trained, texts)
         sampling = Sampling(request.temperature, request.top_k, request.top_p)
         generator = torch_generator(request.seed, "serve")
         written = answer(
             trained.model, source, form, padding, sampling=sampling, generator=generator
         )
         scores = written.log_probabilities.sum(dim=1).tolist()
-        return list(zip(texts_of(written, form, padding), scores, strict=True))
+        said = self._said(trained, questions, source, written.symbols, request)
+        return list(zip(said, scores, strict=True))
+
+    def likeliest(
+        self, trained: "TrainedModel", texts: Sequence[str], request: PairsRequest
+    ) -> list[list[tuple[str, float]]]:
+        """Return the best answers to each text, as many as the beam is wide or as were found."""
+        from unroll.generation.answering import likeliest
+
+        form, padding, K = trained.form, trained.options.padding, request.beam_width
+        questions, source = self._read(trained, texts)
+        found = likeliest(trained.model, source, form, padding, K, request.length_penalty)
+        each = np.repeat(np.arange(len(source)), K)
+        symbols = found.symbols.flatten(0, 1)
+        repeated = [questions[i] for i in each.tolist()]
+        said = iter(self._said(trained, repeated, source.part(each), symbols, request))
+        rows = found.log_probabilities.tolist()
+        return [[(next(said), score) for score in row if score > -np.inf] for row in rows]
+
+    def look(self, trained: "TrainedModel", text: str, request: PairsRequest) -> "Look":
+        """Return what the symbols of an answer look at.
+
+        Raises:
+            UserError: the model has no attention.
+        """
+        from unroll.evaluation.attention import looks_of
+        from unroll.generation.answering import likeliest
+
+        form, padding = trained.form, trained.options.padding
+        _, source = self._read(trained, [text])
+        width = request.beam_width
+        found = likeliest(trained.model, source, form, padding, width, request.length_penalty)
+        looks = looks_of(trained.model, source, found.symbols[:, 0], form, padding, "cpu")
+        if not looks:
+            raise UserError(f"{trained.record.subject.variant} has no attention: there is no map")
+        return looks[0]
+
+    def unknown(self, trained: "TrainedModel", text: str) -> list[str]:
+        """Return the symbols of a question that the model does not know, as they stand there."""
+        vocabulary: Vocabulary = trained.form.source
+        symbols = vocabulary.split(trained.task.question(text))
+        return [symbol.strip(JOINER) for symbol in symbols if symbol not in vocabulary.ids]
+
+    def _read(self, trained: "TrainedModel", texts: Sequence[str]) -> tuple[list[str], Sequences]:
+        """Return questions as the task has them, and as sequences."""
+        questions = [trained.task.question(text) for text in texts]
+        form = trained.form
+        return questions, encode(questions, form.source, form.source_width, "the questions")
+
+    def _said(
+        self,
+        trained: "TrainedModel",
+        questions: Sequence[str],
+        source: Sequences,
+        symbols: "Tensor",
+        request: PairsRequest,
+    ) -> list[str]:
+        """Return answers (N, T') as texts; for an unknown symbol, if asked, what it looked at."""
+        from unroll.generation.answering import texts_of
+        from unroll.generation.unknown import replaced
+
+        form, padding = trained.form, trained.options.padding
+        if not request.replace_unknown:
+            return texts_of(symbols, form, padding)
+        return replaced(trained.model, questions, source, symbols, form, padding)
 
     def example(self, task: Task[Any], form: PairsForm) -> str:
         """Return the task's own question, or one symbol."""

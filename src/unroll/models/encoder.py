@@ -24,6 +24,16 @@ class Memory:
     present: Tensor | None
     positions: Tensor
 
+    def repeated(self, times: int) -> "Memory":
+        """Return the memory of each source so many times, one after another."""
+        present = self.present
+        return Memory(
+            self.states.repeat_interleave(times, dim=0),
+            self.summary.repeat_interleave(times, dim=0),
+            None if present is None else present.repeat_interleave(times, dim=0),
+            self.positions.repeat_interleave(times, dim=0),
+        )
+
 
 class Encoder(nn.Module):
     """Embedding and recurrent layers over the source (Sutskever et al., 2014)."""

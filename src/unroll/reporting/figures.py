@@ -27,6 +27,8 @@ from matplotlib.ticker import (
 
 from unroll.metrics import Metric
 
+LONGEST_TITLE = 30  # characters, over a map of attention
+
 # Okabe & Ito's colours, told apart by colour-blind readers too, with markers as a second sign.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv*P"
@@ -106,12 +108,18 @@ def attention_map(
     weights: np.ndarray, question: Sequence[str], answer: Sequence[str], title: str
 ) -> str:
     """Draw the weights (T', T) that each symbol of an answer gives to those of its question."""
-    with _drawing((2.6, 2.3)) as (axes, svg):
+    words = max(map(len, question), default=1) > 1
+    room = 0.09 * max(map(len, (*question, *answer)), default=1) if words else 0.0
+    size = (max(2.6, 0.22 * len(question) + room), max(2.3, 0.22 * len(answer) + room))
+    with _drawing(size) as (axes, svg):
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for ticks, symbols in ((axes.set_xticks, question), (axes.set_yticks, answer)):
             shown = [symbol.replace(" ", "·") for symbol in symbols]
             ticks(range(len(symbols)), shown, family="monospace")
-        axes.set_title(title, fontsize=10, family="monospace")
+        if words:
+            axes.tick_params(axis="x", labelrotation=90)
+        if len(title) <= LONGEST_TITLE:  # a longer one would be cut, and can be read at the axes
+            axes.set_title(title, fontsize=10, family="monospace")
         axes.grid(False)
     return svg.getvalue()
 

@@ -1,17 +1,46 @@
 """What people ask of trained models by hand."""
 
+import math
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from unroll import study as params
 from unroll.api import Model, OpenStudy
 from unroll.errors import UserError
+from unroll.storage.files import write_text
 from unroll.study import Study
 
 
-def ask(study: Study, question: str, task: str | None, variant: str | None) -> None:
-    """Answer a question with one variant, or with the best that is trained."""
-    print(_model(study, task, variant, continues=False).ask(question))
+def ask(
+    study: Study,
+    question: str,
+    task: str | None,
+    variant: str | None,
+    alternatives: int,
+    picture: Path | None,
+    request: Mapping[str, Any],
+) -> None:
+    """Answer a question with one variant, or with the best that is trained.
+
+    With more than one of `alternatives` each stands on a line behind its probability.
+    """
+    model = _model(study, task, variant, continues=False)
+    if unknown := model.unknown(question):
+        print(f"unknown to this model: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+    if alternatives == 1:
+        print(model.ask(question, **request))
+    else:
+        width = max(alternatives, request.get("beam_width", 1))
+        found = model.likeliest(question, **{**request, "beam_width": width})
+        for text, logarithm in found[:alternatives]:
+            print(f"{math.exp(logarithm):.2%}  {text}")
+    if picture is not None:
+        from unroll.reporting.figures import attention_map
+
+        look = model.look(question, **request)
+        write_text(picture, attention_map(look.weights, look.question, look.answer, ""))
 
 
 def complete(
