@@ -1,14 +1,18 @@
 """What is kept of a model that answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from models.toys import FORM, array, chain, lively, pairs, ragged
-from unroll.data.pairs import Pairs
+from unroll.data.pairs import Pairs, Texts, from_translations
 from unroll.data.sequences import SPLITS, encode
 from unroll.evaluation.accuracy import accuracy
 from unroll.evaluation.items import outcomes
-from unroll.evaluation.pairs import MAPS, SAMPLES, evaluate_pairs
+from unroll.evaluation.pairs import MAPS, SAMPLES, evaluate_pairs, short_and_long
+from unroll.kinds.pairs import PairsKind
 from unroll.plans.evaluation import MadeUp
 
 TASK = MadeUp("pairs")
@@ -95,3 +99,62 @@ def test_scoring_draws_nothing_and_changes_no_weight():
     assert one.scores == other.scores
     assert one.breakdown.equals(other.breakdown)
     assert all(np.array_equal(before[name], array(p)) for name, p in model.named_parameters())
+
+
+def with_texts(seed: int = 0):
+    """Return a model, and pairs of words that it answers, some with references that it gives."""
+    random = np.random.default_rng(seed)
+    rows = [
+        (" ".join(random.choice([*"abcdef"], n)), " ".join(random.choice([*"uvwxyz"], n)))
+        for n in random.integers(1, 6, 60)
+    ]
+    splits = {"train": rows[:20], "valid": rows[20:40], "test": [*rows[40:], (rows[40][0], "u v")]}
+    data = from_translations(splits, ("word", "word"), {}, minimum_count=2)
+    model = lively(form=data.form, padding="masked", decoder="attention")
+    said = accuracy(model, data, "test", "masked", "cpu").texts
+    texts = {split: of.model_dump() for split, of in data.texts.items()}
+    for row, answer in enumerate(said[:5]):
+        texts["test"]["references"][row].append(answer)
+    return model, replace(data, texts={s: Texts.model_validate(of) for s, of in texts.items()})
+
+
+def test_pairs_with_texts_are_scored_as_texts_against_all_references():
+    model, data = with_texts()
+    found = evaluate_pairs(model, data, "masked", TASK, "cpu")
+    metrics = {metric.name for metric in PairsKind().metrics}
+    assert set(found.items) == metrics
+    assert set(found.scores) == {
+        f"{split}_{name}" for split in ("valid", "test") for name in metrics
+    }
+    right = accuracy(model, data, "test", "masked", "cpu").right
+    assert right[:5].all() and right.sum() == found.items["exact_match"].values.sum()
+    for name, item in found.items.items():
+        scale = PairsKind().metric(f"test_{name}").scale
+        mean = outcomes([item]).mean()
+        assert scale.to(found.scores[f"test_{name}"]) == pytest.approx(mean, rel=1e-9)
+    assert found.notes.keys() == {"bleu", "chrf"}
+    assert all(note.startswith("nrefs:var|") for note in found.notes.values())
+    assert "rarest symbol" in set(found.breakdown["property"])
+
+
+def test_an_answer_with_an_unknown_symbol_is_never_right():
+    model, data = with_texts()
+    unknown = data.form.answers.special["unknown"]
+    with torch.no_grad():
+        model.decoder.affine.bias[data.form.answers["unknown"]] += 4
+    said = accuracy(model, data, "test", "masked", "cpu").texts
+    references = [[text.replace(unknown, "elsewhere")] for text in said]
+    assert any(unknown in text for text in said)
+    texts = Texts(questions=data.questions("test"), references=references)
+    given = replace(data, texts={**data.texts, "test": texts})
+    right = accuracy(model, given, "test", "masked", "cpu").right
+    np.testing.assert_array_equal(right, [unknown not in text for text in said])
+
+
+def test_samples_of_texts_are_short_and_long_ones():
+    _, data = with_texts()
+    lengths = data.sources["test"].lengths
+    low, high = np.quantile(lengths, [0.25, 0.75])
+    short, long = (np.flatnonzero(of).tolist()[:10] for of in (lengths <= low, lengths >= high))
+    assert short_and_long(data) == short + long
+    assert 0 < len(short) < 10 and high > low

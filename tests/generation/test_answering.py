@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from models.toys import (
     BLANK_ID,
@@ -24,12 +25,12 @@ from models.toys import (
 )
 from unroll.data import batches
 from unroll.data.batches import rows_at_once
+from unroll.data.pairs import from_translations
 from unroll.data.sequences import Sequences, encode
-from unroll.errors import DataError
+from unroll.errors import DataError, UserError
 from unroll.generation.answering import answer, texts_of
 from unroll.generation.decoding import GREEDY
 from unroll.generation.sampling import Sampling
-from unroll.kinds.kind import Request
 from unroll.kinds.pairs import PairsKind
 from unroll.models.padding import PADDINGS
 from unroll.plans.evaluation import MadeUp
@@ -52,7 +53,7 @@ def said(model, texts, padding="plain", **request) -> list[tuple[str, float]]:
     """Return what a served model answers to texts."""
     task = MadeUp("pairs")  # it takes every text
     toy = trained(model, pairs_options(padding=padding), FORM, task)
-    return PairsKind().answer(toy, texts, Request(**request))
+    return PairsKind().answer(toy, texts, PairsKind.Request(**request))
 
 
 def lengths_of(sources: Sequences, padding: str) -> torch.Tensor | None:
@@ -235,3 +236,62 @@ def test_answers_as_text_are_drawn_by_their_seed():
     assert one != other
     for cold, seed in itertools.product([{}, {"temperature": 0.0}], (1, 2)):
         assert said(model, TEXTS, seed=seed, **cold) == said(model, TEXTS)
+
+
+def test_the_likeliest_answers_are_those_of_a_beam_and_the_first_is_answered():
+    data = ragged()
+    model = lively(form=data.form, padding="masked", decoder="attention")
+    toy = trained(model, pairs_options(padding="masked"), data.form, MadeUp("pairs"))
+    kind, texts = PairsKind(), data.questions("test")[:6]
+    request = kind.Request(beam_width=3)
+    found = kind.likeliest(toy, texts, request)
+    assert [of[0] for of in found] == kind.answer(toy, texts, request)
+    for of in found:
+        assert len({text for text, _ in of}) == len(of) == 3
+        assert [score for _, score in of] == sorted((score for _, score in of), reverse=True)
+    alone = [kind.likeliest(toy, [text], request)[0] for text in texts]
+    for one, other in zip(found, alone, strict=True):
+        assert [text for text, _ in one] == [text for text, _ in other]
+    greedy = kind.answer(toy, texts, kind.Request())
+    narrow = [of[0] for of in kind.likeliest(toy, texts, kind.Request(beam_width=1))]
+    assert [text for text, _ in narrow] == [text for text, _ in greedy]
+    assert all(best >= score - 1e-6 for (_, best), (_, score) in zip(narrow, greedy, strict=True))
+
+
+def test_a_beam_that_draws_is_refused():
+    with pytest.raises(ValidationError, match="choose one"):
+        PairsKind.Request(beam_width=2, temperature=1.0)
+
+
+def words(**changes):
+    """Return a trained model of words that knows `a`, `b` and `u`, and says `<unk>` alone."""
+    rows = [("a b", "u"), ("b a", "u")]
+    splits = {split: rows for split in ("train", "valid", "test")}
+    form = from_translations(splits, ("token", "token"), {}).form
+    model = lively(form=form, padding="masked", **changes)
+    with torch.no_grad():
+        model.decoder.affine.weight.zero_()
+        model.decoder.affine.bias[form.answers["unknown"]] = 9
+    return trained(model, pairs_options(padding="masked", **changes), form, MadeUp("pairs"))
+
+
+def test_unknown_symbols_are_those_that_attention_looks_at():
+    toy, kind = words(decoder="attention"), PairsKind()
+    assert kind.answer(toy, ["a b"], kind.Request())[0][0] == "<unk> <unk>"
+    look = kind.look(toy, "a b", kind.Request())
+    assert (look.question, look.answer) == (["a", "b"], ["<unk>", "<unk>"])
+    expected = " ".join(look.question[i] for i in look.weights.argmax(axis=1))
+    asked = kind.Request(replace_unknown=True)
+    assert kind.answer(toy, ["a b"], asked)[0][0] == expected
+
+
+def test_a_model_without_attention_replaces_nothing_and_has_no_map():
+    toy, kind = words(), PairsKind()
+    with pytest.raises(UserError, match="no attention to tell where"):
+        kind.answer(toy, ["a b"], kind.Request(replace_unknown=True))
+    with pytest.raises(UserError, match="no attention: there is no map"):
+        kind.look(toy, "a b", kind.Request())
+
+
+def test_what_a_model_does_not_know_is_told():
+    assert PairsKind().unknown(words(), "a x-a b.") == ["x", "-", "."]

@@ -54,7 +54,7 @@ def test_a_mistake_is_the_first_symbol_that_differs(expected, answered, name):
 
 
 def test_tasks_are_the_files_of_their_folder():
-    assert tasks.names() == ["addition", "brackets", "text"]
+    assert tasks.names() == ["addition", "brackets", "dates", "text", "translation"]
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -69,4 +69,4 @@ def test_each_task_is_found_by_the_name_of_its_file_and_has_a_kind(name):
 
 def test_a_task_that_is_not_there_is_not_found():
     with pytest.raises(ModuleNotFoundError):
-        tasks.named("translation")
+        tasks.named("chess")
