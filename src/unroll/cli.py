@@ -93,17 +93,22 @@ def main(context: click.Context, study: str) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--like", default="quick", show_default=True, help="The study to begin from.")
-def new_study(name: str, like: str) -> None:
+@click.option("--pairs", type=Path, help="A file with a pair on each line, a tab between.")
+def new_study(name: str, like: str, pairs: Path | None) -> None:
     """Make the study NAME: a folder in pipeline/ with the stages that all studies have.
+
+    With --pairs it learns your own pairs of texts: sentences and their translations, questions
+    and answers, texts and their summaries.
 
     \b
     Examples:
       unroll new-study wide-or-deep
       unroll new-study ptb --like root
+      unroll new-study replies --pairs data/replies.tsv
     """
     from unroll.stages.new_study import new_study
 
-    new_study(name, like)
+    new_study(name, like, pairs)
 
 
 @main.command()

@@ -266,7 +266,7 @@ def test_a_beam_that_draws_is_refused():
 def words(**changes):
     """Return a trained model of words that knows `a`, `b` and `u`, and says `<unk>` alone."""
     rows = [("a b", "u"), ("b a", "u")]
-    splits = {split: rows for split in ("train", "valid", "test")}
+    splits = dict.fromkeys(("train", "valid", "test"), rows)
     form = from_translations(splits, ("token", "token"), {}).form
     model = lively(form=form, padding="masked", **changes)
     with torch.no_grad():

@@ -1,11 +1,13 @@
 """A new study: a folder in pipeline/ with the stages that all studies have, and own params."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from unroll.errors import UserError
 from unroll.names import unfit
+from unroll.stages.pairs_study import params_of
 from unroll.storage.files import read_text, write_text
 from unroll.storage.yaml import read_yaml
 from unroll.study import ROOT_STUDY, Study, load, studies, study_folder
@@ -32,11 +34,12 @@ def header(name: str) -> dict[str, str]:
     }
 
 
-def new_study(name: str, like: str) -> None:
-    """Make the folder of a study with the stages and the params of another one.
+def new_study(name: str, like: str, pairs: Path | None = None) -> None:
+    """Make the folder of a study with the stages and the params of another one, or of a file.
 
     Raises:
-        UserError: the name cannot be one, is taken, or there is no such other study.
+        UserError: the name cannot be one, is taken, or there is no such other study; or a file of
+            pairs holds none.
     """
     known = studies()
     if why := unfit(name):
@@ -49,19 +52,23 @@ def new_study(name: str, like: str) -> None:
     folder, pattern = study_folder(name), study_folder(like)
     if folder.exists():
         raise UserError(f"{folder} exists already; choose another name, or remove it")
-    write_text(folder / "dvc.yaml", _stages(pattern / "dvc.yaml", name, like))
-    write_text(folder / "params.yaml", read_text(pattern / "params.yaml"))
+    params, inputs = read_text(pattern / "params.yaml"), BUILT_IN
+    if pairs is not None:
+        params, inputs = params_of(pairs, name), json.dumps(pairs.as_posix(), ensure_ascii=False)
+    write_text(folder / "dvc.yaml", _stages(pattern / "dvc.yaml", name, like, inputs))
+    write_text(folder / "params.yaml", params)
     study = load(name)
+    made = f"as that of {like}" if pairs is None else f"for {pairs}"
     print(
         f"{folder}/dvc.yaml     the stages; nothing in it need be changed\n"
-        f"{folder}/params.yaml  as that of {like}: edit it\n"
+        f"{folder}/params.yaml  {made}: edit it\n"
         f"then: {study.repro}"
     )
 
 
-def _stages(pattern: Path, name: str, like: str) -> str:
+def _stages(pattern: Path, name: str, like: str, inputs: str) -> str:
     """Return the stages of a study with another header."""
-    text, inputs = read_text(pattern), BUILT_IN
+    text = read_text(pattern)
     lines = "".join(f"      {key}: {value}\n" for key, value in header(name).items())
     lines = lines.replace("      params:", f"      inputs: {inputs}\n      params:")
     text = HEADER.sub(f"vars:\n  - study:\n{lines}", text, count=1)
