@@ -13,6 +13,7 @@ figures are medians of the rounds, in seconds of the CPU: on an idle machine the
 clock, and on a busy one what others do counts little.
 """
 
+import itertools
 import statistics
 import time
 from typing import Any
@@ -89,10 +90,11 @@ def training(pairs: Pairs, padding: str, **options: Any) -> Training:
     return Training(PairsObjective(model, pairs, chosen, 0, machine), chosen)
 
 
-def read(objective: PairsObjective, epoch: int) -> tuple[int, int]:
-    """Return the tokens of an epoch, and the places that are read for them, filling among them."""
+def read(objective: PairsObjective, epoch: int, steps: int | None = None) -> tuple[int, int]:
+    """Return the tokens of an epoch, or of its first steps, and the places read for them."""
     tokens = places = 0
-    for rows in batches(objective.lengths, objective.batch_size, objective.seed, epoch):
+    order = batches(objective.lengths, objective.batch_size, objective.seed, epoch)
+    for rows in itertools.islice(order, steps):
         for side, given in ((objective.source, 0), (objective.target, 1)):  # the start is given
             ids, found = side.batch(rows)
             tokens += int(found.sum()) - given * len(found)

@@ -85,6 +85,17 @@ def test_ragged(cell):
     assert median == pytest.approx(fast / slow, rel=0.5)  # medians of two are means
 
 
+@pytest.mark.long
+def test_one_pair(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"I have {i} cats\tJ'ai {i} chats\n" for i in range(300)))
+    for output in (run("one_pair.py", "--quick"), run("one_pair.py", "--quick", "--pairs", str(path))):
+        first, second, third = output.splitlines()[1:]
+        fast, slow, ratio = (numbers(line)[-1] for line in (first, second, third))
+        assert fast > slow > 0
+        assert ratio > 1
+
+
 @pytest.fixture
 def ragged(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
