@@ -25,6 +25,7 @@ from unroll.generation.answering import answer, texts_of
 from unroll.runs.model import TrainedModel, write_model
 from unroll.runs.record import Record, seed_folder
 from unroll.runs.subject import Subject
+from unroll.stages.interactive import ask
 
 PARAMS = f"""\
 tasks:
@@ -227,3 +228,20 @@ def test_seeds_of_two_trainings_are_no_variant(study):
     write_model(seed_folder(study.model("plain"), 1), other)
     with pytest.raises(DataError, match=r"does not hold all seeds of one training.*train@plain"):
         unroll.open().model("plain")
+
+
+def test_alternatives_are_told_with_their_probabilities_the_best_first(study, capsys):
+    model = unroll.open().model("peeky")
+    found = model.likeliest("7+5", beam_width=3)
+    assert found[0] == model.answers(["7+5"], beam_width=3)[0]
+    ask(study, "7+5", None, "peeky", alternatives=3, picture=None, request={})
+    lines = [line.split("%  ") for line in capsys.readouterr().out.splitlines()]
+    assert [text for _, text in lines] == [text for text, _ in found]
+    for (share, _), (_, logarithm) in zip(lines, found, strict=True):
+        assert float(share) == pytest.approx(100 * math.exp(logarithm), abs=0.01)
+
+
+def test_a_model_without_attention_has_no_map(study, tmp_path):
+    with pytest.raises(UserError, match="peeky has no attention"):
+        ask(study, "7+5", None, "peeky", 1, tmp_path / "map.svg", {})
+    assert not (tmp_path / "map.svg").exists()
