@@ -89,7 +89,10 @@ def test_ragged(cell):
 def test_one_pair(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"I have {i} cats\tJ'ai {i} chats\n" for i in range(300)))
-    for output in (run("one_pair.py", "--quick"), run("one_pair.py", "--quick", "--pairs", str(path))):
+    for output in (
+        run("one_pair.py", "--quick"),
+        run("one_pair.py", "--quick", "--pairs", str(path)),
+    ):
         first, second, third = output.splitlines()[1:]
         fast, slow, ratio = (numbers(line)[-1] for line in (first, second, third))
         assert fast > slow > 0

@@ -98,7 +98,8 @@ def _as_texts(
     notes = {}
     for split, of in found.items():
         for name in MEASURES:
-            item, notes[name] = score_texts(name, of.texts, pairs.texts[split].references)
+            references, unit = pairs.texts[split].references, pairs.form.answers.unit
+            item, notes[name] = score_texts(name, of.texts, references, unit)
             scored[split, name] = (float(item.values.mean()), item)
         losses, counts = reference_losses(model, pairs, split, padding, device)
         perplexity = float(np.exp(losses.sum() / counts.sum()))

@@ -6,7 +6,7 @@ sacrebleu (Post, 2018, "A Call for Clarity in Reporting BLEU Scores"), on texts 
 they were made symbols. Its signature says which of their many forms it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -18,17 +18,22 @@ from sacrebleu.metrics.chrf import CHRF
 
 from unroll.data.batches import rows_at_once
 from unroll.data.pairs import Pairs
+from unroll.data.vocabulary import Unit
 from unroll.evaluation.items import Item
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import Side
 
-MEASURES: dict[str, type[Measure]] = {"bleu": BLEU, "chrf": CHRF}
+# By the unit in which answers are written: where words are no units, BLEU counts characters too.
+MEASURES: dict[str, Callable[[Unit], Measure]] = {
+    "bleu": lambda unit: BLEU(tokenize="char" if unit == "character" else "13a"),
+    "chrf": lambda unit: CHRF(),
+}
 
 
 def score_texts(
-    name: str, answered: Sequence[str], references: Sequence[Sequence[str]]
+    name: str, answered: Sequence[str], references: Sequence[Sequence[str]], unit: Unit = "token"
 ) -> tuple[Item, str]:
     """Return what each of I answers brought to a measure of the whole, and its signature.
 
@@ -37,7 +42,7 @@ def score_texts(
     Bootstrap and Other Resampling Plans", chapter 3). The mean of these values is the measure
     itself, from 0 to 100, and their spread says how far it depends on which sentences were drawn.
     """
-    measure = MEASURES[name]()
+    measure = MEASURES[name](unit)
     columns = list(zip_longest(*references))  # as sacrebleu has them: the first ones, the second…
     counts = np.array(measure._extract_corpus_statistics(answered, columns))
     total, N = counts.sum(axis=0), len(counts)

@@ -6,6 +6,7 @@ alike everywhere.
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
+from unroll.data.vocabulary import JOINER
 from unroll.metrics import Metric
 
 LONGEST_TITLE = 30  # characters, over a map of attention
@@ -107,11 +109,16 @@ def calibration(table: pd.DataFrame, metric: Metric, label: str) -> str:
 def attention_map(
     weights: np.ndarray, question: Sequence[str], answer: Sequence[str], title: str
 ) -> str:
-    """Draw the weights (T', T) that each symbol of an answer gives to those of its question."""
+    """Draw the weights (T', T) that each symbol of an answer gives to those of its question.
+
+    Symbols are texts of the picture and no curves: whoever looks at it has their letters.
+    """
+    question, answer = ([s.strip(JOINER) for s in symbols] for symbols in (question, answer))
     words = max(map(len, question), default=1) > 1
     room = 0.09 * max(map(len, (*question, *answer)), default=1) if words else 0.0
     size = (max(2.6, 0.22 * len(question) + room), max(2.3, 0.22 * len(answer) + room))
-    with _drawing(size) as (axes, svg):
+    with warnings.catch_warnings(), _drawing(size, {"svg.fonttype": "none"}) as (axes, svg):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for ticks, symbols in ((axes.set_xticks, question), (axes.set_yticks, answer)):
             shown = [symbol.replace(" ", "·") for symbol in symbols]
@@ -125,9 +132,11 @@ def attention_map(
 
 
 @contextlib.contextmanager
-def _drawing(size: tuple[float, float]) -> Iterator[tuple[Any, io.StringIO]]:
+def _drawing(
+    size: tuple[float, float], style: Mapping[str, str] | None = None
+) -> Iterator[tuple[Any, io.StringIO]]:
     """Yield axes to draw on; afterwards the picture stands in the text buffer."""
-    with plt.rc_context(STYLE):
+    with plt.rc_context({**STYLE, **(style or {})}):
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         axes.grid(alpha=0.3)
         svg = io.StringIO()
