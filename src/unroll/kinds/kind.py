@@ -128,6 +128,10 @@ class Kind(ABC, Generic[D, F]):
         """
         return data
 
+    def with_texts(self, data: D) -> D:
+        """Return made-up data with texts, for a task that keeps them (Task.keeps_texts)."""
+        return data
+
     # Models
 
     def build(self, options: VariantOptions, form: F) -> "nn.Module":

@@ -1,13 +1,14 @@
 """Pairs: a sequence-to-sequence model answers a source sequence with a target sequence."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
+from unroll.data.pairs import Pairs, PairsForm, Texts, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import JOINER, Vocabulary
 from unroll.errors import UserError
@@ -108,6 +109,20 @@ class PairsKind(Kind[Pairs, PairsForm]):
             ids[::2, 1:], lengths[::2] = written[::2].numpy(), kept[::2].numpy() + 1
             targets[split] = Sequences(ids, lengths)
         return Pairs(form, data.sources, targets, data.facts)
+
+    def with_texts(self, data: Pairs) -> Pairs:
+        """Return the pairs with their texts; every third question has a second answer."""
+        texts = {
+            split: Texts(
+                questions=data.questions(split),
+                references=[
+                    [answer, answer[::-1]] if row % 3 == 0 else [answer]
+                    for row, answer in enumerate(data.answers(split))
+                ],
+            )
+            for split in SPLITS
+        }
+        return replace(data, texts=texts)
 
     def model(self, options: PairsOptions, form: PairsForm) -> "Seq2Seq":
         """Return a sequence-to-sequence model."""

@@ -37,6 +37,8 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     data, model = kind.made_up(toy), lively(toy)
     kind.bring_to_end(data, model, toy)
     data = kind.half_right(data, model, toy)
+    if task.keeps_texts:
+        data = kind.with_texts(data)
     with in_parts():
         found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
     table = found.breakdown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
@@ -52,6 +54,7 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
             "breakdown": _digest(table),
             "samples": _digest(found.samples),
             "maps": _digest(json.dumps(rounded(found.maps))),
+            **({"notes": found.notes} if found.notes else {}),
         },
     }
 

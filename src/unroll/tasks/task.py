@@ -20,6 +20,7 @@ class Task(ABC, Generic[O]):
 
     kind: ClassVar[str]
     Options: ClassVar[type[Strict]]
+    keeps_texts: ClassVar[bool] = False  # beside the symbols, which may be unknown
     axes: ClassVar[Mapping[str, str]] = {}  # what the axis of a property's picture says
 
     def __init__(self, options: O) -> None:

@@ -64,6 +64,7 @@ class Translation(Task[TranslationOptions]):
 
     kind = "pairs"
     Options = TranslationOptions
+    keeps_texts = True
     axes: ClassVar = {"source length": "symbols of the source"}
 
     @property
