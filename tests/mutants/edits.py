@@ -490,8 +490,8 @@ EVALUATION = [
     Edit(
         "maps",
         "evaluation/attention.py",
-        ".numpy().round(4)",
-        ".numpy().round(2)",
+        "look.weights.round(4)",
+        "look.weights.round(2)",
         ("attention", "attention-modern"),
         ("plain", "words"),
     ),

@@ -18,7 +18,7 @@ class Asked(NamedTuple):
     """A plan that is asked for: its name, the stage, the kind and options of its variant."""
 
     name: str
-    stage: str  # train, evaluate, generate
+    stage: str  # train, evaluate, evaluate_texts (of a task that keeps them), generate
     kind: str
     options: Mapping[str, Any]
 

@@ -36,6 +36,7 @@ FILES = (
     "evaluation/accuracy.py",
     "evaluation/classification.py",
     "evaluation/perplexity.py",
+    "evaluation/texts.py",
     "generation/answering.py",
     "generation/decoding.py",
     "models/classifier.py",
@@ -65,6 +66,7 @@ ASKED = (
     *asked("train", "words-book", "tied-book", "skipping", "words-modern"),
     *asked("evaluate", "attention", "attention-modern", "pooled-masked", "last-modern"),
     *asked("evaluate", "words-book"),
+    *asked("evaluate_texts", "attention-modern"),
     *asked("generate", "words-book"),
 )
 # These import all that the others do.

@@ -103,11 +103,10 @@ def prepare(sources: str) -> Callable[[str, str, dict[str, Any]], dict[str, str]
         options = OPTIONS[kind].model_validate(given)
         if stage == "train":
             plan = training_plan(options, Compute())
-        elif stage == "evaluate":
-            found = tasks.named(task_of[kind])
-            task = found(
-                found.Options.model_validate({"kind": task_of[kind], **more.get(kind, {})})
-            )
+        elif stage in ("evaluate", "evaluate_texts"):
+            name = "translation" if stage == "evaluate_texts" else task_of[kind]
+            found = tasks.named(name)
+            task = found(found.Options.model_validate({"kind": name, **more.get(kind, {})}))
             plan = evaluation_plan(options, Compute(), task)
         else:
             plan = writing_plan(options, generate)
