@@ -216,7 +216,7 @@ def generate(study: Any, variant: str) -> None:
 
 
 @main.command()
-@click.option("--readme", is_flag=True, help="Only put reports/comparison.md into README.md.")
+@click.option("--readme", is_flag=True, help="Only put the results into the study's README.md.")
 @click.option("--check", is_flag=True, help="Only compare reports/ with what git has committed.")
 @pass_study
 def report(study: Any, readme: bool, check: bool) -> None:
@@ -234,7 +234,7 @@ def report(study: Any, readme: bool, check: bool) -> None:
     from unroll.stages import report as stage
 
     if readme:
-        stage.rewrite_readme()
+        stage.rewrite_readme(study)
     if check:
         stage.check(study)
     if not (readme or check):

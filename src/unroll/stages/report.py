@@ -80,9 +80,14 @@ def _write_curves(folder: Path, tables: TaskTables) -> None:
     write_table(folder / f"{tables.name}.csv", tables.curves.drop(columns="seconds"))
 
 
-def rewrite_readme() -> None:
-    """Put the results of reports/ into the README."""
-    print("README.md: written anew" if rewrite(Path("README.md")) else "README.md: as reports/")
+def rewrite_readme(study: Study) -> None:
+    """Put the results of a study into the README.md beside its params file.
+
+    Raises:
+        DataError: there is none, or it has no place for results.
+    """
+    readme = study.params_file.parent / "README.md"
+    print(f"{readme}: {'written anew' if rewrite(readme) else f'as {study.reports}/'}")
 
 
 def check(study: Study) -> None:
