@@ -506,8 +506,8 @@ EVALUATION = [
     Edit(
         "samples",
         "evaluation/pairs.py",
-        "Q {question}",
-        "Question {question}",
+        "Q {self.questions[i]}",
+        "Question {self.questions[i]}",
         ("plain", "last"),
         ("words",),
     ),

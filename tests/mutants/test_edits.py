@@ -101,6 +101,20 @@ def test_a_wrong_edit_of_an_evaluation_evaluates_again(
     assert found == {f"evaluate/{name}" for name in edit.those}
 
 
+def test_scores_of_texts_are_computed_again_where_a_task_keeps_them(
+    house: House, known: Known
+) -> None:
+    questions = [
+        *asked("evaluate", "attention-modern", "last", "words"),
+        *asked("evaluate_texts", "attention-modern"),
+        *asked("train", "attention-modern"),
+    ]
+    for before, after in [("BLEU(", "CHRF() or BLEU("), (" * counts)", ")"), ("N - 1) *", "N) *")]:
+        edit = replaced(house, "evaluation/texts.py", before, after)
+        found = changed(house, known, edit, questions)
+        assert found == {"evaluate_texts/attention-modern"}, before
+
+
 def test_mending_what_is_written_trains_and_evaluates_nothing(house: House, known: Known) -> None:
     questions = [
         *asked("train", "words", "plain"),
