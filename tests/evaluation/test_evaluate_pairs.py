@@ -11,7 +11,8 @@ from unroll.data.pairs import Pairs, Texts, from_translations
 from unroll.data.sequences import SPLITS, encode
 from unroll.evaluation.accuracy import accuracy
 from unroll.evaluation.items import outcomes
-from unroll.evaluation.pairs import MAPS, SAMPLES, evaluate_pairs, short_and_long
+from unroll.evaluation.pairs import MAPS, SAMPLES, evaluate_pairs
+from unroll.evaluation.texts import short_and_long
 from unroll.kinds.pairs import PairsKind
 from unroll.plans.evaluation import MadeUp
 
@@ -156,5 +157,5 @@ def test_samples_of_texts_are_short_and_long_ones():
     lengths = data.sources["test"].lengths
     low, high = np.quantile(lengths, [0.25, 0.75])
     short, long = (np.flatnonzero(of).tolist()[:10] for of in (lengths <= low, lengths >= high))
-    assert short_and_long(data) == short + long
+    assert short_and_long(data, SAMPLES) == short + long
     assert 0 < len(short) < 10 and high > low

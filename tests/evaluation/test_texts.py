@@ -8,7 +8,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from models.toys import seq2seq
 from unroll.data.pairs import from_texts
-from unroll.evaluation.texts import MEASURES, reference_losses, score_texts
+from unroll.evaluation.texts import MEASURES, rarest, reference_losses, score_texts
 from unroll.seeds import numpy_generator
 
 WORDS = ["the", "a", "cat", "dog", "sees", "hears", "and", ",", ".", "big"]
@@ -77,3 +77,18 @@ def test_losses_of_references_are_those_of_one_sequence_at_a_time(padding):
         expected = -logits.log_softmax(dim=2).gather(2, ids[:, 1:, None]).sum()
         assert counts[i] == n - 1
         assert losses[i] == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_the_rarest_symbol_of_a_question_is_counted_in_the_questions_of_train():
+    train = [("a a b", "x"), ("b c c c", "x"), ("a d", "x")]
+    test = [("a b", "x"), ("d", "x"), ("e c", "x"), ("c", "x"), ("a", "x")]
+    found = rarest(from_texts({"train": train, "valid": train, "test": test}, ("word", "word")))
+    labels = [found.labels[code] for code in found.codes]
+    assert labels == ["2–4", "1", "0", "2–4", "2–4"]  # b twice, d once, e never, c and a 3 times
+
+
+def test_a_word_that_was_too_rare_to_be_known_counts_as_never_seen():
+    train = [("a b", "x"), ("a b", "x"), ("a d", "x")]
+    splits = dict.fromkeys(("train", "valid", "test"), train)
+    found = rarest(from_texts(splits, ("word", "word"), minimum_count=2))
+    assert [found.labels[code] for code in found.codes] == ["2–4", "2–4", "0"]

@@ -73,10 +73,14 @@ class Pairs:
         return self.sources[split].texts(self.form.source)
 
     def answers(self, split: str) -> list[str]:
-        """Return the targets of a split as texts."""
+        """Return the targets of a split as texts; of several to one source the first."""
+        return [first for first, *_ in self.references(split)]
+
+    def references(self, split: str) -> list[list[str]]:
+        """Return all right answers to each source of a split, as texts."""
         if self.texts is not None:
-            return [first for first, *_ in self.texts[split].references]
-        return self.targets[split].texts(self.form.answers)
+            return self.texts[split].references
+        return [[text] for text in self.targets[split].texts(self.form.answers)]
 
 
 def from_texts(

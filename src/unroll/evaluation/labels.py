@@ -23,7 +23,8 @@ def evaluate_labels(
     right = {s: of.labels.numpy() == np.asarray(data.labels[s]) for s, of in found.items()}
     names, test = data.form.labels, found["test"]
     answered = [names[i] for i in test.labels.tolist()]
-    answers = Answers(data.questions("test"), data.answers("test"), answered, right["test"])
+    references = [[answer] for answer in data.answers("test")]
+    answers = Answers(data.questions("test"), references, answered, right["test"])
     confidence = test.log_probabilities.double().exp().numpy()
     parts = [
         breakdown.of_answers(task.properties(answers.questions), answers.right, confidence),

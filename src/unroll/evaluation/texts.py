@@ -7,6 +7,7 @@ they were made symbols. Its signature says which of their many forms it was.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
@@ -18,7 +19,10 @@ from sacrebleu.metrics.chrf import CHRF
 
 from unroll.data.batches import rows_at_once
 from unroll.data.pairs import Pairs
+from unroll.data.properties import Property, of_bands
+from unroll.data.sequences import Sequences
 from unroll.data.vocabulary import Unit
+from unroll.evaluation.accuracy import Accuracy
 from unroll.evaluation.items import Item
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
@@ -30,6 +34,33 @@ MEASURES: dict[str, Callable[[Unit], Measure]] = {
     "bleu": lambda unit: BLEU(tokenize="char" if unit == "character" else "13a"),
     "chrf": lambda unit: CHRF(),
 }
+
+FREQUENCIES = (0, 1, 2, 5, 10, 100, 1_000, 10_000)  # times that a symbol stands in train
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """What texts of a split are scored by: values, items and notes, by metric."""
+
+    values: dict[str, float]
+    items: dict[str, Item]
+    notes: dict[str, str]
+
+
+def score_all(
+    model: Seq2Seq, pairs: Pairs, split: str, padding: str, device: str, found: Accuracy
+) -> TextScores:
+    """Return BLEU, chrF and the perplexity of the references of a split."""
+    items: dict[str, Item] = {}
+    notes: dict[str, str] = {}
+    references, unit = pairs.references(split), pairs.form.answers.unit
+    for name in MEASURES:
+        items[name], notes[name] = score_texts(name, found.texts, references, unit)
+    values = {name: float(item.values.mean()) for name, item in items.items()}
+    losses, counts = reference_losses(model, pairs, split, padding, device)
+    values["perplexity"] = float(np.exp(losses.sum() / counts.sum()))
+    items["perplexity"] = Item(losses, counts.astype(np.int32))
+    return TextScores(values, items, notes)
 
 
 def score_texts(
@@ -81,3 +112,30 @@ def reference_losses(
         losses[rows] = (each * counts).double().sum(dim=1).cpu()
         numbers[rows] = counts.sum(dim=1).cpu()
     return losses.numpy(), numbers.numpy()
+
+
+def short_and_long(pairs: Pairs, count: int) -> list[int]:
+    """Return `count` test pairs: the first of the shortest quarter of the sources, and the longest.
+
+    So nobody has chosen them by their answers.
+    """
+    lengths = np.asarray(pairs.sources["test"].lengths)
+    low, high = np.quantile(lengths, [0.25, 0.75])
+    short: list[int] = np.flatnonzero(lengths <= low)[: count // 2].tolist()
+    long = [i for i in np.flatnonzero(lengths >= high).tolist() if i not in short]
+    return short + long[: count // 2]
+
+
+def rarest(pairs: Pairs) -> Property:
+    """Return how often the rarest symbol of each test source stands in the sources of train."""
+    train, test, vocabulary = pairs.sources["train"], pairs.sources["test"], pairs.form.source
+    counts = np.bincount(np.asarray(train.ids)[_inside(train)], minlength=len(vocabulary))
+    if "unknown" in vocabulary.special:  # what it stands for was seen too seldom to be known
+        counts[vocabulary["unknown"]] = 0
+    seen = np.where(_inside(test), counts[np.asarray(test.ids)], counts.max())
+    return of_bands("rarest symbol", seen.min(axis=1), FREQUENCIES)
+
+
+def _inside(sequences: Sequences) -> np.ndarray:
+    """Say which (N, T) of the ids are no filling."""
+    return np.arange(sequences.width) < np.asarray(sequences.lengths)[:, None]
