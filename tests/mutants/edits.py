@@ -42,7 +42,7 @@ OPTION_EDITS = [
     ),
     Edit(
         "decoder: attention",
-        "models/decoders.py",
+        "models/attention/attention.py",
         "weights = scores.softmax(dim=-1)",
         "weights = scores.softmax(dim=1)",
         ("attention",),
@@ -67,7 +67,7 @@ OPTION_EDITS = [
     Edit(
         "bridge: state",
         "models/seq2seq.py",
-        "        return memory, state",
+        "        return memory, self.decoder.start(state, memory)",
         "        return memory, (state[0], *(part / 2 for part in state[1:]))",
         ("state",),
         ("rnn", "plain"),
@@ -106,7 +106,7 @@ OPTION_EDITS = [
     ),
     Edit(
         "padding: attention",
-        "models/decoders.py",
+        "models/attention/attention.py",
         "if memory.present is not None:",
         "if False:",
         ("attention-modern",),
@@ -219,8 +219,8 @@ OPTION_EDITS = [
     Edit(
         "optimizer: adamw",
         "training/optimisation.py",
-        '"adamw": torch.optim.AdamW',
-        '"adamw": torch.optim.Adam',
+        '"adamw": (torch.optim.AdamW',
+        '"adamw": (torch.optim.Adam',
         ("modern", "words-modern"),
         ("plain", "book"),
     ),
@@ -338,8 +338,8 @@ OPTION_EDITS = [
     Edit(
         "teacher_forcing",
         "training/pairs.py",
-        "return (drawn < share)",
-        "return (drawn > share)",
+        "return (values < share)",
+        "return (values > share)",
         ("own-steps", "own-sequences"),
         ("plain", "masked"),
     ),
@@ -425,8 +425,8 @@ OPTION_EDITS = [
     Edit(
         "resume: place in the epoch",
         "training/pairs.py",
-        "self.seed, epoch)[start:]",
-        "self.seed, epoch)",
+        "self._batches(epoch)[start:]",
+        "self._batches(epoch)",
         ("plain",),
         ("last", "words"),
     ),
@@ -440,8 +440,8 @@ OPTION_EDITS = [
     Edit(
         "validation",
         "evaluation/accuracy.py",
-        "~self.wrong.any(axis=1)",
-        "~self.wrong.all(axis=1)",
+        "~wrong.any(axis=1)",
+        "~wrong.all(axis=1)",
         ("plain", "masked"),
         ("last", "words"),
     ),
