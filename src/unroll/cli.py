@@ -297,7 +297,7 @@ def compare(
 @click.option("--task", help="What the question is of; by default the study's first such task.")
 @click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
 @click.option("--length-penalty", type=click.FloatRange(0, 10), help="1 favours long answers.")
-@click.option("--longest-ratio", type=float, help="Symbols at most, for each of the question.")
+@click.option("--longest-ratio", type=click.FloatRange(0, 1000), help="Symbols for each read.")
 @click.option("--replace-unknown", is_flag=True, default=None, help="Copy words for <unk>.")
 @click.option("--alternatives", type=click.IntRange(1, 100), default=1, help="Print the best N.")
 @click.option("--map", "picture", type=Path, help="Draw what attention looked at: FILE.svg")

@@ -49,7 +49,7 @@ def test_their_spread_is_that_of_the_score_when_sentences_are_drawn_again(name, 
     answered, references = (np.array(of, dtype=object) for of in corpus)
     item, _ = score_texts(name, *corpus)
     random = numpy_generator(1, "texts")
-    drawn = [random.integers(300, size=300) for _ in range(400)]
+    drawn = [random.integers(300, size=300) for _ in range(200)]
     again = [official(name, answered[rows].tolist(), references[rows].tolist()) for rows in drawn]
     assert item.values.std(ddof=1) / np.sqrt(300) == pytest.approx(np.std(again), rel=0.15)
 

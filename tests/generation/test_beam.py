@@ -117,7 +117,7 @@ def test_a_limit_brings_the_end_and_the_best_of_what_fits(seed, width, penalty):
 @few_examples
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 6), penalty=st.sampled_from([0.0, 1.0]))
 def test_answers_differ_are_ranked_and_have_the_scores_of_the_model(seed, width, penalty):
-    machine, N, length = Machine(seed), 3, 5
+    machine, N, length = Machine(seed), 3, 4
     found = beam_search(
         machine.step, first(N), machine.state(N, width), length, width, penalty, END, PAD
     )

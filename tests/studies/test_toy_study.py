@@ -74,13 +74,11 @@ def test_ask_and_complete_answer(toy_study):
     def say(*words: str, fails: bool = False) -> str:
         return toy_study.run("unroll", "--study", "toy", *words, fails=fails).strip()
 
-    assert not say("ask", "7+5").strip("0123456789")
     assert not say("ask", "7+5", "--variant", "baseline").strip("0123456789")
     assert say("complete", "the teacher", "--length", "5").startswith("the teacher")
-    for words, named in [(("complete", "the zebra"), "'zebra'"), (("ask", "7x5"), "'7x5'")]:
-        error = say(*words, fails=True)
-        assert named in error
-        assert "Traceback" not in error
+    error = say("complete", "the zebra", fails=True)
+    assert "'zebra'" in error
+    assert "Traceback" not in error
 
 
 def test_second_repro_does_nothing(toy_study):

@@ -131,7 +131,7 @@ def test_options_that_cannot_be_are_refused(options):
 
 def test_more_texts_than_there_are_is_refused():
     with pytest.raises(UserError, match="could be written for train; lower its share"):
-        dates(first_year=2000, last_year=2000, languages=["en"], train=50_000).prepare()
+        dates(first_year=2000, last_year=2000, languages=["en"], train=6_000).prepare()
 
 
 def test_properties_are_language_and_style():

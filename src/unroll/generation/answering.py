@@ -1,5 +1,8 @@
 """Answers of a sequence-to-sequence model: many sources at once."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -12,9 +15,67 @@ from unroll.generation.decoding import GREEDY, Step, Written, decode
 from unroll.generation.sampling import Sampling
 from unroll.models.encoder import Memory
 from unroll.models.layers import State
-from unroll.models.padding import PADDINGS, Padding
+from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import Side
+
+
+class Read(NamedTuple):
+    """What is known of n sources that have been read, each of them K times."""
+
+    step: Step
+    first: Tensor  # (n, 1): the start symbol
+    state: State  # of n · K sequences
+    limits: Tensor | None  # (n · K,): how many symbols may stand before the end
+
+
+class Sources:
+    """Sources that a model reads, and what ends the answers that it writes to them."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        sources: Sequences,
+        form: PairsForm,
+        padding: str,
+        device: str,
+        longest_ratio: float,
+    ) -> None:
+        self.model, self.form, self.ratio = model.eval(), form, longest_ratio
+        self.side = Side(sources, PADDINGS[padding], device)
+        self.length = form.target_width - 1  # that of the longest answer
+        self.end, self.pad = self.side.padding.end(form.answers["end"]), form.answers["pad"]
+        if longest_ratio and self.end is None:
+            raise UserError(
+                f"longest_ratio: no symbol ends the answers of a model with padding: {padding}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def parts(self, width: int = 1) -> Iterator[Tensor]:
+        """Yield the rows of sources that are answered together, `width` ways each."""
+        yield from self.side.parts(
+            rows_at_once(self.form.target_width * width, len(self.form.answers))
+        )
+
+    @torch.inference_mode()
+    def read(self, rows: Tensor, width: int = 1) -> Read:
+        """Return what a model knows of n sources, each of them `width` times."""
+        ids, lengths = self.side.read(rows)
+        memory, state = self.model.encode(ids, lengths)
+        return Read(
+            _steps(self.model, memory.repeated(width)),
+            ids.new_full((len(ids), 1), self.form.answers["start"]),
+            tuple(part.repeat_interleave(width, dim=1) for part in state),
+            self._limits(rows, width),
+        )
+
+    def _limits(self, rows: Tensor, width: int) -> Tensor | None:
+        if not self.ratio:
+            return None
+        limits = (self.side.lengths[rows].double() * self.ratio).ceil().long()
+        return limits.to(self.side.device).repeat_interleave(width)
 
 
 def answer(
@@ -34,45 +95,15 @@ def answer(
     precision of the model's weights. Sources of like length are answered together. With
     `longest_ratio` an answer has at most so many symbols for each of its source, and its end.
     """
-    model.eval()
-    side, length = Side(sources, PADDINGS[padding], device), form.target_width - 1
-    symbols = torch.empty((len(side), length), dtype=torch.long)
-    scores = torch.empty((len(side), length), dtype=torch.float64)
-    for rows in side.parts(rows_at_once(form.target_width, len(form.answers))):
-        limits = _limits(side, rows, form, longest_ratio)
-        written = _answer(model, *side.read(rows), side.padding, form, sampling, generator, limits)
+    of = Sources(model, sources, form, padding, device, longest_ratio)
+    symbols = torch.empty((len(of), of.length), dtype=torch.long)
+    scores = torch.empty((len(of), of.length), dtype=torch.float64)
+    for rows in of.parts():
+        step, first, state, limits = of.read(rows)
+        written = decode(step, first, state, of.length, sampling, generator, of.end, of.pad, limits)
         symbols[rows] = written.symbols.cpu()
         scores[rows] = written.log_probabilities.cpu().double()
     return Written(symbols, scores)
-
-
-@torch.inference_mode()
-def _answer(
-    model: Seq2Seq,
-    ids: Tensor,
-    lengths: Tensor | None,
-    padding: Padding,
-    form: PairsForm,
-    sampling: Sampling,
-    generator: torch.Generator | None,
-    limits: Tensor | None,
-) -> Written:
-    memory, state = model.encode(ids, lengths)
-    vocabulary = form.answers
-    first = ids.new_full((len(ids), 1), vocabulary["start"])
-    end, length = padding.end(vocabulary["end"]), form.target_width - 1
-    step = _steps(model, memory)
-    pad = vocabulary["pad"]
-    return decode(step, first, state, length, sampling, generator, end, pad, limits)
-
-
-def _limits(side: Side, rows: Tensor, form: PairsForm, ratio: float) -> Tensor | None:
-    """Return how many symbols (n,) may stand before the end of answers to n sources."""
-    if not ratio:
-        return None
-    if side.padding.end(form.answers["end"]) is None:
-        raise UserError("longest_ratio: no symbol ends the answers of a model with padding: plain")
-    return (side.lengths[rows].double() * ratio).ceil().long().to(side.device)
 
 
 def likeliest(
@@ -86,38 +117,17 @@ def likeliest(
     longest_ratio: float = 0.0,
 ) -> Hypotheses:
     """Return the `width` = K best answers to sources that beam search finds, on the CPU."""
-    model.eval()
-    side, length = Side(sources, PADDINGS[padding], device), form.target_width - 1
-    symbols = torch.empty((len(side), width, length), dtype=torch.long)
-    logs, scores = (torch.empty((len(side), width), dtype=torch.float64) for _ in range(2))
-    for rows in side.parts(rows_at_once(form.target_width * width, len(form.answers))):
-        limits = _limits(side, rows, form, longest_ratio)
-        found = _search(model, *side.read(rows), side.padding, form, width, length_penalty, limits)
+    of = Sources(model, sources, form, padding, device, longest_ratio)
+    symbols = torch.empty((len(of), width, of.length), dtype=torch.long)
+    logs, scores = (torch.empty((len(of), width), dtype=torch.float64) for _ in range(2))
+    for rows in of.parts(width):
+        step, first, state, limits = of.read(rows, width)
+        found = beam_search(
+            step, first, state, of.length, width, length_penalty, of.end, of.pad, limits
+        )
         symbols[rows] = found.symbols.cpu()
         logs[rows], scores[rows] = found.log_probabilities.cpu(), found.scores.cpu()
     return Hypotheses(symbols, logs, scores)
-
-
-@torch.inference_mode()
-def _search(
-    model: Seq2Seq,
-    ids: Tensor,
-    lengths: Tensor | None,
-    padding: Padding,
-    form: PairsForm,
-    width: int,
-    length_penalty: float,
-    limits: Tensor | None,
-) -> Hypotheses:
-    memory, state = model.encode(ids, lengths)
-    vocabulary = form.answers
-    first = ids.new_full((len(ids), 1), vocabulary["start"])
-    end, length = padding.end(vocabulary["end"]), form.target_width - 1
-    many = tuple(part.repeat_interleave(width, dim=1) for part in state)
-    step = _steps(model, memory.repeated(width))
-    pad = vocabulary["pad"]
-    limits = None if limits is None else limits.repeat_interleave(width)
-    return beam_search(step, first, many, length, width, length_penalty, end, pad, limits)
 
 
 def _steps(model: Seq2Seq, memory: Memory) -> Step:

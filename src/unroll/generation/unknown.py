@@ -34,11 +34,11 @@ def replaced(
     unknown = form.answers.special.get("unknown")
     if unknown is None:
         raise UserError("replace_unknown: this model has no symbol for the unknown")
+    if form.source.unit == "character" != form.answers.unit:
+        raise UserError("replace_unknown: sources are characters, of which none is a word")
     looks = looks_of(model, sources, symbols, form, padding, "cpu")
     if not looks:
         raise UserError("replace_unknown: this model has no attention to tell where it looks")
-    if form.source.unit == "character" != form.answers.unit:
-        raise UserError("replace_unknown: sources are characters, of which none is a word")
     joined, texts = form.answers.unit == "token", []
     for question, look in zip(questions, looks, strict=True):
         read = [s if joined else s.strip(JOINER) for s in form.source.split(question)]

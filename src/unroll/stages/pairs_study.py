@@ -43,18 +43,13 @@ def params_of(path: Path, name: str) -> str:
     sources = len({source for source, _ in rows})
     if sources < FEWEST:
         raise UserError(f"{path} has {sources} different sources; at least {FEWEST} are needed")
-    units = [_unit(side) for side in zip(*rows, strict=True)]
-    longest = [
-        int(np.quantile([len(split(text, unit)) for text in side], 0.99, method="higher"))
-        for side, unit in zip(zip(*rows, strict=True), units, strict=True)
-    ]
-    longest_source, longest_target = np.clip(longest, 1, LONGEST).tolist()
+    (from_unit, longest_source), (to_unit, longest_target) = map(_cut, zip(*rows, strict=True))
     return Template((files("unroll.stages") / "pairs.yaml").read_text(encoding="utf-8")).substitute(
         name=name,
         source=path.as_posix(),
         quoted=json.dumps(path.as_posix(), ensure_ascii=False),
-        from_unit=units[0],
-        to_unit=units[1],
+        from_unit=from_unit,
+        to_unit=to_unit,
         minimum_count=2 if len(rows) >= 5000 else 1,
         longest_source=longest_source,
         longest_target=longest_target,
@@ -64,6 +59,11 @@ def params_of(path: Path, name: str) -> str:
     )
 
 
-def _unit(texts: Sequence[str]) -> Unit:
-    """Return what texts are best cut into: single words are read character by character."""
-    return "token" if np.median([len(text.split()) for text in texts]) >= 2 else "character"
+def _cut(texts: Sequence[str]) -> tuple[Unit, int]:
+    """Return what the texts of one side are best cut into, and the length that most have at most.
+
+    Single words are read character by character.
+    """
+    unit: Unit = "token" if np.median([len(text.split()) for text in texts]) >= 2 else "character"
+    longest = np.quantile([len(split(text, unit)) for text in texts], 0.99, method="higher")
+    return unit, int(np.clip(longest, 1, LONGEST))
