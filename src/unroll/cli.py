@@ -251,7 +251,8 @@ def track(study: Any, best_effort: bool) -> None:
 
     Creates the runs and models that are missing (after `dvc pull`, in a new database),
     completes what is partial (after a kill, or when MLflow was away), leaves the rest. Twice
-    in a row changes nothing. MLFLOW_TRACKING_URI names another database or server.
+    in a row changes nothing; where no file has changed it says so without asking MLflow.
+    MLFLOW_TRACKING_URI names another database or server.
 
     \b
     Examples:

@@ -87,6 +87,7 @@ def test_second_repro_does_nothing(toy_study):
     assert "up to date" in told
     assert "Running stage" not in told
     assert (toy_study.folder / "pipeline/toy/dvc.lock").read_bytes() == lock
+    assert toy_study.run("unroll", "--study", "toy", "track").startswith("nothing to do")
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ from unroll.errors import DataError, UserError, first_line
 from unroll.storage.files import write_text
 from unroll.study import Study
 from unroll.tracking.address import shown_uri
+from unroll.tracking.unchanged import Unchanged
 
 
 def track(study: Study, best_effort: bool = False) -> None:
@@ -17,25 +18,37 @@ def track(study: Study, best_effort: bool = False) -> None:
         DataError: MLflow cannot be reached or written, or an output is damaged. With
             `best_effort` this is a warning.
     """
-    from unroll.tracking.store import connect
-    from unroll.tracking.sync import Sync
-
+    unchanged = Unchanged(study)
+    if unchanged.holds():
+        print("nothing to do: no file has changed since MLflow held all of this study")
+        return
     rows: list[dict[str, str]] = []
-    again = study.command("track")
-    try:
-        sync = Sync(connect(), study)
-        rows = sync.rows
-        sync.everything()
-    except UserError:
-        raise
-    except Exception as error:  # whatever the server, its database or the network does
-        message = f"MLflow at {shown_uri()} could not be written ({first_line(error)})"
+    fault = _bring(study, rows)
+    if fault:
+        again = study.command("track")
+        message = f"MLflow at {shown_uri()} could not be written ({fault})"
         if not best_effort:
-            raise DataError(f"{message}; what is missing is added by: {again}") from None
+            raise DataError(f"{message}; what is missing is added by: {again}")
         print(f"warning: {message}; later: {again}", file=sys.stderr)
     table = pd.DataFrame(rows, columns=["what", "seed", "action", "run"])
     print(table.to_string(index=False) if len(table) else "nothing was tracked")
     write_text(study.tracked, _keys(study))
+    if not fault:
+        unchanged.note()
+
+
+def _bring(study: Study, rows: list[dict[str, str]]) -> str:
+    """Bring all, adding rows of what was done; return what went wrong, if anything did."""
+    try:
+        from unroll.tracking.store import connect
+        from unroll.tracking.sync import Sync
+
+        Sync(connect(), study, rows).everything()
+    except UserError:
+        raise
+    except Exception as error:  # whatever the server, its database or the network does
+        return first_line(error)
+    return ""
 
 
 def _keys(study: Study) -> str:

@@ -61,6 +61,14 @@ def _of_file(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def database_file() -> Path | None:
+    """Return the file of SQLite's database; None where runs are kept by a server."""
+    uri = tracking_uri()
+    if not uri.startswith("sqlite:///") or "?" in uri:
+        return None
+    return Path(uri.removeprefix("sqlite:///"))
+
+
 def shown_uri() -> str:
     """Return the address without what must not be shown: user, password, tokens."""
     try:

@@ -19,9 +19,8 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy import make_url
 
-from unroll.tracking.address import artifacts_root, tracking_uri
+from unroll.tracking.address import artifacts_root, database_file, tracking_uri
 from unroll.tracking.descriptions import BEGINS
 from unroll.tracking.state import DESCRIPTION, NOTE, digest_of
 
@@ -42,10 +41,8 @@ def connect() -> MlflowClient:
     for name in ("sqlalchemy", "mlflow.store"):  # what they log as errors they raise as well
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="mlflow")
-    uri, root = tracking_uri(), artifacts_root()
-    address = make_url(uri)
-    if root is not None and address.database and not address.query:
-        database = Path(address.database)
+    uri, root, database = tracking_uri(), artifacts_root(), database_file()
+    if root is not None and database is not None:
         if not database.exists():
             database.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{database}.lock"):

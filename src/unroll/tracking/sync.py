@@ -19,9 +19,11 @@ from unroll.tracking.views import experiment_tags
 class Sync:
     """Brings MLflow to the state that the outputs of a study imply, and notes what it did."""
 
-    def __init__(self, client: MlflowClient, study: Study) -> None:
+    def __init__(
+        self, client: MlflowClient, study: Study, rows: list[dict[str, str]] | None = None
+    ) -> None:
         self.client, self.study = client, study
-        self.rows: list[dict[str, str]] = []  # of the table that people see
+        self.rows = [] if rows is None else rows  # of the table that people see
         self.runs: dict[str, str] = {}  # the run id of each key
 
     def everything(self) -> None:
