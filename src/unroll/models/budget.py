@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import nn
 
+from unroll.models.initialise import shapes_alone
 from unroll.options import VariantOptions
 
 LARGEST = 2**13
@@ -19,7 +19,7 @@ def count_parameters(model: nn.Module) -> int:
 
 def parameters(build: Build, options: VariantOptions) -> int:
     """Return the number of trained parameters of a model with these options; none is drawn."""
-    with torch.device("meta"):
+    with shapes_alone():
         return count_parameters(build(options))
 
 

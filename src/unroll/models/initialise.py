@@ -5,13 +5,18 @@ begin with the same numbers wherever their layers' shapes agree. Numbers are dra
 which gives the same on every processor, and rounded to the model's precision.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unroll.seeds import torch_generator
 
+DRAWN = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)  # by PyTorch's own layers
 LAYERS = (nn.Embedding, nn.Linear, nn.RNNBase)
 
 
@@ -26,6 +31,23 @@ def freeze(model: nn.Module, scheme: str) -> None:
             for key, parameter in module.named_parameters(recurse=False):
                 if key.startswith("bias_hh"):
                     parameter.requires_grad_(scheme != "book")
+
+
+@contextlib.contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Build models whose parameters have shapes and nothing else: no memory, no numbers."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws nothing. PyTorch would import its compiler, for seconds, to draw what has no memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if func in DRAWN else func(*args, **kwargs)
 
 
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 
 from unroll.data.prepared import read_form
 from unroll.errors import DataError
+from unroll.models.initialise import shapes_alone
 from unroll.runs.record import Record, read_record, write_documents
 from unroll.runs.subject import Subject
 from unroll.storage.files import write_bytes, write_json
@@ -77,7 +78,7 @@ def read_model(folder: Path) -> TrainedModel:
         raise DataError(f"{folder}: the weights cannot be read ({error})") from None
     misfit = f"{folder}: the weights do not fit the options of run.json"
     # Looked at first, so that a damaged size does not ask for all the memory there is.
-    with torch.device("meta"):
+    with shapes_alone():
         options, sizes = record.options, {size for w in weights.values() for size in w.shape}
         if (
             options.layers > len(weights)

@@ -1,7 +1,9 @@
 """Optimiser and learning-rate schedule."""
 
+import inspect
 import math
 from collections.abc import Mapping
+from types import MethodType
 from typing import Any
 
 import torch
@@ -28,6 +30,8 @@ class Optimisation:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.options, self.steps = options, steps
         self.optimizer = _optimizer(self.parameters, options)
+        # As it is written: what PyTorch puts around it is for hooks and for its compiler.
+        self._update = MethodType(inspect.unwrap(type(self.optimizer).step), self.optimizer)
         self.taken = 0  # steps so far
 
     def step(self, loss: Tensor) -> None:
@@ -39,7 +43,8 @@ class Optimisation:
         loss.backward()
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
-        self.optimizer.step()
+        with torch.no_grad():
+            self._update()
         self.taken += 1
 
     def state(self) -> dict[str, Tensor]:
@@ -79,6 +84,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 
 
 def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:
+    _without_compiler()
     of_class, own = OPTIMIZERS[options.optimizer]
     arguments: dict[str, Any] = {
         "lr": options.learning_rate,
@@ -86,6 +92,17 @@ def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch
         **own,
     }
     return of_class(parameters, **arguments)
+
+
+def _without_compiler() -> None:
+    """Let optimisers be made and used without PyTorch's compiler, which nothing here uses.
+
+    Some of their methods import it, for seconds, to tell it to leave them alone; they look first
+    whether it was told already. Where PyTorch does that no more, this changes nothing.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        if plain := getattr(method, "__wrapped__", None):
+            vars(plain).setdefault("__dynamo_disable", plain)
 
 
 def constant(step: int, steps: int) -> float:
