@@ -23,7 +23,8 @@ ELSEWHERE = {
     r"export DVC_SITE_CACHE_DIR": "docs/reliability.md",  # it would move the cache of who tests
 }
 PAGES = [ROOT / "README.md", ROOT / "docs/run-record.md", ROOT / "docs/reliability.md"]
-LOCALES = ["C", "de_DE.ISO-8859-1", "ko_KR.EUC-KR"]
+# The strictest first: what others run again, they take from its cache.
+LOCALES = ["de_DE.ISO-8859-1", "C", "ko_KR.EUC-KR"]
 VARIANTS = ("baseline", "reversed", "peeky", "rnnlm", "better-rnnlm")
 TOY = {"seeds": [10], "epochs": 1, "hidden_size": 8, "embedding_size": 8, "batch_size": 20}
 
@@ -45,8 +46,13 @@ def test_what_is_said_to_run_elsewhere_is_there():
 
 @pytest.fixture(scope="module")
 def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout whose root study has run at toy size, without the Penn Treebank."""
+    """Return a checkout whose root study has run at toy size, without the Penn Treebank.
+
+    It shares DVC's cache with its copies, as a second checkout of a team would: what is typed again
+    in another is not trained again.
+    """
     checkout = make_checkout(tmp_path_factory.mktemp("root") / "project")
+    checkout.run("dvc", "cache", "dir", "--local", str(checkout.folder.parent / "cache"))
     # Without its comments: they would stand where they belong to nothing.
     path, yaml = checkout.folder / "params.yaml", YAML(typ="safe")
     yaml.default_flow_style = False
@@ -98,7 +104,7 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("locales")
     if not Path("/usr/share/i18n/locales").is_dir():
         pytest.skip("there is nothing to make locales of (Debian's package locales)")
-    for name in LOCALES[1:]:
+    for name in set(LOCALES) - {"C"}:
         language, _, charmap = name.partition(".")
         made = ["localedef", "--no-archive", "-i", language, "-f", charmap, str(folder / name)]
         subprocess.run(made, check=True)
