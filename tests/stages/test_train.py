@@ -126,6 +126,14 @@ def test_of_one_seed_more_only_that_is_trained(study, capfd):
     assert {record.subject for record in records if record.options.seeds != [0, 1, 2]} == set()
 
 
+def test_what_was_left_beside_a_seed_that_is_kept_is_removed(study):
+    for folder in (study.model("plain"), study.circumstances("plain")):
+        shutil.copytree(folder / "seed-0", folder / f".seed-0.{os.getpid()}.earlier")
+    train(study, "plain")
+    for folder in (study.model("plain"), study.circumstances("plain")):
+        assert sorted(inner.name for inner in folder.iterdir()) == ["seed-0", "seed-1"]
+
+
 def test_a_seed_that_is_no_longer_asked_for_is_removed(study, capfd):
     before = weights(study, 1)[1]
     study = edited(PARAMS.replace("[0, 1]", "[1]"))

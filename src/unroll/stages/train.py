@@ -16,7 +16,7 @@ from unroll.stages.checkpoints import held
 from unroll.stages.earlier import bring_back
 from unroll.stages.plan import planned
 from unroll.stages.size import sized
-from unroll.storage.files import read_json
+from unroll.storage.files import read_json, sweep
 from unroll.storage.folders import MANIFEST, digest
 from unroll.study import Study
 from unroll.tracking.live import LiveTracking
@@ -52,6 +52,8 @@ def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job])
         _train_seeds(study, variant, left)
     for folder in (study.model(variant), study.circumstances(variant)):
         wanted = {seed_folder(folder, job.seed) for job in jobs}
+        for seed in wanted:  # DVC would take over what was left beside one that is kept
+            sweep(seed)
         for other in folder.glob("seed-*"):  # of seeds that are no longer asked for
             if other not in wanted:
                 shutil.rmtree(other)
