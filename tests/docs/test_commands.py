@@ -46,13 +46,8 @@ def test_what_is_said_to_run_elsewhere_is_there():
 
 @pytest.fixture(scope="module")
 def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout whose root study has run at toy size, without the Penn Treebank.
-
-    It shares DVC's cache with its copies, as a second checkout of a team would: what is typed again
-    in another is not trained again.
-    """
+    """Return a checkout whose root study has run at toy size, without the Penn Treebank."""
     checkout = make_checkout(tmp_path_factory.mktemp("root") / "project")
-    checkout.run("dvc", "cache", "dir", "--local", str(checkout.folder.parent / "cache"))
     # Without its comments: they would stand where they belong to nothing.
     path, yaml = checkout.folder / "params.yaml", YAML(typ="safe")
     yaml.default_flow_style = False
@@ -111,10 +106,19 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(toy_root, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache of DVC's that checkouts share, as a team would."""
+    shared = tmp_path_factory.mktemp("shared") / "cache"
+    shutil.copytree(toy_root.folder / ".dvc/cache", shared)
+    return shared
+
+
 @pytest.mark.parametrize("locale", LOCALES)
-def test_the_readme_is_typed_in_any_locale(toy_root, locales, locale, tmp_path):
+def test_the_readme_is_typed_in_any_locale(toy_root, locales, cache, locale, tmp_path):
     checkout = Checkout(tmp_path / "project")
     shutil.copytree(toy_root.folder, checkout.folder, symlinks=True)
+    checkout.run("dvc", "cache", "dir", "--local", str(cache))
     environment = {"LC_ALL": locale, "LANG": locale, "LOCPATH": str(locales)}
     commands = typed(checkout, PAGES[0], environment)
     assert len(commands) > 20
