@@ -58,7 +58,7 @@ def test_a_projection_knows_every_number_and_its_place(values: list[float], data
     other[i] += 1.0
     assert projection(other) != projection(x)
     swapped = x.flip(0)
-    if not torch.equal(swapped, x):
+    if (swapped - x).abs().max() > 1e-6:  # what is less, rounding may hide
         assert projection(swapped) != projection(x)
 
 
