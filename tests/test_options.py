@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.toys import COMMON, corpus_options, few_examples, labels_options, pairs_options
+from models.toys import (
+    COMMON,
+    LATER_OF_PAIRS,
+    corpus_options,
+    few_examples,
+    labels_options,
+    pairs_options,
+)
 from unroll.options import (
     OPTIONS,
     Checkpointing,
@@ -206,16 +213,7 @@ def test_a_default_that_is_written_out_is_resolved_alike():
 
 
 def test_an_option_that_does_nothing_is_left_out_where_it_came_later():
-    assert neutral_values(PairsOptions) == {
-        "embedding": "learned",
-        "attention": "dot",
-        "attention_query": "now",
-        "teacher_forcing": 1.0,
-        "teacher_forcing_by": "step",
-        "loss": "symbol",
-        "label_smoothing": 0.0,
-        "with_replacement": False,
-    }
+    assert neutral_values(PairsOptions) == LATER_OF_PAIRS
     assert "teacher_forcing" not in resolved(pairs_options())
     half = resolved(pairs_options(teacher_forcing=0.5))
     assert half == resolved(pairs_options()) | {"teacher_forcing": 0.5}

@@ -49,6 +49,17 @@ COMMON: dict[str, Any] = {
 
 # The book's way: one vocabulary, blanks that fill texts and end answers.
 BLANK = " "
+# The options of pairs that came after the first version, with the value that changes nothing.
+LATER_OF_PAIRS = {
+    "embedding": "learned",
+    "attention": "dot",
+    "attention_query": "now",
+    "teacher_forcing": 1.0,
+    "teacher_forcing_by": "step",
+    "loss": "symbol",
+    "label_smoothing": 0.0,
+    "with_replacement": False,
+}
 SPECIAL = {"pad": BLANK, "start": "_", "end": BLANK}
 DIGITS = Vocabulary(("_", BLANK, *"0123456789"), special=SPECIAL)
 START, BLANK_ID = DIGITS.ids["_"], DIGITS.ids[BLANK]

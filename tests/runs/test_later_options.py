@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from models.toys import (
     COMMON,
+    LATER_OF_PAIRS,
     corpus_options,
     few_examples,
     labels_options,
@@ -111,16 +112,7 @@ def test_a_record_with_it_is_refused_where_it_is_not_known_yet(tmp_path):
 def test_the_options_that_came_later_are_these():
     """A new name here needs no training; one that goes missing makes old records unreadable."""
     assert {kind: neutral_values(of) for kind, of in OPTIONS.items()} == {
-        "pairs": {
-            "embedding": "learned",
-            "attention": "dot",
-            "attention_query": "now",
-            "teacher_forcing": 1.0,
-            "teacher_forcing_by": "step",
-            "loss": "symbol",
-            "label_smoothing": 0.0,
-            "with_replacement": False,
-        },
+        "pairs": LATER_OF_PAIRS,
         "corpus": {},
         "labels": {"embedding": "learned"},
     }
