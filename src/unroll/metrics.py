@@ -153,6 +153,7 @@ class Metric:
 EXACT_MATCH = Metric("exact_match", Share(), high=1.0)
 CHARACTER_ACCURACY = Metric("character_accuracy", Share(), high=1.0)
 ACCURACY = Metric("accuracy", Share(), high=1.0)
+MACRO_F1 = Metric("macro_f1", Share(), high=1.0, known_as="macro F1")
 BLEU = Metric("bleu", Points(), high=100.0, known_as="BLEU")
 CHRF = Metric("chrf", Points(), high=100.0, known_as="chrF")
 PERPLEXITY = Metric("perplexity", Logarithm(), low=1.0, higher_is_better=False)

@@ -133,7 +133,7 @@ class LabelsOptions(EncoderOptions):
 
     kind = "labels"
 
-    pooling: Literal["last", "attention"] = "last"
+    pooling: Literal["last", "max", "attention"] = "last"
 
 
 class CorpusOptions(VariantOptions):

@@ -1,7 +1,12 @@
 """Text as it is found in people's files: what is unambiguous is read, and noted."""
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
+from unroll.errors import DataError
+from unroll.faults import nearest
 from unroll.storage.files import read_text
 
 MARK = "\ufeff"  # the byte order mark that some editors put first
@@ -21,3 +26,33 @@ def read_found(path: Path) -> tuple[str, list[str]]:
         text = text.replace("\r\n", "\n")
         notes.append("line ends of Windows")
     return text, notes
+
+
+def read_rows(
+    path: Path, columns: Sequence[str]
+) -> tuple[list[tuple[tuple[str, ...], str]], list[str]]:
+    """Return what stands in some columns of a table, row by row with its place, and notes.
+
+    The table has its columns' names in its first row. It is CSV, or with tabs where the name of the
+    file ends in `.tsv`.
+
+    Raises:
+        DataError: the file is missing or no such table, or has no column of such a name.
+    """
+    text, notes = read_found(path)
+    reader = csv.reader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
+    try:
+        names, *rows = [(row, f"{path}, line {reader.line_num}") for row in reader if any(row)]
+    except ValueError:
+        raise DataError(f"{path} is empty") from None
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+    head = [name.strip() for name in names[0]]
+    if missing := [name for name in columns if name not in head]:
+        near = nearest(missing[0], head)
+        raise DataError(f"{path} has no column {missing[0]!r}{near}; it has {', '.join(head)}")
+    places = [head.index(name) for name in columns]
+    for row, place in rows:
+        if len(row) != len(head):
+            raise DataError(f"{place}: {len(row)} fields, but the first row names {len(head)}")
+    return [(tuple(row[i] for i in places), place) for row, place in rows], notes

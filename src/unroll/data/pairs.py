@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from unroll.data.prepared import check_sequences, read_prepared, write_prepared
+from unroll.data.prepared import TEXTS, check_sequences, read_prepared, read_texts, write_prepared
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
-from unroll.storage.files import LARGEST_TEXT, read_json
 
-TEXTS = "texts"  # the document that holds them, where there are any
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -179,19 +177,9 @@ def load_pairs(folder: Path) -> Pairs:
         {f"{s}.{side}": (widths[side], symbols[side]) for s in SPLITS for side in widths},
     )
     sources, targets = ({s: found[f"{s}.{side}"] for s in SPLITS} for side in widths)
-    pairs = Pairs(form, sources, targets, facts, _read_texts(folder / f"{TEXTS}.json"))
+    pairs = Pairs(form, sources, targets, facts, read_texts(folder, Texts))
     _check(folder, pairs)
     return pairs
-
-
-def _read_texts(path: Path) -> dict[str, Texts] | None:
-    if not path.is_file():
-        return None
-    raw = read_json(path, LARGEST_TEXT)  # that of the file from which they come
-    try:
-        return {split: Texts.model_validate(raw.get(split)) for split in SPLITS}
-    except ValidationError:
-        raise DataError(f"{path} does not hold questions and references of each split") from None
 
 
 def _check(folder: Path, pairs: Pairs) -> None:

@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from unroll.data.sequences import Sequences
+from unroll.data.sequences import SPLITS, Sequences
 from unroll.errors import DataError
 from unroll.options import Strict
-from unroll.storage.files import read_json, read_mapped, write_json, write_mapped
+from unroll.storage.files import (
+    LARGEST_TEXT,
+    read_json,
+    read_mapped,
+    write_json,
+    write_mapped,
+)
 from unroll.storage.folders import check_folder, new_folder
 
 F = TypeVar("F", bound=Strict)
+T = TypeVar("T")
 
+TEXTS = "texts"  # the document that holds them, where there are any
 LENGTHS = "lengths"  # how the name of an array of lengths ends
 ROWS = 100_000  # looked at together
 
@@ -82,6 +90,22 @@ def read_form(folder: Path, form: type[F]) -> F:
         fault = error.errors()[0]
         place = ".".join(str(key) for key in fault["loc"])
         raise DataError(f"{path} holds no form of data ({place}: {fault['msg']})") from None
+
+
+def read_texts(folder: Path, form: type[T]) -> dict[str, T] | None:
+    """Return the texts of each split, where prepared data have them.
+
+    Raises:
+        DataError: the file does not hold them in this form.
+    """
+    path = folder / f"{TEXTS}.json"
+    if not path.is_file():
+        return None
+    raw = read_json(path, LARGEST_TEXT)  # that of the file from which they come
+    try:
+        return {s: TypeAdapter(form).validate_python(raw.get(s), strict=True) for s in SPLITS}
+    except ValidationError:
+        raise DataError(f"{path} does not hold the texts of each split") from None
 
 
 def read_counts(folder: Path) -> dict[str, int]:

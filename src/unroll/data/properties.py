@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CROSS = " × "  # between the names of two properties, and the labels of their classes
+
 
 @dataclass(frozen=True)
 class Property:
@@ -27,3 +29,10 @@ def of_bands(name: str, values: np.ndarray, starts: Sequence[int]) -> Property:
     ends = [start - 1 for start in starts[1:]]
     labels = [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(starts, ends, strict=False)]
     return Property(name, (*labels, f"{starts[-1]:,}–"), codes)
+
+
+def crossed(one: Property, other: Property) -> Property:
+    """Return a property with a class for each class of one and each of the other: a grid."""
+    labels = tuple(f"{a}{CROSS}{b}" for a in one.labels for b in other.labels)
+    codes = one.codes * len(other.labels) + other.codes
+    return Property(f"{one.name}{CROSS}{other.name}", labels, codes)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from unroll.data.properties import Property, of_bands, of_values
+from unroll.data.properties import CROSS, Property, of_bands, of_values
 
 COLUMNS = ["property", "value", "items", "mean", "confidence"]
 NUMBERS = ["items", "mean", "confidence"]
@@ -25,6 +25,7 @@ ANSWER_LENGTH = "answer length"
 CONFIDENCE = "confidence"
 FIRST_WRONG = "first wrong symbol"
 MISTAKE = "mistake"
+CONFUSION = f"label{CROSS}answer"
 
 
 def of_answers(
@@ -77,6 +78,22 @@ def of_mistakes(
         (MISTAKE, mistake, count, 0.0, float(confidence[named == mistake].mean()))
         for mistake, count in Counter(names).most_common()
     ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def of_confusion(
+    expected: Sequence[str], answered: Sequence[str], confidence: np.ndarray
+) -> pd.DataFrame:
+    """Count how often each label was answered where each is right, in the order of the labels."""
+    pairs = np.array([CROSS.join(pair) for pair in zip(expected, answered, strict=True)])
+    rows = []
+    for right in sorted(set(expected)):
+        for given in sorted(set(answered)):
+            chosen = pairs == f"{right}{CROSS}{given}"
+            if chosen.any():
+                sure = float(confidence[chosen].mean())
+                name = f"{right}{CROSS}{given}"
+                rows.append((CONFUSION, name, int(chosen.sum()), float(right == given), sure))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -1,6 +1,6 @@
 """What each test item brought, metric by metric and seed by seed: the ground of intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,3 +108,20 @@ def log_ratio(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
     ratio = losses.sum(axis=1, keepdims=True) / counts.sum()
     linear: np.ndarray = ratio + (losses - ratio * counts) / counts.mean()
     return linear
+
+
+def influences(counts: np.ndarray, measure: Callable[[np.ndarray], float]) -> np.ndarray:
+    """Return what each of N items brought to a measure that is computed from sums of counts.
+
+    Of counts (N, C) the measure is that of their sum (C,), and no mean over items. An item is given
+    its influence, by leaving it out (the jackknife: Efron, 1982, "The Jackknife, the Bootstrap and
+    Other Resampling Plans", chapter 3). The mean of these values (N,) is the measure itself, and
+    their spread says how far it depends on which items were drawn.
+    """
+    total, N = counts.sum(axis=0), len(counts)
+    whole = measure(total)
+    if N == 1:
+        return np.array([whole])
+    without = np.array([measure(total - row) for row in counts])
+    values: np.ndarray = whole + (N - 1) * (without.mean() - without)
+    return values

@@ -23,7 +23,7 @@ from unroll.data.properties import Property, of_bands
 from unroll.data.sequences import Sequences
 from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.evaluation.accuracy import Accuracy
-from unroll.evaluation.items import Item
+from unroll.evaluation.items import Item, influences
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
@@ -70,20 +70,14 @@ def score_texts(
 ) -> tuple[Item, str]:
     """Return what each of I answers brought to a measure of the whole, and its signature.
 
-    Neither measure is a mean over sentences: it is computed from sums of counts. An answer is
-    given its influence, by leaving it out (the jackknife: Efron, 1982, "The Jackknife, the
-    Bootstrap and Other Resampling Plans", chapter 3). The mean of these values is the measure
-    itself, from 0 to 100, and their spread says how far it depends on which sentences were drawn.
+    Neither measure is a mean over sentences: it is computed from sums of counts (`influences`). It
+    goes from 0 to 100.
     """
     measure = MEASURES[name](unit)
     columns = list(zip_longest(*references))  # as sacrebleu has them: the first ones, the second…
     counts = np.array(measure._extract_corpus_statistics(answered, columns))
-    total, N = counts.sum(axis=0), len(counts)
-    whole = _score(measure, total)
-    if N == 1:
-        return Item(np.array([whole])), str(measure.get_signature())
-    without = np.array([_score(measure, total - row) for row in counts])
-    return Item(whole + (N - 1) * (without.mean() - without)), str(measure.get_signature())
+    values = influences(counts, lambda total: _score(measure, total))
+    return Item(values), str(measure.get_signature())
 
 
 def _whole(texts: Sequence[str], vocabulary: Vocabulary) -> list[str]:

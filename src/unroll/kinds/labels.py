@@ -1,6 +1,7 @@
 """Labels: a classifier gives a sequence one of several labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from unroll.data.labels import Labelled, LabelsForm, load_labelled, save_labelle
 from unroll.data.sequences import SPLITS, encode
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
-from unroll.metrics import ACCURACY
+from unroll.metrics import ACCURACY, MACRO_F1
 from unroll.options import LabelsOptions, VariantOptions
 from unroll.tasks.task import Task
 
@@ -26,7 +27,7 @@ class LabelsKind(Kind[Labelled, LabelsForm]):
     """A sequence → a class."""
 
     name = "labels"
-    metrics = (ACCURACY,)
+    metrics = (ACCURACY, MACRO_F1)
     Form = LabelsForm
     unit, seen = "sequences", "sequences"
     columns = ("sequence", "label")
@@ -55,6 +56,10 @@ class LabelsKind(Kind[Labelled, LabelsForm]):
         sources = {s: sequences(s, "source", vocabulary, form.source_width) for s in SPLITS}
         labels = {s: (of.ids[:, 0] > 3).astype(np.int32) for s, of in sources.items()}
         return Labelled(form, sources, labels, {})
+
+    def with_texts(self, data: Labelled) -> Labelled:
+        """Return the sequences with their texts."""
+        return replace(data, texts={split: data.questions(split) for split in SPLITS})
 
     def model(self, options: LabelsOptions, form: LabelsForm) -> "Classifier":
         """Return a classifier."""

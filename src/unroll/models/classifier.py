@@ -21,6 +21,20 @@ class LastPooling(nn.Module):
         return memory.summary
 
 
+class MaxPooling(nn.Module):
+    """Takes of each feature the greatest value at any step (Collobert and Weston, 2008)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+
+    def forward(self, memory: Memory) -> Tensor:
+        """Return the greatest values (N, H) of the memory's states (N, T, H)."""
+        states = memory.states
+        if memory.present is not None:
+            states = states.masked_fill(~memory.present[:, :, None], -math.inf)
+        return states.amax(dim=1)
+
+
 class AttentionPooling(nn.Module):
     """Weighs the steps by a learned query (Yang et al., 2016, equations 5 to 7)."""
 
@@ -38,7 +52,7 @@ class AttentionPooling(nn.Module):
         return pooled
 
 
-POOLINGS = {"last": LastPooling, "attention": AttentionPooling}
+POOLINGS = {"last": LastPooling, "max": MaxPooling, "attention": AttentionPooling}
 
 
 class Classifier(nn.Module):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unroll.evaluation.breakdown import MISTAKE
+from unroll.data.properties import CROSS
+from unroll.evaluation.breakdown import CONFUSION, MISTAKE
 from unroll.metrics import Metric
 from unroll.reporting.results import Result
 
@@ -19,14 +20,14 @@ def together(results: Mapping[str, Result]) -> pd.DataFrame:
     """Return the breakdown of each variant: a row per property and class.
 
     `mean` is that of the metric that decides over the items of all seeds; of a mistake it is its
-    share of the wrong answers. `std` is that of the seeds, `confidence` what the models give to
-    their answers, where they have such an opinion.
+    share of the wrong answers, of an answer to a label its share of these. `std` is that of the
+    seeds, `confidence` what the models give to their answers, where they have such an opinion.
     """
     rows = []
     for variant, result in results.items():
         metric = result.kind.main
         for name, group in result.breakdown.groupby("property", sort=False):
-            found = _mistakes(group, metric) if name == MISTAKE else _classes(group, metric)
+            found = TOGETHER.get(str(name), _classes)(group, metric)
             rows += [{"variant": variant, "property": name, **row} for row in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -61,6 +62,24 @@ def _mistakes(group: pd.DataFrame, metric: Metric) -> list[dict[str, Any]]:
         for value, rows in group.groupby("value", sort=False)
     ]
     return sorted(rows, key=lambda row: -row["items"])[:MISTAKES]
+
+
+def _confusion(group: pd.DataFrame, metric: Metric) -> list[dict[str, Any]]:
+    """Return how the items of each label were answered, in the order of the labels."""
+    group = group.assign(label=[value.partition(CROSS)[0] for value in group["value"]])
+    of_label = group.groupby("label")["items"].sum()
+    return [
+        {
+            **_class(rows, metric),
+            "value": str(value),
+            "mean": rows["items"].sum() / of_label[rows["label"].iloc[0]],
+            "std": np.nan,
+        }
+        for value, rows in sorted(group.groupby("value"))
+    ]
+
+
+TOGETHER = {MISTAKE: _mistakes, CONFUSION: _confusion}
 
 
 def numbers(label: str) -> tuple[float, ...]:

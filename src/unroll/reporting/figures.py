@@ -110,6 +110,29 @@ def calibration(table: pd.DataFrame, metric: Metric, label: str) -> str:
     return svg.getvalue()
 
 
+def grid(table: pd.DataFrame, metric: Metric, x: str, y: str, title: str) -> str:
+    """Draw a metric by two properties, the classes of one below those of the other."""
+    longest = max(map(len, map(str, table.index)))
+    size = (1.6 + 0.09 * longest + 0.4 * table.shape[1], 1.5 + 0.36 * table.shape[0])
+    with _drawing((max(2.6, size[0]), max(2.4, size[1]))) as (axes, svg):
+        axes.imshow(table, cmap="cividis", vmin=metric.low, vmax=metric.high, aspect="auto")
+        slanted = max(map(len, map(str, table.columns))) > 4
+        axes.set_xticks(range(table.shape[1]), table.columns, rotation=90 if slanted else 0)
+        axes.set_yticks(range(table.shape[0]), table.index)
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            if not np.isnan(value):
+                dark = value < (metric.low + metric.high) / 2
+                axes.text(
+                    column, row, f"{metric.scale.shown(value):.0f}", ha="center", va="center",
+                    fontsize=7, color="white" if dark else "black",
+                )  # fmt: skip
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.set_title(title, fontsize=10)
+        axes.grid(False)
+    return svg.getvalue()
+
+
 def attention_map(
     weights: np.ndarray, question: Sequence[str], answer: Sequence[str], title: str
 ) -> str:

@@ -12,8 +12,15 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
+from unroll.data.properties import CROSS
 from unroll.data.vocabulary import JOINER
-from unroll.evaluation.breakdown import ANSWER_LENGTH, CONFIDENCE, FIRST_WRONG, MISTAKE
+from unroll.evaluation.breakdown import (
+    ANSWER_LENGTH,
+    CONFIDENCE,
+    CONFUSION,
+    FIRST_WRONG,
+    MISTAKE,
+)
 from unroll.evaluation.maps import Map
 from unroll.evaluation.modes import unseen
 from unroll.generation.novelty import TEST_SPLIT
@@ -30,7 +37,10 @@ SHOWN = 6  # of the most frequent mistakes
 SMALLEST = 0.0001  # p-value that is written out: nothing is normal as far out as that
 
 # What is measured where it is not the metric that decides.
-MEASURES = {FIRST_WRONG: Metric("right_at_this_symbol", Share(), high=1.0)}
+MEASURES = {
+    FIRST_WRONG: Metric("right_at_this_symbol", Share(), high=1.0),
+    CONFUSION: Metric("answered_so", Share(), high=1.0),
+}
 
 Row = tuple[str, ...]  # of a table, as it is shown
 
@@ -136,6 +146,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "curves": _learning(tables),
         "why": _costs(tables),
         "failures": _failures(tables),
+        "grids": _grids(tables),
         "mistakes": _mistakes(tables),
         "attention": _attention(tables),
         "novelty": _novelty(tables),
@@ -235,7 +246,7 @@ def _costs(tables: TaskTables) -> list[Picture]:
 def _failures(tables: TaskTables) -> list[dict[str, Any]]:
     found = []
     for name, table in tables.breakdown.groupby("property", sort=False):
-        if name == MISTAKE or table["value"].nunique() == 1:
+        if name == MISTAKE or CROSS in str(name) or table["value"].nunique() == 1:
             continue
         label = tables.axes.get(str(name), str(name))
         values = sorted(table["value"].unique(), key=numbers)
@@ -256,6 +267,51 @@ def _failures(tables: TaskTables) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _grids(tables: TaskTables) -> dict[str, list[Picture]]:
+    """Return, by property of two, a picture of each variant."""
+    crossed = tables.breakdown[[CROSS in str(name) for name in tables.breakdown["property"]]]
+    return {
+        _measure_by(str(name), tables): [
+            _grid(str(variant), of_variant, str(name), tables)
+            for variant, of_variant in table.groupby("variant", sort=False)
+        ]
+        for name, table in crossed.groupby("property", sort=False)
+    }
+
+
+def _measure_by(name: str, tables: TaskTables) -> str:
+    measure = MEASURES[name].title if name in MEASURES else words.title(tables.kind.deciding)
+    return f"{measure}, by {name.replace(CROSS, ' and ')}"
+
+
+def _grid(variant: str, table: pd.DataFrame, name: str, tables: TaskTables) -> Picture:
+    metric = MEASURES.get(name, tables.kind.main)
+    axes = [tables.axes.get(axis, axis) for axis in name.split(CROSS)]
+    cells = pd.DataFrame(
+        [value.split(CROSS) for value in table["value"]], columns=["row", "column"]
+    )
+    cells["mean"] = table["mean"].to_numpy()
+    grid = cells.pivot(index="row", columns="column", values="mean")
+    grid = grid.sort_index(key=_natural).sort_index(axis=1, key=_natural)
+    told = "; ".join(
+        f"{value.replace(CROSS, ' and ')} {metric.show(mean)}"
+        for value, mean in zip(table["value"], table["mean"], strict=True)
+    )
+    return Picture(
+        figures.grid(grid, metric, axes[1], axes[0], variant),
+        f"{_measure_by(name, tables)}, of {variant}: {told}.",
+        variant,
+    )
+
+
+def _natural(labels: pd.Index) -> pd.Index:
+    """Return labels as what they are sorted by: numbers as such, names by alphabet."""
+    keys = [numbers(label) for label in labels]
+    return pd.Index(
+        [(*key, label) for key, label in zip(keys, labels, strict=True)], tupleize_cols=False
+    )
 
 
 def _cells(table: pd.DataFrame, metric: Metric, values: list[str]) -> list[Row]:

@@ -9,7 +9,6 @@ No source stands in two splits: whatever is the same source, with its case, acce
 as the options say, goes with all its translations into one.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +20,13 @@ from pydantic import Field, model_validator
 
 from unroll.data.found import read_found
 from unroll.data.pairs import Pairs, from_translations
+from unroll.data.plain import PlainOptions
 from unroll.data.properties import Property, of_bands
 from unroll.data.sequences import SPLITS
+from unroll.data.splits import splits_of
 from unroll.data.vocabulary import SPECIAL, Unit, split
 from unroll.errors import DataError, UserError
-from unroll.options import Count, Strict
+from unroll.options import Count
 from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
@@ -33,8 +34,6 @@ Language = Literal["en", "fr", "ko"]
 BUILT_IN = "numbers"
 NUMBERS = 1_000_000  # from 0
 LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-WITHIN_WORDS = "'’-"  # marks that are no punctuation
-ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # whose signs are accents: elsewhere they are vowels
 RESERVED = set(SPECIAL.values()) - {SPECIAL["unknown"]}
 Longest = Annotated[int, Field(ge=1, le=9_998)]
 
@@ -45,7 +44,7 @@ IDLE = {
 }
 
 
-class TranslationOptions(Strict):
+class TranslationOptions(PlainOptions):
     """The data section of a translation task."""
 
     kind: Literal["translation"]
@@ -56,9 +55,6 @@ class TranslationOptions(Strict):
     to_column: Count = 2
     from_unit: Unit = "token"
     to_unit: Unit = "token"
-    lower_case: bool = False
-    accents: Literal["keep", "strip"] = "keep"
-    punctuation: Literal["keep", "strip"] = "keep"
     minimum_count: Count = 1
     longest_source: Longest = 50
     longest_target: Longest = 50
@@ -106,7 +102,7 @@ class Translation(Task[TranslationOptions]):
         Raises:
             UserError: nothing is left of it.
         """
-        plain = self._plain(text)
+        plain = self.options.plain(text)
         if not plain:
             raise UserError(f"{text!r} has nothing to translate")
         return plain
@@ -132,20 +128,8 @@ class Translation(Task[TranslationOptions]):
             else "less than half of it right"
         )
 
-    def _plain(self, text: str) -> str:
-        """Return a text with single blanks, and what the options ask for."""
-        options = self.options
-        plain = unicodedata.normalize("NFC", text)
-        if options.lower_case:
-            plain = plain.lower()
-        if options.accents == "strip":
-            plain = _without_accents(plain)
-        if options.punctuation == "strip":
-            plain = "".join(" " if _is_punctuation(symbol) else symbol for symbol in plain)
-        return " ".join(plain.split())
-
     def _written(self, number: int, language: str) -> str:
-        return self._plain(str(num2words(number, lang=language)))
+        return self.options.plain(str(num2words(number, lang=language)))
 
     def _numbers(self) -> Pairs:
         options = self.options
@@ -209,7 +193,7 @@ class Translation(Task[TranslationOptions]):
                 f"{place}: {len(columns)} columns, but column {max(wanted)} is asked for; mend "
                 "the line, or from_column and to_column"
             )
-        source, target = (self._plain(columns[column - 1]) for column in wanted)
+        source, target = (self.options.plain(columns[column - 1]) for column in wanted)
         for side, unit in ((source, self.options.from_unit), (target, self.options.to_unit)):
             for symbol in set(split(side, unit)) & RESERVED:
                 raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
@@ -220,32 +204,14 @@ class Translation(Task[TranslationOptions]):
     ) -> Mapping[str, list[tuple[str, str]]]:
         """Return the pairs of each split: all translations of a source are in one of them."""
         options = self.options
-        sources = np.array(list(dict.fromkeys(source for source, _ in pairs)), dtype=object)
-        held_out = options.valid + options.test
-        if len(sources) <= held_out:
-            raise DataError(
-                f"{path} has {len(sources):,} different sources that are short enough; valid and "
-                f"test ask for {held_out:,}"
-            )
-        order = numpy_generator(options.seed, "translation", "splits").permutation(len(sources))
-        of = dict.fromkeys(sources[order[:held_out]].tolist(), "valid")
-        of |= dict.fromkeys(sources[order[: options.test]].tolist(), "test")
+        of = splits_of(
+            list(dict.fromkeys(source for source, _ in pairs)),
+            options.valid,
+            options.test,
+            numpy_generator(options.seed, "translation", "splits"),
+            f"sources of {path}",
+        )
         rows: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
         for source, target in pairs:
-            rows[of.get(source, "train")].append((source, target))
+            rows[of[source]].append((source, target))
         return rows
-
-
-def _is_punctuation(symbol: str) -> bool:
-    return unicodedata.category(symbol)[0] in "PS" and symbol not in WITHIN_WORDS
-
-
-def _without_accents(text: str) -> str:
-    kept, base = [], ""
-    for symbol in unicodedata.normalize("NFD", text):
-        if unicodedata.category(symbol) != "Mn":
-            base = symbol
-        elif unicodedata.name(base or " ", "").startswith(ALPHABETS):
-            continue
-        kept.append(symbol)
-    return unicodedata.normalize("NFC", "".join(kept))
