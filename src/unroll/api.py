@@ -96,11 +96,11 @@ class Model:
             UserError: a text is none that the model can answer; the message says what one is. Or
                 the request asks for what cannot be.
         """
-        return self.record.kind.answer(self.trained, list(texts), self._request(request))
+        return self.record.kind.answer(self.trained, list(texts), self.request(request))
 
     def likeliest(self, question: str, **request: Any) -> list[tuple[str, float]]:
         """Return the answers that a beam of `beam_width` finds, the best first."""
-        (found,) = self.record.kind.likeliest(self.trained, [question], self._request(request))
+        (found,) = self.record.kind.likeliest(self.trained, [question], self.request(request))
         return found
 
     def look(self, question: str, **request: Any) -> "Look":
@@ -109,13 +109,18 @@ class Model:
         Raises:
             UserError: the model has no attention.
         """
-        return self.record.kind.look(self.trained, question, self._request(request))
+        return self.record.kind.look(self.trained, question, self.request(request))
 
     def unknown(self, question: str) -> list[str]:
         """Return what of a question the model does not know, and reads as one and the same."""
         return self.record.kind.unknown(self.trained, question)
 
-    def _request(self, given: Mapping[str, Any]) -> Any:
+    def request(self, given: Mapping[str, Any]) -> Any:
+        """Return what is asked of the model, checked.
+
+        Raises:
+            UserError: it asks for what cannot be.
+        """
         faults: list[str] = []
         checked = validate(self.record.kind.Request, dict(given), "request", faults)
         if checked is None:

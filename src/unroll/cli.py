@@ -328,6 +328,36 @@ def ask(
 
 
 @main.command()
+@click.option("--variant", help="Who answers; by default the best by validation.")
+@click.option("--task", help="What it has learned; by default the study's first dialogue.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")
+@click.option("--top-k", type=click.IntRange(min=0), help="Only the k likeliest words; 0: all.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Only the likeliest words that have this probability together.",
+)
+@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
+@click.option("--seed", type=click.IntRange(min=0), help="Another seed, another conversation.")
+@pass_study
+def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> None:
+    """Talk with a model that was trained on dialogue, line by line.
+
+    /new begins anew, /bye or the end of the input ends. It knows of what was said before as much
+    as it was trained with.
+
+    \b
+    Examples:
+      unroll --study chatbot chat
+      unroll --study chatbot chat --temperature 0.7 --top-k 20
+      echo "How are you?" | unroll --study chatbot chat
+    """
+    from unroll.stages.interactive import chat
+
+    chat(study, task, variant, {k: v for k, v in chosen.items() if v is not None})
+
+
+@main.command()
 @click.argument("prompt")
 @click.option("--variant", help="Who writes; by default the best by validation.")
 @click.option("--task", help="What it has learned; by default the study's first text.")

@@ -128,6 +128,12 @@ class PairsOptions(EncoderOptions):
         return self
 
 
+class RepliesOptions(PairsOptions):
+    """Options of a sequence-to-sequence model whose answers are one of many that would do."""
+
+    kind = "replies"
+
+
 class LabelsOptions(EncoderOptions):
     """Options of a model that gives a sequence one of several labels."""
 
@@ -161,7 +167,8 @@ class CorpusOptions(VariantOptions):
 
 
 OPTIONS: dict[str, type[VariantOptions]] = {
-    options.kind: options for options in (PairsOptions, CorpusOptions, LabelsOptions)
+    options.kind: options
+    for options in (PairsOptions, RepliesOptions, CorpusOptions, LabelsOptions)
 }
 
 

@@ -6,6 +6,7 @@ MLflow copies this file into each model that it registers and runs it to load th
     mlflow models serve -m models:/addition@champion --env-manager local
 """
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pydantic import ValidationError
 
+from unroll.conversation import Conversation
 from unroll.errors import UserError, remedy
 from unroll.kinds.kind import Kind
 from unroll.runs.model import TrainedModel, read_model
@@ -29,6 +31,7 @@ REMEDY = "register the model anew: unroll track"
 # Of one request:
 MOST_ROWS = 10_000
 MOST_WORDS = 10_000  # of all its continuations
+MOST_SESSIONS = 1_000  # that are remembered
 
 TYPES = {
     bool: DataType.boolean, float: DataType.double, int: DataType.long, str: DataType.string,
@@ -56,6 +59,7 @@ class Served(PythonModel):  # type: ignore[misc]
     def load_context(self, context: PythonModelContext) -> None:
         """Read the run record."""
         torch.set_num_threads(1)  # two are slower for small recurrent nets
+        self.sessions: OrderedDict[str, Conversation] = OrderedDict()  # the latest ones
         with remedy(REMEDY):
             self.trained = read_model(Path(context.artifacts[RECORD]))
 
@@ -74,7 +78,11 @@ class Served(PythonModel):  # type: ignore[misc]
         try:
             request = kind.Request(**(params or {}))
             texts = _texts(model_input, request.words())
-            rows = kind.answer(self.trained, texts, request)
+            if name := request.conversation():
+                conversation = self._conversation(name)
+                rows = [conversation.say(text, request) for text in texts]
+            else:
+                rows = kind.answer(self.trained, texts, request)
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(str(key) for key in fault["loc"])
@@ -82,6 +90,14 @@ class Served(PythonModel):  # type: ignore[misc]
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         return pd.DataFrame(rows, columns=[kind.output, LOG_PROBABILITY])
+
+    def _conversation(self, name: str) -> Conversation:
+        """Return the conversation of this name; those that are silent longest are forgotten."""
+        found = self.sessions.pop(name, None) or Conversation(self.trained)
+        self.sessions[name] = found
+        if len(self.sessions) > MOST_SESSIONS:
+            self.sessions.popitem(last=False)
+        return found
 
 
 def _texts(table: pd.DataFrame, words: int) -> list[str]:

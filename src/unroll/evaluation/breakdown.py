@@ -107,6 +107,24 @@ def of_losses(properties: Iterable[Property], losses: np.ndarray) -> pd.DataFram
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def of_texts(
+    properties: Iterable[Property], losses: np.ndarray, counts: np.ndarray
+) -> pd.DataFrame:
+    """Break down the cross entropy in nats (I,) of texts of so many symbols (I,): perplexities."""
+    rows = [
+        (
+            property_.name,
+            label,
+            int(chosen.sum()),
+            float(np.exp(losses[chosen].sum() / counts[chosen].sum())),
+            np.nan,
+        )
+        for property_ in properties
+        for label, chosen in classes(property_)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
 def answer_length(expected: Sequence[str]) -> Property:
     """Return how many characters each expected answer has; in bands where they differ a lot."""
     lengths = np.array([len(text) for text in expected])

@@ -1,6 +1,6 @@
 """A sequence-to-sequence model scored on validation and test, with samples to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,18 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Score a model, in the precision of its weights, on the whole of each split."""
     found = {s: accuracy(model, pairs, s, padding, device) for s in ("valid", "test")}
+    return evaluate_answers(model, pairs, padding, task, device, found)
+
+
+def evaluate_answers(
+    model: Seq2Seq,
+    pairs: Pairs,
+    padding: str,
+    task: Task[Any],
+    device: str,
+    found: Mapping[str, Accuracy],
+) -> Evaluation:
+    """Score what a model has answered to each split."""
     scores = {f"{s}_{name}": v for s, of in found.items() for name, v in of.scores().items()}
     test, references = found["test"], pairs.references("test")
     answers = Answers(pairs.questions("test"), references, test.texts, test.right)

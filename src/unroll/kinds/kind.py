@@ -43,6 +43,10 @@ class Request(Strict):
         """Return how many words are asked for at most, for each text."""
         return 1
 
+    def conversation(self) -> str:
+        """Return the name of the conversation to which texts belong; empty: they stand alone."""
+        return ""
+
 
 class Kind(ABC, Generic[D, F]):
     """A kind of model."""
@@ -56,6 +60,7 @@ class Kind(ABC, Generic[D, F]):
     columns: ClassVar[tuple[str, ...]]  # of an example
     output: ClassVar[str]  # what a served model calls what it says
     continues: ClassVar[bool] = False  # it goes on with a text, and does not answer it
+    converses: ClassVar[bool] = False  # it answers what was said after what was said before
     # What computes in another way on a GPU, in bfloat16 or at full size: no plan can show it.
     unseen: ClassVar[tuple[str, ...]] = ("training/machine.py",)
 

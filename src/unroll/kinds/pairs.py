@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from unroll.data.vocabulary import JOINER, Vocabulary
 from unroll.errors import UserError
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
-from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY
+from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY, Metric
 from unroll.options import PairsOptions, VariantOptions
 from unroll.tasks.task import Task
 
@@ -53,7 +53,13 @@ class PairsKind(Kind[Pairs, PairsForm]):
     """A sequence → a sequence."""
 
     name = "pairs"
-    metrics = (EXACT_MATCH, CHARACTER_ACCURACY, BLEU, CHRF, PERPLEXITY)
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        EXACT_MATCH,
+        CHARACTER_ACCURACY,
+        BLEU,
+        CHRF,
+        PERPLEXITY,
+    )
     Form = PairsForm
     Request = PairsRequest
     unit, seen = "pairs", "questions"

@@ -57,6 +57,10 @@ class Task(ABC, Generic[O]):
         """
         return text
 
+    def in_context(self, text: str, earlier: Sequence[str]) -> str:
+        """Return a question as it stands after earlier turns, where these say anything."""
+        return text
+
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the classes of questions by which results are broken down."""
         return []

@@ -1,0 +1,153 @@
+"""Dialogue: what was said, answered by what one says to that.
+
+Built in are the conversations of chatterbot-corpus: each turn is answered by the next one. A file
+is a table with a header, CSV or with tabs; two of its columns are read. What was said last stands,
+with all its answers, in one split alone, whatever was said before it.
+"""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from unroll.data.dialogue import conversations
+from unroll.data.found import read_rows
+from unroll.data.pairs import Pairs, from_translations
+from unroll.data.plain import PlainOptions
+from unroll.data.properties import Property, of_bands
+from unroll.data.sequences import SPLITS
+from unroll.data.splits import splits_of
+from unroll.data.vocabulary import SPECIAL, Unit, split
+from unroll.errors import DataError, UserError
+from unroll.options import Count
+from unroll.seeds import numpy_generator
+from unroll.tasks.task import Task
+
+BUILT_IN = "chatterbot"
+TURN = "¶"  # between what was said and what was said to that
+LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
+RESERVED = {*SPECIAL.values(), TURN} - {SPECIAL["unknown"]}
+Longest = Annotated[int, Field(ge=1, le=9_998)]
+
+# Options that do nothing, by whether the built-in corpus or a file is read.
+IDLE = {True: ("question_column", "answer_column"), False: ("language", "turns_before")}
+
+
+class DialogueOptions(PlainOptions):
+    """The data section of a dialogue task."""
+
+    kind: Literal["dialogue"]
+    source: str = BUILT_IN
+    language: str = "english"
+    turns_before: Annotated[int, Field(ge=0, le=20)] = 0
+    question_column: str = "question"
+    answer_column: str = "answer"
+    unit: Unit = "token"
+    minimum_count: Count = 1
+    longest_question: Longest = 50
+    longest_answer: Longest = 50
+    valid: Count = 200
+    test: Count = 200
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
+
+    @model_validator(mode="after")
+    def _all_have_an_effect(self) -> "DialogueOptions":
+        built_in, fields = self.source == BUILT_IN, type(self).model_fields
+        idle = [name for name in IDLE[built_in] if getattr(self, name) != fields[name].default]
+        if idle:
+            of = "a file" if built_in else BUILT_IN
+            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
+        return self
+
+
+class Dialogue(Task[DialogueOptions]):
+    """What was said, and what one says to that."""
+
+    kind = "replies"
+    Options = DialogueOptions
+    keeps_texts = True
+    axes: ClassVar = {"question length": "symbols of what was said last"}
+
+    @property
+    def example(self) -> str:
+        """Something to say in English; of another language there is none."""
+        built_in = self.options.source == BUILT_IN and self.options.language == "english"
+        return self.options.plain("How are you?") if built_in else ""
+
+    def prepare(self) -> Pairs:
+        """Read what was said, and draw what is held out.
+
+        Raises:
+            UserError: there is no such language.
+            DataError: the file is no such table, or has too few rows.
+        """
+        options = self.options
+        said, facts = self._built_in() if options.source == BUILT_IN else self._file()
+        pairs = list(dict.fromkeys(pair for pair in said if all(pair)))
+        short = [pair for pair in pairs if self._is_short(*pair)]
+        of = splits_of(
+            list(dict.fromkeys(str(self.same(question)) for question, _ in short)),
+            options.valid,
+            options.test,
+            numpy_generator(options.seed, "dialogue", "splits"),
+            f"questions of {options.source}",
+        )
+        splits = {s: [pair for pair in short if of[str(self.same(pair[0]))] == s] for s in SPLITS}
+        facts |= {"pairs": len(said), "different": len(pairs), "too long": len(pairs) - len(short)}
+        return from_translations(splits, (options.unit, options.unit), facts, options.minimum_count)
+
+    def same(self, question: str) -> Hashable:
+        """Return what was said last, whatever was said before."""
+        return question.rpartition(TURN)[2].strip()
+
+    def question(self, text: str) -> str:
+        """Return what was said as the data have it: no more turns than a model has learned.
+
+        Raises:
+            UserError: nothing is left of it.
+        """
+        turns = [self.options.plain(turn) for turn in text.split(TURN)]
+        if not turns[-1]:
+            raise UserError(f"{text!r} has nothing in it to reply to")
+        return self._joined([turn for turn in turns if turn])
+
+    def in_context(self, text: str, earlier: Sequence[str]) -> str:
+        """Return what was said after earlier turns."""
+        return f" {TURN} ".join([*(turn.replace(TURN, " ") for turn in earlier), text])
+
+    def properties(self, questions: Sequence[str]) -> list[Property]:
+        """Return the bands of the lengths of what was said last."""
+        lengths = [len(split(str(self.same(text)), self.options.unit)) for text in questions]
+        return [of_bands("question length", np.array(lengths), LENGTHS)]
+
+    def _joined(self, turns: Sequence[str]) -> str:
+        return f" {TURN} ".join(turns[-1 - self.options.turns_before :])
+
+    def _is_short(self, question: str, answer: str) -> bool:
+        options = self.options
+        return (
+            len(split(question, options.unit)) <= options.longest_question
+            and len(split(answer, options.unit)) <= options.longest_answer
+        )
+
+    def _built_in(self) -> tuple[list[tuple[str, str]], dict[str, object]]:
+        options, said = self.options, []
+        for _, turns in conversations(options.language):
+            plain = [options.plain(turn.replace(TURN, " ")) for turn in turns]
+            said += [(self._joined(plain[:i]), plain[i]) for i in range(1, len(plain))]
+        return said, {"source": BUILT_IN, "language": options.language}
+
+    def _file(self) -> tuple[list[tuple[str, str]], dict[str, object]]:
+        options, path = self.options, Path(self.options.source)
+        if not path.is_file():
+            raise DataError(f"source: {path} is no file; name one, or choose: {BUILT_IN}")
+        rows, notes = read_rows(path, (options.question_column, options.answer_column))
+        said = []
+        for (question, answer), place in rows:
+            pair = options.plain(question), options.plain(answer)
+            for symbol in {s for text in pair for s in split(text, options.unit)} & RESERVED:
+                raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
+            said.append(pair)
+        return said, {"source": str(path), **({"found": notes} if notes else {})}
