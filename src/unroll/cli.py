@@ -328,6 +328,38 @@ def ask(
 
 
 @main.command()
+@click.argument("file", type=Path)
+@click.option("--variant", help="Who says it; by default the best by validation.")
+@click.option("--task", help="What it has learned; by default the study's first such task.")
+@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
+@click.option("--length-penalty", type=click.FloatRange(0, 10), help="1 favours long captions.")
+@click.option("--alternatives", type=click.IntRange(1, 100), default=1, help="Print the best N.")
+@click.option("--map", "picture", type=Path, help="Draw where each word looked: FILE.svg")
+@pass_study
+def caption(
+    study: Any,
+    file: Path,
+    variant: str | None,
+    task: str | None,
+    alternatives: int,
+    picture: Path | None,
+    **request: Any,
+) -> None:
+    """Say what is on the picture FILE (PNG, JPEG, …), with a model that was trained on captions.
+
+    \b
+    Examples:
+      unroll --study captions caption photo.jpg
+      unroll --study captions caption photo.jpg --alternatives 3
+      unroll --study captions caption photo.jpg --variant attention --map looks.svg
+    """
+    from unroll.stages.interactive import caption
+
+    asked = {name: value for name, value in request.items() if value is not None}
+    caption(study, file, task, variant, alternatives, picture, asked)
+
+
+@main.command()
 @click.option("--variant", help="Who answers; by default the best by validation.")
 @click.option("--task", help="What it has learned; by default the study's first dialogue.")
 @click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")

@@ -90,6 +90,7 @@ class EncoderOptions(VariantOptions):
     bidirectional: bool = False
     padding: Literal["plain", "masked"] = "plain"
     embedding: Annotated[Literal["learned", "one_hot"], Neutral("learned")] = "learned"
+    double_source: Annotated[bool, Neutral(False)] = False
 
     @model_validator(mode="after")
     def _halves(self) -> "EncoderOptions":
@@ -117,6 +118,15 @@ class PairsOptions(EncoderOptions):
     loss: Annotated[Literal["symbol", "sequence"], Neutral("symbol")] = "symbol"
     label_smoothing: Annotated[Fraction, Neutral(0.0)] = 0.0
     with_replacement: Annotated[bool, Neutral(False)] = False
+    curriculum: Annotated[
+        Literal["all", "hardest", "naive", "mixed", "combined"], Neutral("all")
+    ] = "all"
+
+    @model_validator(mode="after")
+    def _one_choice_of_pairs(self) -> "PairsOptions":
+        if self.with_replacement and self.curriculum != "all":
+            raise ValueError("with_replacement: a curriculum chooses pairs itself; leave one out")
+        return self
 
     @model_validator(mode="after")
     def _attention_is_there(self) -> "PairsOptions":
@@ -132,6 +142,21 @@ class RepliesOptions(PairsOptions):
     """Options of a sequence-to-sequence model whose answers are one of many that would do."""
 
     kind = "replies"
+
+
+class CaptionsOptions(PairsOptions):
+    """Options of a model that says what is on a picture."""
+
+    kind = "captions"
+
+    @model_validator(mode="after")
+    def _of_sequences(self) -> "CaptionsOptions":
+        idle = [n for n in ("reverse_source", "double_source", "bidirectional") if getattr(self, n)]
+        if idle:
+            raise ValueError(f"{', '.join(idle)}: a picture is not read from one end to the other")
+        if self.decoder == "in_step":
+            raise ValueError("decoder: in_step answers while it listens; a picture is seen at once")
+        return self
 
 
 class LabelsOptions(EncoderOptions):
@@ -168,7 +193,7 @@ class CorpusOptions(VariantOptions):
 
 OPTIONS: dict[str, type[VariantOptions]] = {
     options.kind: options
-    for options in (PairsOptions, RepliesOptions, CorpusOptions, LabelsOptions)
+    for options in (PairsOptions, RepliesOptions, CaptionsOptions, CorpusOptions, LabelsOptions)
 }
 
 

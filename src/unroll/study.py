@@ -31,6 +31,7 @@ from unroll.options import (
     Comparison,
     Compute,
     Generate,
+    PairsOptions,
     VariantOptions,
 )
 from unroll.storage.yaml import read_yaml
@@ -328,7 +329,11 @@ def _variant(
     defaults = f"tasks.{entry['task']}.defaults"
     places = {key: defaults for key in found.defaults if key not in entry}
     options = OPTIONS[found.task.kind]
-    return validate(options, {**found.defaults, **entry}, place, faults, places)
+    checked = validate(options, {**found.defaults, **entry}, place, faults, places)
+    chooses = isinstance(checked, PairsOptions) and checked.curriculum != "all"
+    if chooses and not found.task.has_levels:
+        faults.append(f"{place}.curriculum: the pairs of {entry['task']} have no levels")
+    return checked
 
 
 def _unmatched(variants: Mapping[str, VariantOptions | None]) -> list[str]:

@@ -18,6 +18,7 @@ from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
 
+LEVELS = "train.levels"  # the array that holds them, where there are any
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -56,13 +57,17 @@ class Texts(Strict):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Prepared pairs: for each split, sources and targets, and the texts where these say more."""
+    """Prepared pairs: for each split, sources and targets, and the texts where these say more.
+
+    `levels` (N,) say how hard each pair of train is, from 1, where the task knows.
+    """
 
     form: PairsForm
     sources: dict[str, Sequences]
     targets: dict[str, Sequences]
     facts: dict[str, Any]
     texts: dict[str, Texts] | None = None
+    levels: np.ndarray | None = None
 
     def questions(self, split: str) -> list[str]:
         """Return the sources of a split as texts."""
@@ -86,20 +91,25 @@ def from_texts(
     units: tuple[Unit, Unit] = ("character", "character"),
     facts: Mapping[str, Any] | None = None,
     minimum_count: int = 1,
+    alphabets: tuple[str, str] = ("", ""),
 ) -> Pairs:
     """Build pairs from the texts (source, target) of each split, in units (source, target).
 
-    Each side has a vocabulary of its own, of what stands in train at least `minimum_count` times;
-    what else there is becomes `<unk>`. Targets stand between `<sos>` and `<eos>`.
+    Each side has a vocabulary of its own, of its alphabet and of what stands in train at least
+    `minimum_count` times; what else there is becomes `<unk>`. Targets stand between `<sos>` and
+    `<eos>`.
 
     Raises:
         DataError: a text is empty; the message names the split and the line.
     """
     source = Vocabulary.of_texts(
-        (s for s, _ in splits["train"]), units[0], "pad", "unknown", minimum_count=minimum_count
+        (alphabets[0], *(s for s, _ in splits["train"])),
+        units[0],
+        *("pad", "unknown"),
+        minimum_count=minimum_count,
     )
     target = Vocabulary.of_texts(
-        (t for _, t in splits["train"]),
+        (alphabets[1], *(t for _, t in splits["train"])),
         units[1],
         *("pad", "start", "end", "unknown"),
         minimum_count=minimum_count,
@@ -159,7 +169,8 @@ def save_pairs(pairs: Pairs, folder: Path) -> None:
     sequences = {f"{s}.{side}": of[s] for side, of in sides for s in SPLITS}
     texts = pairs.texts or {}
     documents = {TEXTS: {split: of.model_dump() for split, of in texts.items()}} if texts else {}
-    write_prepared(folder, "pairs", pairs.form, pairs.facts, sequences, documents=documents)
+    arrays = {} if pairs.levels is None else {LEVELS: pairs.levels}
+    write_prepared(folder, "pairs", pairs.form, pairs.facts, sequences, arrays, documents)
 
 
 def load_pairs(folder: Path) -> Pairs:
@@ -169,6 +180,7 @@ def load_pairs(folder: Path) -> Pairs:
         DataError: something is missing or damaged.
     """
     form, facts, arrays = read_prepared(folder, "pairs", PairsForm)
+    levels = arrays.pop(LEVELS, None)
     symbols = {"source": len(form.source), "target": len(form.answers)}
     widths = {"source": form.source_width, "target": form.target_width}
     found = check_sequences(
@@ -177,13 +189,15 @@ def load_pairs(folder: Path) -> Pairs:
         {f"{s}.{side}": (widths[side], symbols[side]) for s in SPLITS for side in widths},
     )
     sources, targets = ({s: found[f"{s}.{side}"] for s in SPLITS} for side in widths)
-    pairs = Pairs(form, sources, targets, facts, read_texts(folder, Texts))
+    pairs = Pairs(form, sources, targets, facts, read_texts(folder, Texts), levels)
     _check(folder, pairs)
     return pairs
 
 
 def _check(folder: Path, pairs: Pairs) -> None:
-    start = pairs.form.answers["start"]
+    start, levels = pairs.form.answers["start"], pairs.levels
+    if levels is not None and (levels.shape != (len(pairs.sources["train"]),) or levels.min() < 1):
+        raise DataError(f"{folder} does not say how hard each pair of train is")
     for split in SPLITS:
         targets = pairs.targets[split]
         if len(pairs.sources[split]) != len(targets):

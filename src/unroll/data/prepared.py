@@ -49,7 +49,8 @@ def write_prepared(
         everything |= {name: found.ids, f"{name}.{LENGTHS}": found.lengths}
     with new_folder(folder) as new:
         for name, array in everything.items():
-            write_mapped(new / f"{name}.npy", array.astype(np.int32))
+            kept = array if array.dtype == np.uint8 else array.astype(np.int32)
+            write_mapped(new / f"{name}.npy", kept)
         write_json(new / "form.json", form.model_dump(exclude_none=True))
         write_json(new / "facts.json", {"kind": kind, **facts})
         for name, document in (documents or {}).items():
@@ -71,7 +72,7 @@ def read_prepared(
     found = folder.glob("[!.]*.npy")  # hidden files belong to desktops and editors
     arrays = {path.name.removesuffix(".npy"): read_mapped(path) for path in found}
     for name, array in arrays.items():
-        if array.dtype != np.int32 or not array.size:
+        if array.dtype not in (np.int32, np.uint8) or not array.size:
             raise DataError(f"{folder / name}.npy is empty or holds numbers that are no ids")
     return read_form(folder, form), facts, arrays
 

@@ -10,6 +10,7 @@ from unroll.data.batches import rows_at_once
 from unroll.data.pairs import Pairs, PairsForm
 from unroll.data.sequences import Sequences
 from unroll.evaluation.accuracy import Accuracy
+from unroll.models.encoder import Memory
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import Side
@@ -65,7 +66,6 @@ def looks_of(
     return looks
 
 
-@torch.inference_mode()
 def attention_weights(
     model: Seq2Seq, sources: Tensor, lengths: Tensor | None, answers: Tensor, start: int
 ) -> Tensor | None:
@@ -73,10 +73,22 @@ def attention_weights(
 
     None where the decoder has no attention.
     """
+    weights, memory = step_weights(model, sources, lengths, answers, start)
+    if weights is None:
+        return None
+    looked = weights.new_zeros((*weights.shape[:2], sources.shape[1]))
+    return looked.scatter_add(2, memory.positions[:, None, :].expand_as(weights), weights)
+
+
+@torch.inference_mode()
+def step_weights(
+    model: Seq2Seq, sources: Tensor, lengths: Tensor | None, answers: Tensor, start: int
+) -> tuple[Tensor | None, Memory]:
+    """Return the weights (N, T', steps) that answers (N, T') give to each step of the memory.
+
+    None in their place where the decoder has no attention.
+    """
     model.eval()
     memory, state = model.encode(sources, lengths)
     inputs = torch.cat([torch.full_like(answers[:, :1], start), answers[:, :-1]], dim=1)
-    weights = model.decode(inputs, state, memory).weights
-    if weights is None:
-        return None
-    return weights.gather(2, memory.positions[:, None, :].expand_as(weights))
+    return model.decode(inputs, state, memory).weights, memory

@@ -29,6 +29,7 @@ class Evaluation:
         default_factory=list
     )  # of attention (evaluation/attention.py)
     notes: dict[str, str] = field(default_factory=dict)  # how a metric was computed: a signature
+    sheet: list[dict[str, Any]] = field(default_factory=list)  # of pictures (evaluation/sheets.py)
 
 
 def read_notes(folders: Sequence[Path]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A sequence-to-sequence model scored on validation and test, with samples to look at."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,30 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Score a model, in the precision of its weights, on the whole of each split."""
     found = {s: accuracy(model, pairs, s, padding, device) for s in ("valid", "test")}
-    return evaluate_answers(model, pairs, padding, task, device, found)
+    return evaluate_answers(
+        model, pairs, padding, task, device, found, shown(model, pairs, padding, device, found)
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What of a test split is shown, beside scores, that depends on what its sources are."""
+
+    properties: list[Property] = field(default_factory=list)
+    samples: Sequence[int] = range(SAMPLES)
+    maps: list[dict[str, Any]] = field(default_factory=list)
+
+
+def shown(
+    model: Seq2Seq, pairs: Pairs, padding: str, device: str, found: Mapping[str, Accuracy]
+) -> Shown:
+    """Return what is shown where sources are sequences."""
+    test = found["test"]
+    chosen = [np.flatnonzero(test.right == right)[:MAPS] for right in (True, False)]
+    maps = maps_of(model, pairs, padding, device, test, np.concatenate(chosen))
+    if pairs.texts is None:
+        return Shown(maps=maps)
+    return Shown([rarest(pairs)], short_and_long(pairs, SAMPLES), maps)
 
 
 def evaluate_answers(
@@ -66,6 +89,7 @@ def evaluate_answers(
     task: Task[Any],
     device: str,
     found: Mapping[str, Accuracy],
+    shown: Shown,
 ) -> Evaluation:
     """Score what a model has answered to each split."""
     scores = {f"{s}_{name}": v for s, of in found.items() for name, v in of.scores().items()}
@@ -81,19 +105,21 @@ def evaluate_answers(
     properties = [
         breakdown.answer_length([first for first, *_ in references]),
         *task.properties(answers.questions),
+        *shown.properties,
     ]
-    chosen = [np.flatnonzero(test.right == right)[:MAPS] for right in (True, False)]
-    maps = maps_of(model, pairs, padding, device, test, np.concatenate(chosen))
+    table, samples = (
+        _breakdown(properties, answers, test, task),
+        answers.sample_lines(shown.samples),
+    )
     if pairs.texts is None:
-        table = _breakdown(properties, answers, test, task)
-        return Evaluation(scores, items, table, answers.sample_lines(), maps)
+        return Evaluation(scores, items, table, samples, shown.maps)
     of = {split: score_all(model, pairs, split, padding, device, found[split]) for split in found}
     return Evaluation(
         scores | {f"{s}_{name}": v for s in of for name, v in of[s].values.items()},
         items | of["test"].items,
-        _breakdown([*properties, rarest(pairs)], answers, test, task),
-        answers.sample_lines(short_and_long(pairs, SAMPLES)),
-        maps,
+        table,
+        samples,
+        shown.maps,
         of["test"].notes,
     )
 

@@ -17,8 +17,8 @@ from unroll.evaluation import breakdown
 from unroll.evaluation.accuracy import Accuracy, accuracy
 from unroll.evaluation.evaluation import Evaluation
 from unroll.evaluation.items import Item, influences
-from unroll.evaluation.pairs import evaluate_answers
-from unroll.evaluation.texts import rarest, reference_losses
+from unroll.evaluation.pairs import evaluate_answers, shown
+from unroll.evaluation.texts import reference_losses
 from unroll.models.seq2seq import Seq2Seq
 from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
@@ -29,7 +29,8 @@ def evaluate_replies(
 ) -> Evaluation:
     """Score a model, in the precision of its weights, on the whole of each split."""
     found = {s: accuracy(model, pairs, s, padding, device) for s in ("valid", "test")}
-    scored = evaluate_answers(model, pairs, padding, task, device, found)
+    visible = shown(model, pairs, padding, device, found)
+    scored = evaluate_answers(model, pairs, padding, task, device, found, visible)
     known = set(pairs.answers("train"))
     items, scores = dict(scored.items), dict(scored.scores)
     for split, of in found.items():
@@ -43,7 +44,7 @@ def evaluate_replies(
                 items[name] = item
     losses, counts = items["perplexity"].values, items["perplexity"].weights
     assert counts is not None
-    properties = [*task.properties(pairs.questions("test")), rarest(pairs)]
+    properties = [*task.properties(pairs.questions("test")), *visible.properties]
     table = breakdown.of_texts(properties, losses, counts)
     return replace(scored, scores=scores, items=items, breakdown=table)
 

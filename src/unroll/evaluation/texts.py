@@ -27,7 +27,7 @@ from unroll.evaluation.items import Item, influences
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
-from unroll.models.side import Side
+from unroll.models.side import Side, side_of
 
 # By the unit in which answers are written: where words are no units, BLEU counts characters too.
 MEASURES: dict[str, Callable[[Unit], Measure]] = {
@@ -100,7 +100,7 @@ def reference_losses(
     """
     model.eval()
     known, form = PADDINGS[padding], pairs.form
-    sources = Side(pairs.sources[split], known, device)
+    sources = side_of(pairs.sources[split], known, device)
     targets = Side(pairs.targets[split], known, device)
     losses = torch.empty(len(sources), dtype=torch.float64)
     numbers = torch.empty(len(sources), dtype=torch.long)

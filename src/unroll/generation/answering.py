@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from unroll.data.batches import rows_at_once
+from unroll.data.captioned import CaptionedForm
 from unroll.data.pairs import PairsForm
+from unroll.data.pictures import Pictures
 from unroll.data.sequences import Sequences
 from unroll.errors import UserError
 from unroll.generation.beam import Hypotheses, beam_search
@@ -17,7 +19,7 @@ from unroll.models.encoder import Memory
 from unroll.models.layers import State
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
-from unroll.models.side import Side
+from unroll.models.side import side_of
 
 
 class Read(NamedTuple):
@@ -35,14 +37,14 @@ class Sources:
     def __init__(
         self,
         model: Seq2Seq,
-        sources: Sequences,
-        form: PairsForm,
+        sources: Sequences | Pictures,
+        form: PairsForm | CaptionedForm,
         padding: str,
         device: str,
         longest_ratio: float,
     ) -> None:
         self.model, self.form, self.ratio = model.eval(), form, longest_ratio
-        self.side = Side(sources, PADDINGS[padding], device)
+        self.side = side_of(sources, PADDINGS[padding], device)
         self.length = form.target_width - 1  # that of the longest answer
         self.end, self.pad = self.side.padding.end(form.answers["end"]), form.answers["pad"]
         if longest_ratio and self.end is None:
@@ -66,7 +68,7 @@ class Sources:
         memory, state = self.model.encode(ids, lengths)
         return Read(
             _steps(self.model, memory.repeated(width)),
-            ids.new_full((len(ids), 1), self.form.answers["start"]),
+            torch.full((len(ids), 1), self.form.answers["start"], device=ids.device),
             tuple(part.repeat_interleave(width, dim=1) for part in state),
             self._limits(rows, width),
         )
@@ -80,8 +82,8 @@ class Sources:
 
 def answer(
     model: Seq2Seq,
-    sources: Sequences,
-    form: PairsForm,
+    sources: Sequences | Pictures,
+    form: PairsForm | CaptionedForm,
     padding: str,
     device: str = "cpu",
     sampling: Sampling = GREEDY,
@@ -108,8 +110,8 @@ def answer(
 
 def likeliest(
     model: Seq2Seq,
-    sources: Sequences,
-    form: PairsForm,
+    sources: Sequences | Pictures,
+    form: PairsForm | CaptionedForm,
     padding: str,
     width: int,
     length_penalty: float = 0.0,
@@ -141,7 +143,7 @@ def _steps(model: Seq2Seq, memory: Memory) -> Step:
     return step
 
 
-def texts_of(symbols: Tensor, form: PairsForm, padding: str) -> list[str]:
+def texts_of(symbols: Tensor, form: PairsForm | CaptionedForm, padding: str) -> list[str]:
     """Return answers (N, T') as texts, without what comes after their ends."""
     vocabulary = form.answers
     kept = PADDINGS[padding].answered(symbols, vocabulary["end"]).sum(dim=1)

@@ -61,6 +61,7 @@ class Kind(ABC, Generic[D, F]):
     output: ClassVar[str]  # what a served model calls what it says
     continues: ClassVar[bool] = False  # it goes on with a text, and does not answer it
     converses: ClassVar[bool] = False  # it answers what was said after what was said before
+    sees: ClassVar[bool] = False  # what it answers to is a picture, as base64 of its file
     # What computes in another way on a GPU, in bfloat16 or at full size: no plan can show it.
     unseen: ClassVar[tuple[str, ...]] = ("training/machine.py",)
 

@@ -15,7 +15,7 @@ from unroll.errors import UserError
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
 from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY, Metric
-from unroll.options import PairsOptions, VariantOptions
+from unroll.options import PairsOptions, Strict
 from unroll.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
         CHRF,
         PERPLEXITY,
     )
-    Form = PairsForm
+    Form: ClassVar[type[Strict]] = PairsForm
     Request = PairsRequest
     unit, seen = "pairs", "questions"
     columns = ("question", "answer")
@@ -82,7 +82,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
         """Return the sources as texts."""
         return {split: data.questions(split) for split in SPLITS}
 
-    def made_up(self, options: VariantOptions) -> Pairs:
+    def made_up(self, options: Any) -> Pairs:
         """Return pairs of different lengths, each side with a vocabulary of its own."""
         source = letters("abcdef", "pad")
         target = letters("uvwxyz", "pad", "start", "end")
@@ -92,7 +92,8 @@ class PairsKind(Kind[Pairs, PairsForm]):
             {split: sequences(split, side, vocabulary, width) for split in SPLITS}
             for side, vocabulary, width in sides
         )
-        return Pairs(form, sources, targets, {})
+        levels = np.arange(len(sources["train"])) % 4 + 1 if options.curriculum != "all" else None
+        return Pairs(form, sources, targets, {}, levels=levels)
 
     def bring_to_end(self, data: Pairs, model: Any, options: PairsOptions) -> None:
         """Make the end symbol likelier, until a third of the answers end early."""
@@ -120,7 +121,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
             ids, lengths = targets[split].ids.copy(), targets[split].lengths.copy()
             ids[::2, 1:], lengths[::2] = written[::2].numpy(), kept[::2].numpy() + 1
             targets[split] = Sequences(ids, lengths)
-        return Pairs(form, data.sources, targets, data.facts)
+        return replace(data, targets=targets)
 
     def with_texts(self, data: Pairs) -> Pairs:
         """Return the pairs with their texts; every third question has a second answer."""

@@ -16,7 +16,7 @@ class Memory:
 
     `states` (N, T, H) are its outputs in the order in which the source was read, `summary` (N, H)
     is its last h, and `present` (N, T) is false where a sequence has ended (None where none has).
-    `positions` (N, T) says at which step each symbol of the source was read.
+    `positions` (N, T) says which symbol of the source was read at each step.
     """
 
     states: Tensor
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
 
     def __init__(self, options: EncoderOptions, symbols: int) -> None:
         super().__init__()
-        self.reverse_source = options.reverse_source
+        self.reverse_source, self.double_source = options.reverse_source, options.double_source
         self.embedding = EMBEDDINGS[options.embedding](symbols, options.embedding_size)
         self.dropout = Dropout(options.dropout)
         self.recurrent = RecurrentStack(
@@ -55,12 +55,17 @@ class Encoder(nn.Module):
     def forward(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
         """Read sources (N, T): all steps, or those before `lengths` (N,), wherever these lie.
 
+        With `double_source` it reads them twice, in 2 T steps (Zaremba and Sutskever, 2014).
+
         Returns:
             The memory, and the state after the last symbol: tensors (layers, N, H).
         """
         positions = torch.arange(source.shape[1], device=source.device).expand_as(source)
         # Packing wants the lengths on the CPU, masks want them where the source is.
         beside = None if lengths is None else lengths.to(source.device)
+        if self.double_source:
+            source, positions = (padding.doubled(x, beside) for x in (source, positions))
+            lengths, beside = (None if x is None else 2 * x for x in (lengths, beside))
         if self.reverse_source:
             source, positions = (padding.reverse(x, beside) for x in (source, positions))
         outputs, state = self.recurrent(self.dropout(self.embedding(source)), lengths=lengths)

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from unroll.seeds import torch_generator
 
 DRAWN = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)  # by PyTorch's own layers
-LAYERS = (nn.Embedding, nn.Linear, nn.RNNBase)
+LAYERS = (nn.Embedding, nn.Linear, nn.Conv2d, nn.RNNBase)
 
 
 def freeze(model: nn.Module, scheme: str) -> None:
@@ -59,7 +59,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     `book`: embeddings N(0, 0.01²), all other matrices N(0, 1 / fan_in), biases zero.
 
     `default`: PyTorch's: embeddings N(0, 1), recurrent layers uniform in ±1/√H, affine
-    layers uniform in ±1/√fan_in.
+    and convolutional layers uniform in ±1/√fan_in.
     """
     draw = {"book": _book, "default": _default}[scheme]
     last = {"book": nn.Embedding, "default": nn.Linear}[scheme]
@@ -79,14 +79,14 @@ def _book(module: nn.Module, key: str, drawn: Tensor, generator: torch.Generator
     elif isinstance(module, nn.Embedding):
         drawn.normal_(0, 0.01, generator=generator)
     else:
-        drawn.normal_(0, 1 / math.sqrt(drawn.shape[1]), generator=generator)
+        drawn.normal_(0, 1 / math.sqrt(drawn[0].numel()), generator=generator)
 
 
 def _default(module: nn.Module, key: str, drawn: Tensor, generator: torch.Generator) -> None:
     if isinstance(module, nn.Embedding):
         drawn.normal_(generator=generator)
         return
-    assert isinstance(module, nn.Linear | nn.RNNBase)
-    fan_in = module.in_features if isinstance(module, nn.Linear) else module.hidden_size
+    assert isinstance(module, nn.Linear | nn.Conv2d | nn.RNNBase)
+    fan_in = module.hidden_size if isinstance(module, nn.RNNBase) else module.weight[0].numel()
     bound = 1 / math.sqrt(fan_in)
     drawn.uniform_(-bound, bound, generator=generator)

@@ -93,6 +93,15 @@ def before(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
+def doubled(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Return sequences (N, T) twice in a row: (N, 2 T); with `lengths` (N,), filled at the end."""
+    if lengths is None:
+        return torch.cat([x, x], dim=1)
+    T, length = x.shape[1], lengths[:, None]
+    steps = torch.arange(2 * T, device=x.device).expand(len(x), -1)
+    return x.gather(1, torch.where(steps < 2 * length, steps % length, T - 1))
+
+
 def reverse(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Return sequences (N, T) in reverse; with `lengths` (N,), the filling stays at the end."""
     if lengths is None:

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from unroll.data.captioned import CaptionedForm
 from unroll.data.pairs import PairsForm
 from unroll.models.decoders import DECODERS, Decoded
 from unroll.models.encoder import Encoder, Memory
 from unroll.models.layers import State
-from unroll.options import PairsOptions
+from unroll.models.pictures import PictureEncoder
+from unroll.options import CaptionsOptions, PairsOptions
 
 
 class Seq2Seq(nn.Module):
@@ -17,10 +19,10 @@ class Seq2Seq(nn.Module):
     of it; `hidden` is h alone, with c = 0, as in the book. They are different models.
     """
 
-    def __init__(self, options: PairsOptions, form: PairsForm) -> None:
+    def __init__(self, options: PairsOptions, form: PairsForm | CaptionedForm) -> None:
         super().__init__()
         self.bridge = options.bridge
-        self.encoder = Encoder(options, len(form.source))
+        self.encoder = encoder_of(options, form)
         self.decoder = DECODERS[options.decoder](options, len(form.answers))
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
@@ -62,3 +64,11 @@ class Seq2Seq(nn.Module):
             state = decoded.state
             logits.append(decoded.logits)
         return torch.cat(logits, dim=1)
+
+
+def encoder_of(options: PairsOptions, form: PairsForm | CaptionedForm) -> nn.Module:
+    """Return the encoder of what a model reads: sequences, or pictures."""
+    if isinstance(form, CaptionedForm):
+        assert isinstance(options, CaptionsOptions)
+        return PictureEncoder(options, form.size)
+    return Encoder(options, len(form.source))

@@ -1,4 +1,4 @@
-"""Sequences as a model reads them: batches no wider than what counts of them."""
+"""Examples as a model reads them: sequences no wider than what counts of them, or pictures."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unroll.data.pictures import Pictures
 from unroll.data.sequences import Sequences
 from unroll.models.padding import Padding
 
@@ -41,6 +42,30 @@ class Side:
     def parts(self, at_once: int) -> Iterator[Tensor]:
         """Yield the rows of all sequences, those of like length together."""
         yield from torch.from_numpy(np.argsort(self.order_by, kind="stable")).split(at_once)
+
+
+class PictureSide(Side):
+    """The N pictures that are the sources of a split."""
+
+    def __init__(self, pictures: Pictures, padding: Padding, device: str) -> None:
+        self.padding, self.device = padding, device
+        self.ids = on(device, pictures.pixels)
+        self.shown = torch.as_tensor(np.array(pictures.rows)).long()
+        self.lengths = torch.ones(len(pictures), dtype=torch.long)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bytes (n, 3, S, S) of n pictures, and that each is one thing to read."""
+        return self.ids[self.shown[rows].to(self.device)], self.lengths[rows]
+
+    def read(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the bytes (n, 3, S, S) of n pictures; there are no lengths to know of."""
+        return self.batch(rows)[0], None
+
+
+def side_of(sources: Sequences | Pictures, padding: Padding, device: str) -> Side:
+    """Return sources as a model reads them."""
+    kind = PictureSide if isinstance(sources, Pictures) else Side
+    return kind(sources, padding, device)  # type: ignore[arg-type]
 
 
 def on(device: str, array: np.ndarray) -> Tensor:

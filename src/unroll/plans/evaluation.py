@@ -55,6 +55,7 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
             "samples": _digest(found.samples),
             "maps": _digest(json.dumps(rounded(found.maps))),
             **({"notes": found.notes} if found.notes else {}),
+            **({"sheet": _sheet(found.sheet)} if found.sheet else {}),
         },
     }
 
@@ -91,6 +92,12 @@ class _Toy:
 
 def _number(values: np.ndarray | None) -> float | None:
     return None if values is None else projection(torch.as_tensor(values.astype(float)))
+
+
+def _sheet(pictures: list[dict[str, Any]]) -> str:
+    """Return a digest of what is said of pictures: how these are written is not ours."""
+    said = [{name: of[name] for name in of if name != "picture"} for of in pictures]
+    return _digest(json.dumps(rounded(said)))
 
 
 def _digest(text: str) -> str:

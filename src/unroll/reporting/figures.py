@@ -6,6 +6,7 @@ alike everywhere.
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -154,6 +155,35 @@ def attention_map(
         if len(title) <= LONGEST_TITLE:  # a longer one would be cut, and can be read at the axes
             axes.set_title(title, fontsize=10, family="monospace")
         axes.grid(False)
+    return svg.getvalue()
+
+
+def looked_at(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) -> str:
+    """Draw a picture (3, S, S), and for each word where it looks: weights (words, places).
+
+    The places are those of a square, row by row. Without weights the picture stands alone.
+    """
+    pixels, count = picture.transpose(1, 2, 0), len(words) if weights.size else 0
+    columns = min(4, count + 1)
+    rows = -(-(count + 1) // columns)
+    with plt.rc_context({**STYLE, "svg.fonttype": "none", "svg.image_inline": True}):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(0.9 * columns, 1.05 * rows), layout="constrained", squeeze=False
+        )
+        for place in axes.flat:
+            place.axis("off")
+        axes.flat[0].imshow(pixels)
+        for place, word, looks in zip(axes.flat[1:], words, weights, strict=False):
+            side = math.isqrt(len(looks))
+            grid = looks[: side * side].reshape(side, side)
+            place.imshow(pixels, extent=(0, 1, 1, 0), alpha=0.35)
+            place.imshow(grid, extent=(0, 1, 1, 0), cmap="cividis", vmin=0, alpha=0.65)
+            place.set_title(word, fontsize=8)
+        svg = io.StringIO()
+        try:
+            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        finally:
+            plt.close(figure)
     return svg.getvalue()
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
+from unroll.data.pictures import from_text, picture_of
 from unroll.data.properties import CROSS
 from unroll.data.vocabulary import JOINER
 from unroll.evaluation.breakdown import (
@@ -23,6 +24,7 @@ from unroll.evaluation.breakdown import (
 )
 from unroll.evaluation.maps import Map
 from unroll.evaluation.modes import unseen
+from unroll.evaluation.sheets import Shot
 from unroll.generation.novelty import TEST_SPLIT
 from unroll.kinds.kind import Kind
 from unroll.metrics import Metric, Share
@@ -34,6 +36,7 @@ from unroll.reporting.results import Result
 from unroll.study import Study
 
 SHOWN = 6  # of the most frequent mistakes
+FINE = 96  # width and height of a picture in the report
 SMALLEST = 0.0001  # p-value that is written out: nothing is normal as far out as that
 
 # What is measured where it is not the metric that decides.
@@ -149,6 +152,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "grids": _grids(tables),
         "mistakes": _mistakes(tables),
         "attention": _attention(tables),
+        "sheets": _sheets(tables),
         "novelty": _novelty(tables),
         "samples": {v: r.samples for v, r in tables.results.items() if r.samples},
         "provenance": [_provenance(v, r) for v, r in tables.results.items()],
@@ -368,6 +372,29 @@ def _map(found: Map) -> Picture:
         figures.attention_map(weights, found.question, found.answer, spoken),
         f"Attention map of {spoken} ({mark}). It looks most, symbol by symbol: {peaks}.",
         mark,
+    )
+
+
+def _sheets(tables: TaskTables) -> dict[str, list[Picture]]:
+    """Return the pictures of each variant's best seed, each word where it looked."""
+    return {
+        f"{variant}, seed {result.seeds[result.best]}": [_shot(one) for one in sheet]
+        for variant, result in tables.results.items()
+        if (sheet := result.sheets[result.best])
+    }
+
+
+def _shot(shot: Shot) -> Picture:
+    mark = "right" if shot.right else "true" if shot.true else "wrong"
+    right = "" if shot.right else f" In truth: {shot.references[0]}."
+    return Picture(
+        figures.looked_at(
+            picture_of(from_text(shot.picture, "the sheet"), FINE, "the sheet"),
+            [word.strip(JOINER) for word in shot.words],
+            np.array(shot.weights),
+        ),
+        f"A picture of which was said: {shot.answer} ({mark}).{right}",
+        f"{shot.answer} ({mark}).{right}",
     )
 
 

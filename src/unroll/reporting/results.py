@@ -13,6 +13,7 @@ from unroll.evaluation.evaluation import COUNTS, SAMPLES, read_notes
 from unroll.evaluation.items import Item, check_alike, outcomes, read_items
 from unroll.evaluation.maps import Map, read_maps
 from unroll.evaluation.scores import scores_of
+from unroll.evaluation.sheets import Shot, read_sheet
 from unroll.generation import novelty
 from unroll.kinds.kind import Kind
 from unroll.runs.circumstances import Circumstances, read_circumstances
@@ -33,6 +34,7 @@ class Result:
     items: list[dict[str, Item]]  # of the test split (evaluation/items.py)
     breakdown: pd.DataFrame  # seed, and the columns of evaluation/breakdown.py
     maps: list[list[Map]]  # of attention, for each seed
+    sheets: list[list[Shot]]  # of pictures, for each seed
     circumstances: Mapping[int, Circumstances]
     counts: Mapping[str, int]  # examples of each split
     samples: str
@@ -96,6 +98,7 @@ def read_result(study: Study, variant: str) -> Result:
         items = [read_items(path) for path in folders]
         check_alike(folder, items, [metric.name for metric in records[0].kind.metrics])
         maps = [read_maps(path) for path in folders]
+        sheets = [read_sheet(path) for path in folders]
         circumstances = {
             record.seed: read_circumstances(path, record)
             for record, path in zip(records, folders, strict=True)
@@ -114,5 +117,15 @@ def read_result(study: Study, variant: str) -> Result:
     samples = next((read_text(path) for path in texts if path.is_file()), "")
     breakdowns = pd.concat(tables, ignore_index=True)
     return Result(
-        records, scores, items, breakdowns, maps, circumstances, counts, samples, new, notes
+        records,
+        scores,
+        items,
+        breakdowns,
+        maps,
+        sheets,
+        circumstances,
+        counts,
+        samples,
+        new,
+        notes,
     )

@@ -8,6 +8,7 @@ from unroll.evaluation.evaluation import COUNTS, NOTES, SAMPLES, Evaluation
 from unroll.evaluation.items import write_items
 from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
+from unroll.evaluation.sheets import write_sheet
 from unroll.runs.circumstances import circumstances_of, copy_circumstances
 from unroll.runs.model import read_model
 from unroll.runs.record import seed_folder, write_documents
@@ -67,3 +68,5 @@ def _write_seed(folder: Path, evaluation: Evaluation) -> None:
         write_json(folder / NOTES, evaluation.notes)
     if evaluation.maps:
         write_maps(folder, evaluation.maps)
+    if evaluation.sheet:
+        write_sheet(folder, evaluation.sheet)

@@ -9,10 +9,13 @@ from typing import Any
 from unroll import study as params
 from unroll.api import Model, OpenStudy
 from unroll.conversation import Conversation
+from unroll.data.pictures import picture_of, read_file, to_text
 from unroll.errors import UserError
 from unroll.kinds.kind import Kind
 from unroll.storage.files import write_text
 from unroll.study import Study
+
+LARGE = 256  # width and height of a picture on which attention is drawn
 
 # What is typed in a conversation and is not said:
 NEW, BYE = "/new", "/bye"
@@ -31,23 +34,59 @@ def ask(
 
     With more than one of `alternatives` each stands on a line behind its probability.
     """
-    if picture is not None and picture.suffix != ".svg":
-        raise UserError(f"--map: {picture} cannot be written; pictures are SVG: name it FILE.svg")
-    model = _model(study, task, variant, lambda kind: not kind.continues)
+    _check_map(picture)
+    model = _model(study, task, variant, lambda kind: not (kind.continues or kind.sees))
     if unknown := model.unknown(question):
         print(f"unknown to this model: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
-    if alternatives == 1:
-        print(model.ask(question, **request))
-    else:
-        request = {**request, "beam_width": max(alternatives, request.get("beam_width", 1))}
-        found = model.likeliest(question, **request)
-        for text, logarithm in found[:alternatives]:
-            print(f"{math.exp(logarithm):.2%}  {text}")
+    _answer(model, question, alternatives, request)
     if picture is not None:
         from unroll.reporting.figures import attention_map
 
-        look = model.look(question, **request)
+        look = model.look(question, **_wide(request, alternatives))
         write_text(picture, attention_map(look.weights, look.question, look.answer, ""))
+
+
+def caption(
+    study: Study,
+    path: Path,
+    task: str | None,
+    variant: str | None,
+    alternatives: int,
+    picture: Path | None,
+    request: Mapping[str, Any],
+) -> None:
+    """Say what is on a picture with one variant, or with the best that is trained."""
+    _check_map(picture)
+    model, content = _model(study, task, variant, lambda kind: kind.sees), read_file(path)
+    large = picture_of(content, LARGE, str(path))  # a fault names the file
+    _answer(model, to_text(content), alternatives, request)
+    if picture is not None:
+        from unroll.reporting.figures import looked_at
+
+        look = model.look(to_text(content), **_wide(request, alternatives))
+        write_text(picture, looked_at(large, look.answer, look.weights))
+
+
+def _check_map(picture: Path | None) -> None:
+    if picture is not None and picture.suffix != ".svg":
+        raise UserError(f"--map: {picture} cannot be written; pictures are SVG: name it FILE.svg")
+
+
+def _answer(model: Model, question: str, alternatives: int, request: Mapping[str, Any]) -> None:
+    """Print the answer to a question, or so many, each behind its probability."""
+    if alternatives == 1:
+        print(model.ask(question, **request))
+        return
+    found = model.likeliest(question, **_wide(request, alternatives))
+    for text, logarithm in found[:alternatives]:
+        print(f"{math.exp(logarithm):.2%}  {text}")
+
+
+def _wide(request: Mapping[str, Any], alternatives: int) -> Mapping[str, Any]:
+    """Return what is asked for, with a beam that is wide enough for so many answers."""
+    if alternatives == 1:
+        return request
+    return {**request, "beam_width": max(alternatives, request.get("beam_width", 1))}
 
 
 def chat(study: Study, task: str | None, variant: str | None, chosen: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ class Task(ABC, Generic[O]):
 
     kind: ClassVar[str]
     Options: ClassVar[type[Strict]]
+    has_levels: ClassVar[bool] = False  # its pairs say how hard they are: for curricula
     keeps_texts: ClassVar[bool] = False  # beside the symbols, which may be unknown
     axes: ClassVar[Mapping[str, str]] = {}  # what the axis of a property's picture says
 
@@ -64,6 +65,10 @@ class Task(ABC, Generic[O]):
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the classes of questions by which results are broken down."""
         return []
+
+    def is_true(self, question: str, answer: str) -> bool | None:
+        """Say whether an answer is true, though it may not be the one expected; None: who knows."""
+        return None
 
     def mistake(self, expected: str, answered: str) -> str:
         """Return the name of a wrong answer."""

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from unroll.data.batches import batches, drawn
 from unroll.data.pairs import Pairs
+from unroll.errors import UserError
 from unroll.evaluation.accuracy import accuracy
 from unroll.models.layers import at_least_float32
 from unroll.models.padding import PADDINGS
 from unroll.models.seq2seq import Seq2Seq
-from unroll.models.side import Side
+from unroll.models.side import Side, side_of
 from unroll.options import PairsOptions
-from unroll.seeds import torch_generator
+from unroll.seeds import numpy_generator, torch_generator
+from unroll.training.curricula import chosen
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
 
@@ -35,11 +38,12 @@ class PairsObjective(Objective):
     ) -> None:
         super().__init__(model, seed, machine)
         self.pairs, self.options, self.padding = pairs, options, PADDINGS[options.padding]
-        self.source = Side(pairs.sources["train"], self.padding, machine.device)
+        self.source = side_of(pairs.sources["train"], self.padding, machine.device)
         self.target = Side(pairs.targets["train"], self.padding, machine.device)
         self.lengths = [self.source.order_by, self.target.order_by]
-        self.batch_size = min(options.batch_size, len(self.source))
-        self.steps = len(self.source) // self.batch_size
+        count = len(self._of_epoch(1))
+        self.batch_size = min(options.batch_size, count)
+        self.steps = count // self.batch_size
         if options.teacher_forcing < 1:
             generator = torch_generator(seed, "teacher_forcing", device=machine.device)
             self.generators["teacher_forcing"] = generator
@@ -52,7 +56,20 @@ class PairsObjective(Objective):
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         if self.options.with_replacement:
             return list(drawn(len(self.source), self.batch_size, self.seed, epoch))
-        return batches(self.lengths, self.batch_size, self.seed, epoch)
+        rows = self._of_epoch(epoch)
+        lengths = [side[rows] for side in self.lengths]
+        of_epoch = torch.from_numpy(rows)
+        return [of_epoch[of] for of in batches(lengths, self.batch_size, self.seed, epoch)]
+
+    def _of_epoch(self, epoch: int) -> np.ndarray:
+        """Return which pairs an epoch has: of each shape as many for every seed."""
+        if self.options.curriculum == "all":
+            return np.arange(len(self.source))
+        if self.pairs.levels is None:
+            raise UserError("curriculum: the pairs of this task have no levels; leave it out")
+        random = numpy_generator(0, "curriculum", str(epoch))
+        progress = (epoch - 1) / self.options.epochs
+        return chosen(np.asarray(self.pairs.levels), self.options.curriculum, progress, random)
 
     def _loss(
         self, source: Tensor, lengths: Tensor | None, target: Tensor, target_lengths: Tensor
