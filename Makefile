@@ -11,7 +11,7 @@ READY = .venv/.ready
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scm repro quick test test-long gpu ui lint format clean
+.PHONY: help setup scm repro quick studies test test-long gpu ui lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,11 @@ repro: scm ## run the root study: data, training, evaluation, report
 quick: scm ## run the same stages at toy size, in some minutes
 	$(IN_VENV) dvc repro pipeline/quick/dvc.yaml
 	@echo "Results: reports/quick/"
+	@echo "Runs:    make ui"
+
+studies: scm ## run every study of pipeline/, one after another: some ten minutes each
+	$(IN_VENV) dvc repro pipeline/*/dvc.yaml
+	@echo "Results: reports/*/comparison.md, reports/*/report.html"
 	@echo "Runs:    make ui"
 
 # In a copy without .git DVC works when told so.

@@ -4,9 +4,9 @@
     python benchmarks/bag_of_words.py --quick            made-up brackets: the figures say nothing
 
 The bag of words is logistic regression on the counts of symbols, or on these weighed by how rare
-they are (tf-idf), with scikit-learn. Which, and how strongly its weights are held down, is chosen on
-the validation split; the test split is asked once. The plain one (counts, C = 1) is what stands in
-most tutorials.
+they are (tf-idf), with scikit-learn. Which, and how strongly its weights are held down, is chosen
+on the validation split; the test split is asked once. The plain one (counts, C = 1) is what stands
+in most tutorials.
 """
 
 from itertools import product

@@ -3,7 +3,7 @@
 Its tables stand in docs/verdicts.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import click
@@ -52,6 +52,11 @@ SHOWN = {
     "state-bridge": normal(0.204, 0.037),
 }
 REFERENCES = {"peeky": "wide", "reversed-peeky": "peeky"}  # others: baseline
+# The study as it was first, and as it is: what shares the error that its verdicts may make.
+STUDIES = {
+    "power": [name for name in SHOWN if name != "baseline"],
+    "power of four": ["reversed", "peeky", "reversed-peeky", "wide"],
+}
 # What is drawn for the reference, and for the variants; the true means are equal.
 EQUAL = {
     "normal": (normal(MEAN, 0.04), normal(MEAN, 0.04)),
@@ -141,13 +146,15 @@ def verdicts(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return np.array([{"better": 1, "worse": -1}.get(one, 0) for one in told])
 
 
-def power(seeds: int, rounds: int, random: Random) -> np.ndarray:
-    """Return how often each variant of a study like the root is told from its reference."""
-    told = np.zeros(len(SHOWN) - 1)
+def power(variants: Sequence[str], seeds: int, rounds: int, random: Random) -> np.ndarray:
+    """Return how often each variant of a study is told from its reference."""
+    told = np.zeros(len(variants))
     for _ in range(rounds):
         hardness = np.clip(random.normal(0, 0.05, (1, ITEMS)), -0.05, 0.05)
         drawn = {
-            name: answers(draw(seeds, random)[0], hardness, random) for name, draw in SHOWN.items()
+            name: answers(draw(seeds, random)[0], hardness, random)
+            for name, draw in SHOWN.items()
+            if name in ("baseline", *variants)
         }
         pairs = [
             (of, drawn[REFERENCES.get(name, "baseline")])
@@ -177,11 +184,12 @@ def main(rounds: int, quick: bool) -> None:
             for _ in range(rounds):
                 study(setting, seeds, random, counted)
             print(counted.row(setting, seeds), flush=True)
-    told = {n: power(n, rounds, numpy_generator(0, "power", str(n))) for n in (4, 8, 12)}
-    print("\n| told from its reference | 4 seeds | 8 seeds | 12 seeds |")
-    print("| --- | ---: | ---: | ---: |")
-    for i, name in enumerate(name for name in SHOWN if name != "baseline"):
-        print(f"| {name} | " + " | ".join(f"{100 * of[i]:.0f} %" for of in told.values()) + " |")
+    for name, variants in STUDIES.items():
+        told = [power(variants, n, rounds, numpy_generator(0, name, str(n))) for n in (4, 8, 12)]
+        print(f"\n| of {len(variants)} comparisons, told | 4 seeds | 8 seeds | 12 seeds |")
+        print("| --- | ---: | ---: | ---: |")
+        for variant, shares in zip(variants, zip(*told, strict=True), strict=True):
+            print(f"| {variant} | " + " | ".join(f"{100 * share:.0f} %" for share in shares) + " |")
 
 
 if __name__ == "__main__":
