@@ -34,6 +34,16 @@ def bag(data: Labelled, weights: str, strength: float) -> Pipeline:
     return model.fit(data.questions("train"), np.asarray(data.labels["train"]))
 
 
+def prepared(name: str, task: str | None) -> Labelled:
+    """Return the data of a task of a study."""
+    of = study.load(name)
+    task = task or next(iter(of.tasks))
+    if of.task(task).kind != "labels":
+        raise UserError(f"{task} is no task of labels")
+    with of.remedy(f"prepare@{task}"):
+        return load_labelled(of.prepared(task))
+
+
 def line(name: str, expected: np.ndarray, given: np.ndarray) -> str:
     """Return a line of the table."""
     occurring = np.unique(expected)
@@ -56,14 +66,10 @@ def main(name: str, task: str | None, quick: bool) -> None:
     if quick:
         data = Brackets(BracketsOptions(kind="brackets", train=100, valid=20, test=20)).prepare()
     else:
-        of = study.load(name)
-        task = task or next(iter(of.tasks))
-        if of.task(task).kind != "labels":
-            raise click.ClickException(f"{task} is no task of labels")
         try:
-            data = load_labelled(of.prepared(task))
+            data = prepared(name, task)
         except UserError as error:
-            raise click.ClickException(f"{error}; {of.rerun(f'prepare@{task}')}") from None
+            raise click.ClickException(str(error)) from None
     numbers = {split: np.asarray(of) for split, of in data.labels.items()}
     bags = {of: bag(data, *of) for of in product(WEIGHTS, STRENGTHS)}
     scores = {of: b.score(data.questions("valid"), numbers["valid"]) for of, b in bags.items()}

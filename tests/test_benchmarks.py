@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unroll.data.labels import from_texts, save_labelled
 from unroll.data.pairs import load_pairs, save_pairs
 
 ROOT = Path(__file__).parents[1]
@@ -113,6 +115,57 @@ def test_plain_attention_refuses_what_it_cannot_compare():
     told = run("plain_attention.py", "--study", "root", "--variant", "rnnlm", fails=True)
     assert "rnnlm is no variant of pairs in the study root" in told
     assert "--study NAME, or --quick" in run("plain_attention.py", fails=True)
+
+
+def bags(printed: str) -> dict[str, list[float]]:
+    """Return accuracy and macro F1 of each line of the table, in percent."""
+    lines = [line.strip("| ").split(" | ") for line in printed.splitlines()[2:]]
+    return {name: numbers(" ".join(cells)) for name, *cells in lines}
+
+
+@pytest.mark.long
+def test_bag_of_words():
+    printed = run("bag_of_words.py", "--quick")
+    assert printed.splitlines()[0] == "| | test accuracy | test macro F1 |"
+    names = list(bags(printed))
+    assert names[:2] == ["the commonest label", "counts, C = 1"]
+    assert re.fullmatch(r"(counts|tf-idf), C = (0\.1|1|10|100)", names[-1])  # chosen on validation
+    for accuracy, f1 in bags(printed).values():
+        assert 0 < f1 <= 100 and 0 < accuracy <= 100
+    common, f1 = bags(printed)["the commonest label"]
+    assert f1 == pytest.approx(100 * common / (100 + common), abs=0.1)  # of two labels
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Return a folder with the study mine, whose task is to be prepared."""
+    for study in ("labels", "mine"):
+        shutil.copytree(ROOT / "pipeline" / "labels", tmp_path / "pipeline" / study)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def test_bag_of_words_of_a_study_whose_words_tell_all(mine):
+    rows = [(f"{word} {i}", label) for i in range(8) for word, label in [("yes", "a"), ("no", "b")]]
+    few = [("yes 1", "a"), ("yes 2 9", "a"), ("well yes", "a"), ("no 3", "b")]
+    data = from_texts({"train": [*rows, ("yes", "a")], "valid": few, "test": few}, "word")
+    save_labelled(data, mine / "data" / "mine" / "prepared" / "topics")
+    found = bags(run("bag_of_words.py", "--study", "mine", cwd=mine))
+    assert found.pop("the commonest label") == [75.0, 42.9]  # F1 is 6/7 of a and none of b
+    assert set(map(tuple, found.values())) == {(100.0, 100.0)}
+
+
+def test_bag_of_words_refuses_what_it_cannot_read(mine):
+    told = run("bag_of_words.py", cwd=mine, fails=True)
+    assert "Traceback" not in told
+    assert re.search(
+        r"^Error: data/labels/prepared/topics is missing or incomplete; "
+        r"run: dvc repro pipeline/labels/dvc\.yaml:prepare@topics$",
+        told,
+        flags=re.M,
+    )
+    told = run("bag_of_words.py", "--study", "root", cwd=mine, fails=True)
+    assert told.strip() == "Error: addition is no task of labels"
 
 
 @pytest.fixture

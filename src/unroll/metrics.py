@@ -93,6 +93,16 @@ class Logarithm(Scale):
         return f"{100 * difference:+.1f}".replace("-", MINUS)
 
 
+class Ratio(Logarithm):
+    """A ratio that is compared by its logarithm, and written in percent."""
+
+    unit = " %"
+
+    def shown(self, value: float) -> float:
+        """In percent."""
+        return 100 * value
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric; `low` and `high` are the bounds of what it can be."""
@@ -159,5 +169,5 @@ CHRF = Metric("chrf", Points(), high=100.0, known_as="chrF")
 TRUE_CAPTIONS = Metric("true_captions", Share(), high=1.0)
 DISTINCT = Metric("distinct_answers", Share(), high=1.0)
 COPIED = Metric("copied_answers", Share(), high=1.0, higher_is_better=False)
-AGAINST_SHUFFLED = Metric("against_shuffled", Logarithm(), higher_is_better=False)
+AGAINST_SHUFFLED = Metric("against_shuffled", Ratio(), higher_is_better=False)
 PERPLEXITY = Metric("perplexity", Logarithm(), low=1.0, higher_is_better=False)

@@ -12,6 +12,7 @@ from unroll.evaluation.breakdown import (
     answer_length,
     by_position,
     of_answers,
+    of_confusion,
     of_losses,
     of_mistakes,
 )
@@ -105,3 +106,36 @@ def test_losses_are_broken_down_as_perplexities():
         assert np.average(np.log(group["mean"]), weights=group["items"]) == pytest.approx(
             losses.mean()
         )
+
+
+def test_a_confusion_counts_each_answer_to_each_label_in_their_order():
+    expected = ["pos", "neg", "pos", "odd", "pos", "neg"]
+    answered = ["pos", "pos", "neg", "pos", "pos", "neg"]
+    table = of_confusion(expected, answered, np.array([0.9, 0.6, 0.5, 0.4, 0.7, 0.8]))
+    assert list(table.columns) == COLUMNS
+    assert set(table["property"]) == {"label × answer"}
+    assert rows(table, "label × answer") == [
+        ("neg × neg", 1, 1.0, pytest.approx(0.8)),
+        ("neg × pos", 1, 0.0, pytest.approx(0.6)),
+        ("odd × pos", 1, 0.0, pytest.approx(0.4)),
+        ("pos × neg", 1, 0.0, pytest.approx(0.5)),
+        ("pos × pos", 2, 1.0, pytest.approx(0.8)),
+    ]
+
+
+@few_examples
+@given(st.lists(st.tuples(*[st.sampled_from(["a", "b", "c d", "1"])] * 2), min_size=1, max_size=30))
+def test_a_confusion_has_each_item_once_and_the_right_ones_on_its_diagonal(pairs):
+    expected, answered = zip(*pairs, strict=True)
+    table = of_confusion(expected, answered, np.ones(len(pairs)))
+    assert table["items"].sum() == len(pairs)
+    right = sum(one == other for one, other in pairs)
+    assert (table["items"] * table["mean"]).sum() == right
+    assert (table["items"] > 0).all() and table["value"].is_unique
+    assert {tuple(value.split(" × ")) for value in table["value"]} == set(pairs)
+
+
+def test_a_label_that_begins_as_another_is_not_taken_for_it():
+    table = of_confusion(["a", "a b"], ["a b", "a"], np.ones(2))
+    assert table["value"].tolist() == ["a × a b", "a b × a"]
+    assert table["items"].tolist() == [1, 1]

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 
 from models.toys import few_examples
 from unroll.errors import DataError
-from unroll.evaluation.items import NAME, Item, log_ratio, outcomes, read_items, write_items
+from unroll.evaluation.items import (
+    NAME,
+    Item,
+    influences,
+    log_ratio,
+    outcomes,
+    read_items,
+    write_items,
+)
 from unroll.evaluation.statistics import estimate
 from unroll.storage.files import write_arrays
 
@@ -117,3 +125,52 @@ def test_items_that_weigh_more_are_not_taken_for_more_items():
     shares = [item.values.sum() / weights.sum() for item in seeds]
     assert found.mean == pytest.approx(np.mean(shares))
     assert found.std == pytest.approx(np.std(shares, ddof=1))
+
+
+def ratio(sums: np.ndarray) -> float:
+    return float(sums[0] / sums[1])
+
+
+def test_influences_on_a_mean_are_the_items_themselves():
+    values = np.array([3.0, 1.0, 7.0, 1.0])
+    rows = np.stack([values, np.ones(4)], axis=1)
+    assert influences(rows, ratio) == pytest.approx(values)
+
+
+def test_influences_of_given_numbers():
+    """Of (1, 1), (2, 1), (3, 2) the ratio is 1.5; without the rows 5/3, 4/3 and 3/2."""
+    found = influences(np.array([[1, 1], [2, 1], [3, 2]]), ratio)
+    assert found == pytest.approx([1.5 - 2 / 6, 1.5 + 2 / 6, 1.5])
+
+
+@few_examples
+@given(st.lists(st.tuples(*[st.integers(0, 50)] * 3), min_size=1, max_size=20))
+def test_the_mean_of_influences_is_the_measure_of_the_whole(rows):
+    counts = np.array(rows)
+
+    def measure(sums: np.ndarray) -> float:  # no linear one
+        return float(np.sqrt(sums[0]) * sums[1] / (1 + sums[2]))
+
+    found = influences(counts, measure)
+    assert found.shape == (len(rows),)
+    assert found.mean() == pytest.approx(measure(counts.sum(axis=0)), rel=1e-9, abs=1e-9)
+
+
+def test_the_mean_of_influences_on_a_linear_measure_is_the_measure():
+    counts = np.array([[1, 2], [5, 0], [0, 3]])
+    found = influences(counts, lambda sums: float(sums @ [2, 1]))  # 4, 10 and 3 of 17
+    assert found.mean() == pytest.approx(17)
+    assert found - found.mean() == pytest.approx(2 * (np.array([4, 10, 3]) - 17 / 3))
+
+
+def test_one_item_brought_all():
+    assert influences(np.array([[3, 4]]), ratio).tolist() == [0.75]
+
+
+def test_the_spread_of_influences_is_that_of_the_measure_when_items_are_drawn_again():
+    random = np.random.default_rng(3)
+    weights = random.integers(1, 9, size=300)
+    rows = np.stack([random.binomial(weights, 0.7), weights], axis=1)
+    again = [ratio(rows[random.integers(300, size=300)].sum(axis=0)) for _ in range(2_000)]
+    found = influences(rows, ratio)
+    assert found.std(ddof=1) / np.sqrt(300) == pytest.approx(np.std(again), rel=0.1)

@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.toys import addition, corpus_options, pairs_options, record
+from models.toys import addition, corpus_options, labels_options, pairs_options, record
 from unroll.evaluation import breakdown
 from unroll.evaluation.items import Item
+from unroll.evaluation.labels import f1_items
 from unroll.evaluation.maps import Map
 from unroll.generation.novelty import novelty
 from unroll.options import Comparison
 from unroll.reporting.results import Result
 from unroll.runs.circumstances import Circumstances, Session, Source
+from unroll.tasks.sentences import Sentences, SentencesOptions
 from unroll.tasks.text import Text, TextOptions
 
 COMMIT = "0123456789" * 4
 TEXT = Text(TextOptions(kind="text", source="grammar"))
+SENTENCES = Sentences(SentencesOptions(kind="sentences"))
 COUNTS = {"train": 45_000, "valid": 5_000, "test": 5_000}
 
 
@@ -83,6 +86,7 @@ def result(
             ignore_index=True,
         ),
         maps=[[] for _ in seeds],
+        sheets=[[] for _ in seeds],
         circumstances=circumstances(len(items)),
         counts=COUNTS,
         samples=samples,
@@ -130,6 +134,46 @@ def corpus_result(*losses: list[float]) -> Result:
         [pd.DataFrame(of_seed, columns=breakdown.COLUMNS) for of_seed in rows],
         "=== you\nyou know.\n",
         novelty(texts, [1, 2, 3]),
+    )
+
+
+def labels_result(expected: list[str], *answered: list[str]) -> Result:
+    """Return a classifier of sentences of one to four words, whose seeds gave these labels."""
+    names = sorted(set(expected))
+    of, *said = ([names.index(label) for label in labels] for labels in (expected, *answered))
+    right = [np.equal(of, given) for given in said]
+    f1 = [f1_items(np.array(of), np.array(given), len(names)) for given in said]
+    shares, means = [float(x.mean()) for x in right], [float(item.values.mean()) for item in f1]
+    sure = np.linspace(0.5, 0.9, len(expected))
+    length = SENTENCES.properties([("a", "a b c")[i % 2] for i in range(len(expected))])
+    wrong = [
+        [(e, a, s) for e, a, s in zip(expected, given, sure, strict=True) if e != a]
+        for given in answered
+    ]
+    tables = [
+        [
+            breakdown.of_answers(length, is_right.astype(int), sure),
+            *([breakdown.of_mistakes(SENTENCES.mistake, *map(np.array, zip(*missed, strict=True)))]
+              if missed else []),
+            breakdown.of_confusion(expected, given, sure),
+        ]
+        for is_right, missed, given in zip(right, wrong, answered, strict=True)
+    ]  # fmt: skip
+    return result(
+        labels_options(),
+        SENTENCES,
+        {
+            "test_accuracy": shares,
+            "test_macro_f1": means,
+            "valid_accuracy": shares,
+            "valid_macro_f1": means,
+        },
+        [
+            {"accuracy": Item(is_right.astype(np.uint8)), "macro_f1": item}
+            for is_right, item in zip(right, f1, strict=True)
+        ],
+        [pd.concat(of_seed, ignore_index=True) for of_seed in tables],
+        "Q a\nT x\n☑ x\n---\n",
     )
 
 

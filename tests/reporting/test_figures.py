@@ -1,3 +1,6 @@
+import html
+import re
+import warnings
 from xml.etree import ElementTree
 
 import numpy as np
@@ -68,8 +71,9 @@ def test_no_two_of_many_variants_are_drawn_alike():
 
 
 def words_of(svg: str) -> list[str]:
-    """Return the texts of a picture."""
-    return [line.strip()[5:-4] for line in svg.splitlines() if line.strip().startswith("<!-- ")]
+    """Return the texts of a picture, which are drawn or written."""
+    drawn = [line.strip()[5:-4] for line in svg.splitlines() if line.strip().startswith("<!-- ")]
+    return drawn or [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 
 @pytest.mark.parametrize("metric", [EXACT_MATCH, ACCURACY])
@@ -104,3 +108,54 @@ def test_an_attention_map_draws_what_has_a_meaning_elsewhere():
     )
     assert ElementTree.fromstring(svg) is not None
     assert "$^$" in svg and "a□" in svg and "from $5% to $6" in svg
+
+
+GRID = pd.DataFrame(
+    [[0.96, 0.0], [np.nan, 0.254]], index=["short", "long one"], columns=["1–2", "3–"]
+)
+
+
+def test_a_grid_shows_the_classes_of_both_properties_and_what_is_in_its_cells():
+    svg = figures.grid(GRID, ACCURACY, "depth of it", "length of it", "some variant")
+    assert svg == figures.grid(GRID.copy(), ACCURACY, "depth of it", "length of it", "some variant")
+    assert ElementTree.fromstring(svg) is not None
+    assert words_of(svg) == [
+        *("1–2", "3–", "depth of it"),
+        *("short", "long one", "length of it"),
+        *("96", "0", "25"),  # in percent; where there was nothing, there is nothing
+        "some variant",
+    ]
+
+
+def test_numbers_in_a_grid_stand_out_from_their_cells():
+    """White where a cell is dark, which is a share below one half."""
+    for share, white in ((0.0, True), (0.49, True), (0.51, False), (1.0, False)):
+        table = pd.DataFrame([[share]], index=["a"], columns=["b"])
+        svg = figures.grid(table, ACCURACY, "x", "y", "v")
+        [style] = re.findall(rf"<text ([^>]*)>{100 * share:.0f}</text>", svg)
+        assert ("fill: #ffffff" in style) is white, share
+
+
+def size_of(svg: str) -> tuple[float, float]:
+    root = ElementTree.fromstring(svg)
+    return tuple(float(root.get(name).removesuffix("pt")) for name in ("width", "height"))
+
+
+def test_a_grid_grows_with_its_classes():
+    def drawn(rows: int, columns: int) -> tuple[float, float]:
+        names = [f"class {i:02}" for i in range(max(rows, columns))]
+        table = pd.DataFrame(np.zeros((rows, columns)), names[:rows], names[:columns])
+        return size_of(figures.grid(table, ACCURACY, "x", "y", "v"))
+
+    (width, height), (wider, same), (alike, higher) = drawn(5, 5), drawn(5, 15), drawn(15, 5)
+    assert wider > width + 200 and same == height
+    assert higher > height + 200 and alike == width
+
+
+@pytest.mark.parametrize("label", ["$^$", "<b>&", "한국", "a\nb", "-->"])
+def test_a_grid_draws_labels_that_have_a_meaning_elsewhere(label):
+    table = pd.DataFrame(np.eye(2), index=[label, "b"], columns=[label, "b"])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        svg = figures.grid(table, ACCURACY, "x", "y", "v")
+    assert ElementTree.fromstring(svg) is not None

@@ -1,9 +1,21 @@
+import base64
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from reporting.made import GOOD, POOR, corpus_result, pairs_result, with_attention
+from reporting.made import (
+    GOOD,
+    POOR,
+    corpus_result,
+    labels_result,
+    pairs_result,
+    with_attention,
+)
 from reporting.pages import Page, rendered
+from unroll.data.properties import crossed, of_bands, of_values
+from unroll.evaluation.breakdown import of_answers
 
 PAIRS = {"good": with_attention(GOOD), "poor": POOR}
 MODELS = {
@@ -82,3 +94,84 @@ def test_what_a_model_wrote_is_text_and_not_html():
     found = rendered({"sums": {"v": result}})
     assert hostile in found.text
     assert not found.all("script")
+
+
+LABELS = ["food", "food", "art", "sports"]
+CLASSIFIERS = {
+    "last": labels_result(
+        LABELS, ["food", "art", "art", "food"], ["food", "food", "food", "food"], LABELS
+    ),
+    "both-ways": labels_result(LABELS, *[["art"] * 4] * 3),
+}
+
+
+@pytest.fixture(scope="module")
+def labels() -> Page:
+    return rendered({"topics": CLASSIFIERS}, **{"both-ways": "last"})
+
+
+def words_in(page: Page, alt: str) -> list[str]:
+    """Return the texts of the picture whose description begins so."""
+    [image] = [image for image in page.all("img") if image["alt"].startswith(alt)]
+    svg = base64.b64decode(image["src"].partition("base64,")[2]).decode()
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_a_study_of_labels_shows_which_was_taken_for_which(labels):
+    assert "topics: answered so, by label and answer" in labels.text
+    alts = [image["alt"] for image in labels.all("img")]
+    assert (
+        "answered so, by label and answer, of last: art and art 66.7 %; art and food 33.3 %; "
+        "food and art 16.7 %; food and food 83.3 %; "
+        "sports and food 66.7 %; sports and sports 33.3 %."
+    ) in alts
+    assert (
+        "answered so, by label and answer, of both-ways: art and art 100.0 %; "
+        "food and art 100.0 %; sports and art 100.0 %."
+    ) in alts
+    assert sum("by label and answer" in alt for alt in alts) == 2
+
+
+def test_what_was_answered_stands_below_and_what_is_right_at_the_side(labels):
+    words = words_in(labels, "answered so, by label and answer, of last")
+    below, aside = words[:4], words[4:8]
+    assert below == ["art", "food", "sports", "answer"]
+    assert aside == ["art", "food", "sports", "label"]
+    assert words[8:] == ["67", "33", "17", "83", "67", "33", "last"]
+    words = words_in(labels, "answered so, by label and answer, of both-ways")
+    assert words[:6] == ["art", "answer", "art", "food", "sports", "label"]
+
+
+def test_labels_have_accuracy_mistakes_and_lengths(labels):
+    assert "Highest mean: last, 66.7 %" in labels.text
+    assert "art instead of food" in labels.text
+    alts = [image["alt"] for image in labels.all("img")]
+    [of_lengths] = [alt for alt in alts if alt.startswith("test accuracy by length.")]
+    assert "last from 1–2: 83.3 % to 3–4: 50.0 %;" in of_lengths
+
+
+def test_a_grid_stands_beside_the_lines_and_not_among_them(labels):
+    """Of each pair of labels there is no line: that would be one for each picture of a grid."""
+    assert "label × answer" not in labels.text
+    assert all(" × " not in image["alt"] for image in labels.all("img"))
+
+
+def test_without_two_properties_at_once_there_is_no_grid(both):
+    assert ", by " not in both.text
+
+
+def test_other_properties_of_two_are_told_by_the_metric_that_decides():
+    length = of_bands("length", np.array([1, 3, 12, 30]), (1, 2, 10, 20))
+    depth = of_values("depth", [9, 10, 9, 9])
+    table = of_answers([crossed(length, depth)], np.array([1, 0, 1, 1]), np.full(4, 0.5))
+    one = pairs_result([1, 0, 1, 1])
+    found = rendered({"sums": {"v": replace(one, breakdown=table.assign(seed=0))}})
+    assert "sums: test exact match, by length and depth" in found.text
+    [alt] = [image["alt"] for image in found.all("img") if ", by length" in image["alt"]]
+    assert alt == (
+        "test exact match, by length and depth, of v: 1 and 9 100.0 %; 2–9 and 10 0.0 %; "
+        "10–19 and 9 100.0 %; 20– and 9 100.0 %."
+    )
+    words = words_in(found, "test exact match, by length")
+    assert words[:3] == ["9", "10", "depth"]  # by their numbers, and not by their digits
+    assert words[3:8] == ["1", "2–9", "10–19", "20–", "length"]

@@ -9,6 +9,19 @@ from unroll.errors import DataError
 from unroll.faults import nearest
 from unroll.storage.files import read_text
 
+
+class COMMAS(csv.excel):
+    """A table with commas; a quote that is never closed is a fault."""
+
+    strict = True
+
+
+class TABS(csv.excel_tab):
+    """A table with tabs, in which a quote is a sign like any other."""
+
+    quoting = csv.QUOTE_NONE
+
+
 MARK = "\ufeff"  # the byte order mark that some editors put first
 
 
@@ -40,7 +53,7 @@ def read_rows(
         DataError: the file is missing or no such table, or has no column of such a name.
     """
     text, notes = read_found(path)
-    reader = csv.reader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
+    reader = csv.reader(io.StringIO(text), TABS if path.suffix.lower() == ".tsv" else COMMAS)
     try:
         names, *rows = [(row, f"{path}, line {reader.line_num}") for row in reader if any(row)]
     except ValueError:
@@ -51,6 +64,8 @@ def read_rows(
     if missing := [name for name in columns if name not in head]:
         near = nearest(missing[0], head)
         raise DataError(f"{path} has no column {missing[0]!r}{near}; it has {', '.join(head)}")
+    if twice := [name for name in columns if head.count(name) > 1]:
+        raise DataError(f"{path} has two columns {twice[0]!r}")
     places = [head.index(name) for name in columns]
     for row, place in rows:
         if len(row) != len(head):

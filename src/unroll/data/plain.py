@@ -20,7 +20,7 @@ class PlainOptions(Strict):
         """Return a text with single blanks, and with what is kept of it."""
         plain = unicodedata.normalize("NFC", text)
         if self.lower_case:
-            plain = plain.lower()
+            plain = unicodedata.normalize("NFC", plain.lower())
         if self.accents == "strip":
             plain = _without_accents(plain)
         if self.punctuation == "strip":

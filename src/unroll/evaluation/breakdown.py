@@ -85,6 +85,8 @@ def of_confusion(
     expected: Sequence[str], answered: Sequence[str], confidence: np.ndarray
 ) -> pd.DataFrame:
     """Count how often each label was answered where each is right, in the order of the labels."""
+    # A label of a user's own may hold what stands between labels.
+    expected, answered = ([x.replace(CROSS, " x ") for x in of] for of in (expected, answered))
     pairs = np.array([CROSS.join(pair) for pair in zip(expected, answered, strict=True)])
     rows = []
     for right in sorted(set(expected)):

@@ -11,6 +11,7 @@ from unroll.evaluation.classification import classify
 from unroll.evaluation.evaluation import Evaluation
 from unroll.evaluation.items import Item, influences
 from unroll.evaluation.pairs import Answers
+from unroll.metrics import MACRO_F1
 from unroll.models.classifier import Classifier
 from unroll.tasks.task import Task
 
@@ -37,7 +38,7 @@ def evaluate_labels(
     ]
     return Evaluation(
         {f"{split}_accuracy": float(of.mean()) for split, of in right.items()}
-        | {f"{split}_macro_f1": float(of.values.mean()) for split, of in of_labels.items()},
+        | {f"{s}_macro_f1": MACRO_F1.clip(float(f1.values.mean())) for s, f1 in of_labels.items()},
         {"accuracy": Item(right["test"].astype(np.uint8)), "macro_f1": of_labels["test"]},
         pd.concat([part for part in parts if len(part)], ignore_index=True),
         answers.sample_lines(),

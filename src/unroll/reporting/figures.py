@@ -113,13 +113,16 @@ def calibration(table: pd.DataFrame, metric: Metric, label: str) -> str:
 
 def grid(table: pd.DataFrame, metric: Metric, x: str, y: str, title: str) -> str:
     """Draw a metric by two properties, the classes of one below those of the other."""
-    longest = max(map(len, map(str, table.index)))
-    size = (1.6 + 0.09 * longest + 0.4 * table.shape[1], 1.5 + 0.36 * table.shape[0])
-    with _drawing((max(2.6, size[0]), max(2.4, size[1]))) as (axes, svg):
+    below, beside = (
+        [_printable(str(label)) for label in of] for of in (table.columns, table.index)
+    )
+    width = 1.6 + 0.09 * max(map(len, beside)) + 0.4 * len(below)
+    size = (max(2.6, width), max(2.4, 1.5 + 0.36 * len(beside)))
+    with _texts_kept(), _drawing(size, {"svg.fonttype": "none"}) as (axes, svg):
         axes.imshow(table, cmap="cividis", vmin=metric.low, vmax=metric.high, aspect="auto")
-        slanted = max(map(len, map(str, table.columns))) > 4
-        axes.set_xticks(range(table.shape[1]), table.columns, rotation=90 if slanted else 0)
-        axes.set_yticks(range(table.shape[0]), table.index)
+        slanted = max(map(len, below)) > 4
+        axes.set_xticks(range(len(below)), below, rotation=90 if slanted else 0)
+        axes.set_yticks(range(len(beside)), beside)
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             if not np.isnan(value):
                 dark = value < (metric.low + metric.high) / 2
@@ -145,8 +148,7 @@ def attention_map(
     words = max(map(len, question), default=1) > 1
     room = 0.09 * max(map(len, (*question, *answer)), default=1) if words else 0.0
     size = (max(2.6, 0.22 * len(question) + room), max(2.3, 0.22 * len(answer) + room))
-    with warnings.catch_warnings(), _drawing(size, {"svg.fonttype": "none"}) as (axes, svg):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with _texts_kept(), _drawing(size, {"svg.fonttype": "none"}) as (axes, svg):
         axes.imshow(weights, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for ticks, symbols in ((axes.set_xticks, question), (axes.set_yticks, answer)):
             ticks(range(len(symbols)), symbols, family="monospace")
@@ -164,9 +166,10 @@ def looked_at(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) ->
     The places are those of a square, row by row. Without weights the picture stands alone.
     """
     pixels, count = picture.transpose(1, 2, 0), len(words) if weights.size else 0
+    words = _shown(words)
     columns = min(4, count + 1)
     rows = -(-(count + 1) // columns)
-    with plt.rc_context({**STYLE, "svg.fonttype": "none", "svg.image_inline": True}):
+    with _texts_kept(), plt.rc_context({**STYLE, "svg.fonttype": "none"}):
         figure, axes = plt.subplots(
             rows, columns, figsize=(0.9 * columns, 1.05 * rows), layout="constrained", squeeze=False
         )
@@ -189,8 +192,19 @@ def looked_at(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) ->
 
 def _shown(symbols: Sequence[str]) -> list[str]:
     """Return symbols as they can be drawn: a blank as a dot, what no letter stands for as a box."""
-    plain = (symbol.strip(JOINER).replace(" ", "·") for symbol in symbols)
-    return ["".join(s if s.isprintable() else "□" for s in symbol) for symbol in plain]
+    return [_printable(symbol.strip(JOINER).replace(" ", "·")) for symbol in symbols]
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "□" for sign in text)
+
+
+@contextlib.contextmanager
+def _texts_kept() -> Iterator[None]:
+    """Draw texts that stay texts: that the font here lacks a letter of theirs does no harm."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 @contextlib.contextmanager

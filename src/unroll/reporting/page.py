@@ -312,10 +312,7 @@ def _grid(variant: str, table: pd.DataFrame, name: str, tables: TaskTables) -> P
 
 def _natural(labels: pd.Index) -> pd.Index:
     """Return labels as what they are sorted by: numbers as such, names by alphabet."""
-    keys = [numbers(label) for label in labels]
-    return pd.Index(
-        [(*key, label) for key, label in zip(keys, labels, strict=True)], tupleize_cols=False
-    )
+    return pd.Index([(numbers(label), label) for label in labels], tupleize_cols=False)
 
 
 def _cells(table: pd.DataFrame, metric: Metric, values: list[str]) -> list[Row]:

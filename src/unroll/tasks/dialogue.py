@@ -85,7 +85,7 @@ class Dialogue(Task[DialogueOptions]):
         """
         options = self.options
         said, facts = self._built_in() if options.source == BUILT_IN else self._file()
-        pairs = list(dict.fromkeys(pair for pair in said if all(pair)))
+        pairs = [pair for pair in dict.fromkeys(said) if self._is_whole(*pair)]
         short = [pair for pair in pairs if self._is_short(*pair)]
         of = splits_of(
             list(dict.fromkeys(str(self.same(question)) for question, _ in short)),
@@ -109,7 +109,7 @@ class Dialogue(Task[DialogueOptions]):
             UserError: nothing is left of it.
         """
         turns = [self.options.plain(turn) for turn in text.split(TURN)]
-        if not turns[-1]:
+        if not split(turns[-1], self.options.unit):
             raise UserError(f"{text!r} has nothing in it to reply to")
         return self._joined([turn for turn in turns if turn])
 
@@ -124,6 +124,10 @@ class Dialogue(Task[DialogueOptions]):
 
     def _joined(self, turns: Sequence[str]) -> str:
         return f" {TURN} ".join(turns[-1 - self.options.turns_before :])
+
+    def _is_whole(self, question: str, answer: str) -> bool:
+        last = str(self.same(question))
+        return all(split(text, self.options.unit) for text in (last, answer))
 
     def _is_short(self, question: str, answer: str) -> bool:
         options = self.options

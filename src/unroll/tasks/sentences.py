@@ -82,14 +82,14 @@ class Sentences(Task[SentencesOptions]):
         """
         options = self.options
         rows, facts = self._built_in() if options.source == BUILT_IN else self._file()
-        different = list(dict.fromkeys(row for row in rows if row[0]))
+        different = list(dict.fromkeys(row for row in rows if split(row[0], options.unit)))
         labels = Counter(text for text, _ in different)
         plain = [row for row in different if labels[row[0]] == 1]
         short = [row for row in plain if len(split(row[0], options.unit)) <= options.longest]
         sizes = Counter(label for _, label in short)
         kept = [row for row in short if sizes[row[1]] >= options.fewest]
         if len({label for _, label in kept}) < 2:
-            raise DataError(f"{options.source}: fewer than two labels are left; lower fewest")
+            raise DataError(f"{options.source}: fewer than two labels are left")
         of = splits_of(
             [text for text, _ in kept],
             options.valid,
@@ -115,7 +115,7 @@ class Sentences(Task[SentencesOptions]):
             UserError: nothing is left of it.
         """
         plain = self.options.plain(text)
-        if not plain:
+        if not split(plain, self.options.unit):
             raise UserError(f"{text!r} has nothing in it")
         return plain
 
