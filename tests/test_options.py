@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from models.toys import (
     COMMON,
     LATER_OF_PAIRS,
+    captions_options,
     corpus_options,
     few_examples,
     labels_options,
     pairs_options,
+    replies_options,
 )
 from unroll.options import (
     OPTIONS,
@@ -28,7 +30,15 @@ from unroll.options import (
     resolved,
 )
 
-MADE = {"pairs": pairs_options, "corpus": corpus_options, "labels": labels_options}
+MADE = {
+    "pairs": pairs_options,
+    "replies": replies_options,
+    "captions": captions_options,
+    "corpus": corpus_options,
+    "labels": labels_options,
+}
+# What cannot be said of pictures, and what excludes another option.
+ONLY_OF_SEQUENCES = {"reverse_source", "double_source", "bidirectional"}
 
 # Values of options of all kinds, other than those that the toys have.
 OTHER = {
@@ -53,6 +63,8 @@ OTHER = {
     "loss": "sequence",
     "label_smoothing": 0.1,
     "with_replacement": True,
+    "double_source": True,
+    "curriculum": "mixed",
     "pooling": "attention",
     "tie_weights": True,
     "skip_connections": True,
@@ -68,11 +80,15 @@ def variants(draw):
     chosen = draw(st.sets(st.sampled_from(names)))
     if {"attention", "attention_query"} & chosen:
         chosen |= {"decoder"}
+    if "curriculum" in chosen:
+        chosen -= {"with_replacement"}
+    if kind == "captions":
+        chosen -= ONLY_OF_SEQUENCES
     return MADE[kind](**{name: OTHER[name] for name in chosen})
 
 
 def test_each_kind_has_options_of_its_name():
-    assert OPTIONS.keys() == {"pairs", "corpus", "labels"}
+    assert OPTIONS.keys() == {"pairs", "replies", "captions", "corpus", "labels"}
     for kind, options in OPTIONS.items():
         assert options.kind == kind
         # Else a value could be kept by `resolved` that no test here has changed.
@@ -103,6 +119,8 @@ def test_options_not_named_anywhere_have_the_documented_defaults():
         "loss": "symbol",
         "label_smoothing": 0.0,
         "with_replacement": False,
+        "double_source": False,
+        "curriculum": "all",
     }
     assert labels_options().pooling == "last"
     corpus = corpus_options()

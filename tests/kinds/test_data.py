@@ -8,14 +8,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.toys import corpus_options, labels_options, pairs_options
+from models.toys import (
+    captions_options,
+    corpus_options,
+    labels_options,
+    pairs_options,
+    replies_options,
+)
 from unroll import kinds
+from unroll.data.pictures import Pictures
 from unroll.data.prepared import read_form
 from unroll.data.sequences import SPLITS, Sequences
 from unroll.errors import DataError, remedy
 from unroll.options import OPTIONS
 
-MAKE = {"pairs": pairs_options, "corpus": corpus_options, "labels": labels_options}
+MAKE = {
+    "pairs": pairs_options,
+    "replies": replies_options,
+    "captions": captions_options,
+    "corpus": corpus_options,
+    "labels": labels_options,
+}
+# Replies are kept as pairs are.
+KEPT_ALIKE = {"pairs", "replies"}
+OTHERS = [both for both in permutations(OPTIONS, 2) if set(both) != KEPT_ALIKE]
+COUNTS = {"pairs": 12, "replies": 12, "captions": 12, "corpus": 3, "labels": 9}
 WAY_OUT = "run: dvc repro prepare@toy"
 
 
@@ -31,7 +48,10 @@ def arrays(data: Any) -> Iterator[np.ndarray]:
         if isinstance(value, dict) and value.keys() == set(SPLITS):
             for split in SPLITS:
                 found = value[split]
-                yield from (found.ids, found.lengths) if isinstance(found, Sequences) else (found,)
+                if isinstance(found, Sequences | Pictures):
+                    yield from vars(found).values()
+                elif isinstance(found, np.ndarray):
+                    yield found
 
 
 @pytest.fixture
@@ -55,7 +75,7 @@ def test_data_are_loaded_as_they_were_saved(folders, name):
     assert type(found) is type(expected)
     assert kind.form(found) == kind.form(expected)
     pairs = list(zip(arrays(found), arrays(expected), strict=True))
-    assert len(pairs) == {"pairs": 12, "corpus": 3, "labels": 9}[name]
+    assert len(pairs) == COUNTS[name]
     assert all(np.array_equal(one, other) for one, other in pairs)
 
 
@@ -73,11 +93,12 @@ def test_made_up_data_are_always_the_same(name):
     assert all(np.array_equal(*both) for both in zip(arrays(data), arrays(again), strict=True))
 
 
-@pytest.mark.parametrize(("name", "other"), list(permutations(OPTIONS, 2)))
+@pytest.mark.parametrize(("name", "other"), OTHERS)
 def test_data_of_another_kind_are_refused_with_the_way_out(folders, name, other):
     with pytest.raises(DataError) as caught:
         load(name, folders / other)
-    told = f"{folders / other} does not hold data of the kind {name}; {WAY_OUT}"
+    kept_as = "pairs" if name == "replies" else name
+    told = f"{folders / other} does not hold data of the kind {kept_as}; {WAY_OUT}"
     assert str(caught.value) == told
 
 
@@ -95,7 +116,7 @@ def test_damaged_data_are_refused_with_the_way_out(folders, name):
         load(name, folders / name)
 
 
-@pytest.mark.parametrize("name", ["pairs", "labels"])
+@pytest.mark.parametrize("name", ["pairs", "replies", "labels"])
 def test_questions_are_the_texts_of_the_sources(name):
     kind, data = made(name)
     found = kind.questions(data)

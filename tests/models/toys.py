@@ -23,7 +23,14 @@ from unroll.models.classifier import Classifier
 from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.seq2seq import Seq2Seq
-from unroll.options import CorpusOptions, LabelsOptions, PairsOptions, VariantOptions
+from unroll.options import (
+    CaptionsOptions,
+    CorpusOptions,
+    LabelsOptions,
+    PairsOptions,
+    RepliesOptions,
+    VariantOptions,
+)
 from unroll.runs.model import TrainedModel, write_model
 from unroll.runs.record import Record, seed_folder
 from unroll.runs.subject import Subject
@@ -59,6 +66,8 @@ LATER_OF_PAIRS = {
     "loss": "symbol",
     "label_smoothing": 0.0,
     "with_replacement": False,
+    "double_source": False,
+    "curriculum": "all",
 }
 SPECIAL = {"pad": BLANK, "start": "_", "end": BLANK}
 DIGITS = Vocabulary(("_", BLANK, *"0123456789"), special=SPECIAL)
@@ -77,6 +86,14 @@ def one_thread() -> Iterator[None]:
 
 def pairs_options(**changes: Any) -> PairsOptions:
     return PairsOptions.model_validate({**COMMON, **changes})
+
+
+def replies_options(**changes: Any) -> RepliesOptions:
+    return RepliesOptions.model_validate({**COMMON, **changes})
+
+
+def captions_options(**changes: Any) -> CaptionsOptions:
+    return CaptionsOptions.model_validate({**COMMON, **changes})
 
 
 def corpus_options(**changes: Any) -> CorpusOptions:

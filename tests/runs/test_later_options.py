@@ -113,8 +113,10 @@ def test_the_options_that_came_later_are_these():
     """A new name here needs no training; one that goes missing makes old records unreadable."""
     assert {kind: neutral_values(of) for kind, of in OPTIONS.items()} == {
         "pairs": LATER_OF_PAIRS,
+        "replies": LATER_OF_PAIRS,
+        "captions": LATER_OF_PAIRS,
         "corpus": {},
-        "labels": {"embedding": "learned"},
+        "labels": {"embedding": "learned", "double_source": False},
     }
 
 

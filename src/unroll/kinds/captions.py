@@ -14,7 +14,7 @@ from unroll.data.captioned import (
     save_captioned,
 )
 from unroll.data.pairs import Texts
-from unroll.data.pictures import each, from_text, picture_of
+from unroll.data.pictures import each, from_text, picture_of, to_png, to_text
 from unroll.data.sequences import SPLITS
 from unroll.errors import UserError
 from unroll.kinds.made_up import COUNTS, letters, sequences
@@ -60,31 +60,18 @@ class CaptionsKind(PairsKind):
         form = CaptionedForm(size=16, answers=target, target_width=7)
         sources = {s: each(_noise(s, COUNTS[s])) for s in SPLITS}
         targets = {s: sequences(s, "target", target, form.target_width) for s in SPLITS}
-        texts = {
-            s: Texts(
-                questions=[f"{s} {i}" for i in range(COUNTS[s])],
-                references=[[text] for text in targets[s].texts(target)],
-            )
-            for s in SPLITS
-        }
-        return Captioned(form, sources, targets, {}, texts)
-
-    def half_right(self, data: Any, model: Any, options: Any) -> Captioned:
-        """Return the pictures, every other caption being that of the model."""
-        changed = super().half_right(data, model, options)
-        texts = {
-            s: Texts(
-                questions=data.questions(s),
-                references=[[text] for text in of.texts(data.form.answers)],
-            )
-            for s, of in changed.targets.items()
-        }
-        made: Captioned = replace(data, targets=changed.targets, texts=texts)
-        return made
+        return self.with_texts(Captioned(form, sources, targets, {}))
 
     def with_texts(self, data: Any) -> Captioned:
-        """Return them as they are: they have texts."""
-        made: Captioned = data
+        """Return the pictures with names, and their captions as texts."""
+        texts = {
+            split: Texts(
+                questions=[f"{split} {i}" for i in range(len(of))],
+                references=[[text] for text in of.texts(data.form.answers)],
+            )
+            for split, of in data.targets.items()
+        }
+        made: Captioned = replace(data, texts=texts)
         return made
 
     def evaluate(
@@ -125,7 +112,7 @@ class CaptionsKind(PairsKind):
             picture_of(from_text(text, f"row {i}"), size, f"row {i}")
             for i, text in enumerate(texts, 1)
         ]
-        return list(texts), each(np.stack(found))
+        return list(texts), each(np.stack(found) if found else np.empty((0, 3, size, size), "u1"))
 
     def _said(
         self,
@@ -141,8 +128,8 @@ class CaptionsKind(PairsKind):
         return super()._said(trained, questions, source, symbols, request)
 
     def example(self, task: Task[Any], form: Any) -> str:
-        """Return a drawn scene."""
-        return task.example
+        """Return the task's own, or noise."""
+        return task.example or to_text(to_png(_noise("test", 1)[0]))
 
 
 def _noise(split: str, count: int) -> np.ndarray:

@@ -121,7 +121,8 @@ class PairsKind(Kind[Pairs, PairsForm]):
             ids, lengths = targets[split].ids.copy(), targets[split].lengths.copy()
             ids[::2, 1:], lengths[::2] = written[::2].numpy(), kept[::2].numpy() + 1
             targets[split] = Sequences(ids, lengths)
-        return replace(data, targets=targets)
+        changed = replace(data, targets=targets, texts=None)
+        return changed if data.texts is None else self.with_texts(changed)
 
     def with_texts(self, data: Pairs) -> Pairs:
         """Return the pairs with their texts; every third question has a second answer."""

@@ -55,6 +55,10 @@ class RepliesKind(PairsKind):
     Request = RepliesRequest
     converses = True
 
+    def made_up(self, options: Any) -> Pairs:
+        """Return made-up pairs with their texts: replies always have them."""
+        return self.with_texts(super().made_up(options))
+
     def objective(
         self, model: Any, data: Pairs, options: PairsOptions, seed: int, machine: "Machine"
     ) -> "Objective":

@@ -5,6 +5,8 @@ place of it is something that attention can look at (Vinyals et al., 2015, "Show
 al., 2015, "Show, Attend and Tell").
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class PictureEncoder(nn.Module):
 
     def __init__(self, options: CaptionsOptions, size: int) -> None:
         super().__init__()
-        H, self.layers_of_state = options.hidden_size, options.layers
+        H, self.state_shape = options.hidden_size, (PARTS[options.cell], options.layers)
         widths = [3, *CHANNELS]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2, padding=1)
@@ -33,7 +35,7 @@ class PictureEncoder(nn.Module):
         self.side = side  # width and height of the feature map
         self.dropout = Dropout(options.dropout)
         self.place = nn.Linear(CHANNELS[-1], H)
-        self.whole = nn.Linear(H * side**2, PARTS[options.cell] * options.layers * H)
+        self.whole = nn.Linear(H * side**2, math.prod(self.state_shape) * H)
 
     def forward(self, pixels: Tensor, lengths: Tensor | None = None) -> tuple[Memory, State]:
         """Read pictures (N, 3, S, S), bytes from 0 to 255: what they mean is the model's own.
@@ -47,7 +49,7 @@ class PictureEncoder(nn.Module):
             x = convolution(x).relu()
         places = self.place(x.flatten(2).transpose(1, 2)).tanh()  # (N, places, H)
         whole = self.whole(self.dropout(places.flatten(1)[:, None]).squeeze(1)).tanh()
-        state = whole.view(len(x), -1, self.layers_of_state, self.place.out_features)
+        state = whole.view(len(x), *self.state_shape, self.place.out_features)
         parts = tuple(part.transpose(0, 1).contiguous() for part in state.unbind(1))
         positions = torch.arange(places.shape[1], device=x.device).expand(len(x), -1)
         return Memory(places, parts[0][-1], None, positions), parts
