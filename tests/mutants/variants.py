@@ -64,11 +64,29 @@ PAIRS: dict[str, dict[str, Any]] = {
     },
     "own-steps": {"teacher_forcing": 0.5, "padding": "masked"},
     "own-sequences": {"teacher_forcing": 0.5, "teacher_forcing_by": "sequence"},
+    "twice": {"double_source": True, "decoder": "attention", "padding": "masked"},
+    "twice-plain": {"double_source": True, "reverse_source": True},
+    "hardest": {"curriculum": "hardest"},
+    "naive": {"curriculum": "naive"},
+    "mixed": {"curriculum": "mixed"},
+    "combined": {"curriculum": "combined", "padding": "masked"},
+}
+REPLIES: dict[str, dict[str, Any]] = {
+    "replies": {"padding": "masked"},
+    "replies-attention": {"padding": "masked", "decoder": "attention", "bridge": "state"},
+}
+CAPTIONS: dict[str, dict[str, Any]] = {
+    "seen": {"padding": "masked"},
+    "seen-book": {**BOOK, "cell": "gru"},
+    "seen-peeky": {"padding": "masked", "decoder": "peeky", "bridge": "state"},
+    "seen-modern": {**MODERN, "decoder": "attention", "bridge": "state", "padding": "masked"},
 }
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},
     "last-keras": {"embedding": "one_hot", "optimizer": "rmsprop"},
     "last-rnn": {**BOOK, "cell": "rnn"},
+    "greatest": {"pooling": "max", "padding": "masked"},
+    "greatest-plain": {"pooling": "max"},
     "pooled": {"pooling": "attention", "cell": "gru"},
     "last-modern": {**MODERN, "padding": "masked", "bidirectional": True},
     "pooled-masked": {"pooling": "attention", "padding": "masked", "reverse_source": True},
@@ -96,6 +114,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     name: (kind, {**COMMON, **common, **changes})
     for kind, common, variants in (
         ("pairs", {}, PAIRS),
+        ("replies", {}, REPLIES),
+        ("captions", {}, CAPTIONS),
         ("labels", {}, LABELS),
         ("corpus", {"time_steps": 5}, CORPUS),
     )

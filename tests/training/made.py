@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from models.toys import (
+    COMMON,
     CPU,
     corpus,
     corpus_options,
@@ -21,7 +22,7 @@ from unroll.data.labels import Labelled
 from unroll.data.pairs import Pairs
 from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
-from unroll.options import Compute, VariantOptions
+from unroll.options import OPTIONS, Compute, VariantOptions
 from unroll.training.corpus import CorpusObjective
 from unroll.training.labels import LabelsObjective
 from unroll.training.machine import Machine, choose
@@ -52,6 +53,18 @@ def pairs_run(
 def ragged_run(**changes) -> tuple[PairsObjective, VariantOptions]:
     """Return a run whose sequences differ in length; their filling is nothing to the model."""
     return pairs_run(data=ragged(), **{"padding": "masked", **changes})
+
+
+def made_up_run(
+    name: str,
+    seed: int = 0,
+    machine: Machine = CPU,
+    dtype: torch.dtype = torch.float32,
+    **changes,
+) -> Run:
+    """Return a run of a kind on its made-up data, as plans have it."""
+    options = OPTIONS[name].model_validate({**COMMON, **changes})
+    return _run(kind_of(options).made_up(options), options, seed, machine, dtype)
 
 
 def labels_run(

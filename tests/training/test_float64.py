@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from training.made import corpus_run, labels_run, pairs_run, ragged_run
+from training.made import corpus_run, labels_run, made_up_run, pairs_run, ragged_run
 from unroll.training.optimisation import Optimisation
 
 NARROW = {torch.float16, torch.bfloat16, torch.float32}
@@ -44,6 +44,15 @@ RUNS = {
     "labels": partial(labels_run, **COMMON),
     "labels, masked attention": partial(
         labels_run, padding="masked", pooling="attention", **COMMON
+    ),
+    "labels, max": partial(labels_run, padding="masked", pooling="max", **COMMON),
+    "pairs, combined, read twice": partial(
+        made_up_run, "pairs", curriculum="combined", double_source=True, **COMMON
+    ),
+    "replies": partial(made_up_run, "replies", padding="masked", **COMMON),
+    "captions": partial(made_up_run, "captions", decoder="peeky", padding="masked", **COMMON),
+    "captions, attention": partial(
+        made_up_run, "captions", decoder="attention", padding="masked", **COMMON
     ),
     "corpus": partial(corpus_run, **COMMON),
     "corpus, tied": partial(

@@ -11,7 +11,14 @@ import pytest
 import torch
 
 from models.toys import BF16
-from training.made import bfloat16_anywhere, corpus_run, labels_run, pairs_run, ragged_run
+from training.made import (
+    bfloat16_anywhere,
+    corpus_run,
+    labels_run,
+    made_up_run,
+    pairs_run,
+    ragged_run,
+)
 from unroll.errors import DataError, TrainingError
 from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.interruption import Interrupted, Interruption
@@ -70,6 +77,24 @@ RUNS = {
     "pairs, ragged, forced by step": partial(ragged_run, optimizer="adam", **RAGGED),
     "pairs, ragged, forced by sequence": partial(
         ragged_run, teacher_forcing_by="sequence", **RAGGED
+    ),
+    "pairs, combined, read twice": partial(
+        made_up_run,
+        "pairs",
+        curriculum="combined",
+        double_source=True,
+        padding="masked",
+        optimizer="adam",
+        **CHANGES,
+    ),
+    "replies": partial(made_up_run, "replies", padding="masked", optimizer="adam", **CHANGES),
+    "captions": partial(
+        made_up_run,
+        "captions",
+        decoder="attention",
+        padding="masked",
+        optimizer="adamw",
+        **CHANGES,
     ),
     "labels, ragged": partial(
         labels_run, padding="masked", pooling="attention", optimizer="adamw", **CHANGES

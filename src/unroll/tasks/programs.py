@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,7 @@ LONGEST = 500  # characters of a program
 MOST_ROUNDS = 1_000  # of a loop
 
 Digits = Annotated[int, Field(ge=1, le=6)]
+Operation = Literal["add", "multiply", "choose", "assign", "loop"]
 Operations = Annotated[int, Field(ge=1, le=8)]
 
 
@@ -42,6 +43,9 @@ class ProgramsOptions(Strict):
     kind: Literal["programs"]
     digits: Digits = 2  # at most, of what is taught
     operations: Operations = 2
+    allowed: Annotated[list[Operation], Field(min_length=1)] = Field(
+        default_factory=lambda: list(get_args(Operation))
+    )
     beyond: Annotated[int, Field(ge=0, le=3)] = 1  # by which either is tested further
     train: Count = 20_000  # of each difficulty
     valid: Count = 500  # of the greatest difficulty that is taught
@@ -106,7 +110,7 @@ class Programs(Task[ProgramsOptions]):
         random = numpy_generator(options.seed, "programs", str(digits), str(operations))
         found: dict[str, dict[str, None]] = {split: {} for split in wanted}  # in order of drawing
         for _ in range(FRUITLESS * sum(wanted.values())):
-            text = draw(digits, operations, random)
+            text = draw(digits, operations, options.allowed, random)
             of = found[split_of(text)]
             if len(of) < wanted[split_of(text)]:
                 of[text] = None
@@ -206,16 +210,22 @@ class Draft:
         self.statements.append(f"for x in range({times}):{name}+={self.number()}")
 
 
-OPERATIONS: tuple[Callable[[Draft], object], ...] = (
-    Draft.add, Draft.multiply, Draft.choose, Draft.assign, Draft.loop,
-)  # fmt: skip
+OPERATIONS: dict[Operation, Callable[[Draft], object]] = {
+    "add": Draft.add,
+    "multiply": Draft.multiply,
+    "choose": Draft.choose,
+    "assign": Draft.assign,
+    "loop": Draft.loop,
+}
 
 
-def draw(digits: int, operations: int, random: np.random.Generator) -> str:
-    """Return a program of this difficulty."""
+def draw(
+    digits: int, operations: int, allowed: Sequence[Operation], random: np.random.Generator
+) -> str:
+    """Return a program of this difficulty, of the operations that are allowed."""
     draft = Draft(digits, random)
     for _ in range(operations):
-        OPERATIONS[random.integers(len(OPERATIONS))](draft)
+        OPERATIONS[allowed[int(random.integers(len(allowed)))]](draft)
     return ";".join([*draft.statements, f"print({draft.expression})"])
 
 
