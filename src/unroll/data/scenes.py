@@ -19,7 +19,7 @@ COLOURS = {
     "red": (214, 39, 40), "green": (44, 140, 44), "blue": (31, 80, 200), "yellow": (240, 200, 30),
     "purple": (140, 60, 170), "orange": (250, 130, 20), "black": (25, 25, 25),
 }  # fmt: skip
-SIZES = {"small": 0.075, "large": 0.135}  # half of the width of a thing, where a picture's is 1
+SIZES = {"small": 0.1, "large": 0.165}  # half of the width of a thing, where a picture's is 1
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 PLACES = {
     "in the top left corner": (0.22, 0.22),
@@ -32,7 +32,7 @@ RELATIONS = {"above": (0, 1), "below": (0, -1), "left of": (1, 0), "right of": (
 # What is never shown in train: of each pair the shape and the colour are seen, with others.
 HELD_OUT = {("circle", "blue"), ("square", "red"), ("triangle", "green"), ("cross", "yellow")}
 JITTER = 0.06
-APART = 0.3  # of the middles of two things, at least
+APART = 0.34  # of the middles of two things, at least
 FINER = 4  # how much finer than the picture things are drawn
 
 
@@ -158,7 +158,7 @@ def _alone(random: np.random.Generator) -> Scene:
 def _several(random: np.random.Generator) -> Scene:
     number = int(random.integers(2, len(NUMBERS) + 2))
     while True:
-        places = random.uniform(0.15, 0.85, size=(number, 2))
+        places = random.uniform(0.18, 0.82, size=(number, 2))
         distances = np.linalg.norm(places[:, None] - places[None], axis=2)
         if distances[np.triu_indices(number, 1)].min() >= APART:
             break
@@ -168,7 +168,7 @@ def _several(random: np.random.Generator) -> Scene:
 
 def _related_two(random: np.random.Generator) -> Scene:
     dx, dy = [*RELATIONS.values()][random.integers(len(RELATIONS))]
-    middle = random.uniform(0.4, 0.6, size=2)
+    middle = random.uniform(0.45, 0.55, size=2)
     far = random.uniform(APART, 0.5) / 2
     shift = random.uniform(-JITTER, JITTER, size=2)  # across: neither above nor below exactly
     across = np.array([dy, dx]) * shift
