@@ -206,6 +206,11 @@ DATA = {
     "brackets": "{kind: brackets, longest: 10, train: 30, valid: 10, test: 10}",
     "dates": "{kind: dates, train: 30, valid: 10, test: 10}",
     "translation": "{kind: translation, to_language: ko, train: 30, valid: 10, test: 10}",
+    "captions": "{kind: captions, train: 30, valid: 10, test: 10, new_combinations: 3}",
+    "copy": "{kind: copy, train: 30, valid: 10, test: 10}",
+    "dialogue": "{kind: dialogue, language: korean, valid: 10, test: 10}",
+    "programs": "{kind: programs, train: 30, valid: 10, test: 10}",
+    "sentences": "{kind: sentences, language: korean, valid: 10, test: 10}",
 }
 
 MODULES = """

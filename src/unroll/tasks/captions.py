@@ -9,6 +9,7 @@ picture that stands there several times has several captions. A picture stands i
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -118,10 +119,9 @@ class CaptionsTask(Task[CaptionsDataOptions]):
         options = self.options
         counts = {"train": options.train, "valid": options.valid, "test": options.test}
         random = numpy_generator(options.seed, "captions", "scenes")
-        drawn: dict[str, list[Scene]] = {}
-        for name, count in counts.items():
-            drawn[name] = [draw_scene(random, held_out=False) for _ in range(count)]
-        new = [draw_scene(random, held_out=True) for _ in range(options.new_combinations)]
+        seen = iter(_different(sum(counts.values()), False, random))
+        drawn = {name: list(islice(seen, count)) for name, count in counts.items()}
+        new = _different(options.new_combinations, True, random)
         drawn["test"] += new
         splits = {
             name: Captions(
@@ -205,6 +205,15 @@ def _read_line(line: str, columns: tuple[str, str], place: str) -> list[tuple[st
     if not all(isinstance(caption, str) for caption in several):
         raise DataError(f"{place}: a caption is no text")
     return [(name, caption, place) for caption in several]
+
+
+def _different(count: int, held_out: bool, random: np.random.Generator) -> list[Scene]:
+    """Return so many scenes, no two of which are written alike."""
+    found: dict[str, Scene] = {}
+    while len(found) < count:
+        scene = draw_scene(random, held_out)
+        found[str(scene)] = scene
+    return list(found.values())
 
 
 def _sort(scene: Scene) -> str:
