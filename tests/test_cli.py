@@ -1,19 +1,23 @@
 """The command line: what it says, and what it leaves alone where it refuses."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from models.toys import write_untrained
 from unroll import study
 from unroll.cli import main
+from unroll.data.captioned import CaptionedForm
 from unroll.data.corpus import CorpusForm
 from unroll.data.labels import LabelsForm
 from unroll.data.pairs import PairsForm
@@ -139,6 +143,8 @@ def in_process(program, *arguments):
 
 COMMANDS = [
     "ask",
+    "caption",
+    "chat",
     "compare",
     "complete",
     "evaluate",
@@ -167,7 +173,7 @@ def test_help_of_a_command_shows_an_example_without_a_project(command):
     Path("params.yaml").unlink()
     text = works(command, "--help")
     assert text.startswith(f"Usage: unroll {command} ")
-    assert f"  unroll {command}" in text.split("Example")[1]
+    assert re.search(rf"  unroll (--study \w+ )?{command}", text.split("Example")[1])
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
@@ -631,3 +637,120 @@ def test_generate_without_a_model_tells_what_to_run():
     assert fails(1, "generate", "writer") == (
         "data/models/writer holds no trained model; run: dvc repro train@writer"
     )
+
+
+CAPTIONS = """\
+  scenes:
+    data:
+      kind: captions
+      size: 16
+    defaults:
+      seeds: [0]
+      padding: masked
+      embedding_size: 4
+      hidden_size: 6
+      epochs: 1
+      batch_size: 10
+      optimizer: adam
+      learning_rate: 0.01
+"""
+SEERS = """\
+  seer:
+    task: scenes
+  looker:
+    task: scenes
+    decoder: attention
+"""
+
+
+@pytest.fixture
+def seers():
+    """Models of two variants that say what is on pictures, one of which has attention."""
+    write_params(
+        PARAMS.replace("  prose:\n", f"{CAPTIONS}  prose:\n").replace(
+            "  writer:\n", f"{SEERS}  writer:\n"
+        )
+    )
+    words = ["<pad>", "<sos>", "<eos>", "a", "red", "circle"]
+    special = {"pad": "<pad>", "start": "<sos>", "end": "<eos>"}
+    answers = Vocabulary(words, special=special, unit="word")
+    form = CaptionedForm(size=16, answers=answers, target_width=5)
+    for variant in ("seer", "looker"):
+        write_untrained(study.load(), variant, form)
+    Image.new("RGB", (40, 30), "red").save("photo.jpg")
+
+
+def test_a_picture_is_answered_with_a_caption(seers):
+    for variant in ([], ["--variant", "seer"], ["--variant", "looker"], ["--task", "scenes"]):
+        said = works("caption", "photo.jpg", *variant)
+        assert said.endswith("\n") and said.count("\n") == 1
+        assert set(said.split()) <= {"<pad>", "<sos>", "<eos>", "a", "red", "circle"}
+
+
+def test_the_best_captions_are_printed_behind_their_probabilities(seers):
+    lines = works("caption", "photo.jpg", "--alternatives", "3").splitlines()
+    assert len(lines) == 3
+    shares = [float(line.split("%  ")[0]) for line in lines]
+    assert shares == sorted(shares, reverse=True) and 0 < shares[0] <= 100
+    assert len({line.split("%  ")[1] for line in lines}) == 3
+    wide = works("caption", "photo.jpg", "--beam-width", "3")
+    assert wide == lines[0].split("%  ")[1] + "\n"
+
+
+def test_where_each_word_looks_is_drawn(seers):
+    said = works("caption", "photo.jpg", "--variant", "looker", "--map", "looks.svg")
+    svg = ElementTree.parse("looks.svg")
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert said and texts == said.split()
+    message = fails(2, "caption", "photo.jpg", "--variant", "seer", "--map", "other.svg")
+    assert message == "seer has no attention: there is no map"
+
+
+def test_a_map_that_is_no_svg_is_refused_before_anything_is_said(seers):
+    assert fails(2, "caption", "photo.jpg", "--map", "looks.png") == (
+        "--map: looks.png cannot be written; pictures are SVG: name it FILE.svg"
+    )
+    assert run("caption", "photo.jpg", "--map", "looks.png").stdout == ""
+
+
+def test_a_picture_that_is_missing_is_named(seers):
+    assert fails(1, "caption", "none.png") == (
+        "none.png cannot be read (No such file or directory)"
+    )
+    Path("folder.png").mkdir()
+    assert fails(1, "caption", "folder.png") == "folder.png cannot be read (Is a directory)"
+
+
+@pytest.mark.parametrize("content", [b"", b"a red circle", b"\x89PNG\r\n\x1a\n"], ids=repr)
+def test_a_file_that_is_no_picture_is_named(seers, content):
+    Path("notes.png").write_bytes(content)
+    message = fails(1, "caption", "notes.png", "--variant", "looker", "--map", "looks.svg")
+    assert message.startswith("notes.png is no picture that can be read (")
+    assert "\n" not in message
+
+
+def test_a_picture_is_no_question_and_a_question_no_picture(seers):
+    message = fails(2, "ask", "1+1", "--variant", "seer")
+    assert message == "seer cannot do this; choose one of plain, peeky"
+    message = fails(2, "caption", "photo.jpg", "--variant", "plain")
+    assert message == "plain cannot do this; choose one of seer, looker"
+    message = fails(2, "caption", "photo.jpg", "--task", "prose")
+    assert message == "params.yaml has no variant of prose that can do this"
+
+
+def test_in_a_study_without_captions_no_picture_is_looked_at():
+    assert fails(2, "caption", "none.png") == "params.yaml has no variant that can do this"
+
+
+def test_captions_without_a_model_tell_what_to_run(seers):
+    shutil.rmtree("data/models")
+    assert fails(1, "caption", "photo.jpg").startswith(
+        "no trained model of seer or looker yet; run: dvc repro train@seer "
+    )
+
+
+@pytest.mark.parametrize("option", ["--beam-width", "--length-penalty", "--alternatives"])
+def test_an_option_of_captions_out_of_range_is_named(option):
+    result = run("caption", "photo.jpg", option, "-1")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.stderr

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.toys import ragged
-from unroll.data.pairs import Pairs, PairsForm, load_pairs, save_pairs
+from unroll.data.pairs import Pairs, PairsForm, from_texts, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
@@ -167,3 +167,71 @@ def test_what_no_model_could_use_is_no_form(change, fault):
 def test_the_shortest_answer_has_a_start_and_one_symbol():
     form = PairsForm(source=COMPLETE, source_width=1, target_width=2)
     assert form.target_width == 2
+
+
+# Levels
+
+
+@pytest.mark.parametrize("levels", [[1, 2], [7, 7]])
+def test_levels_come_back_as_they_were(tmp_path, levels):
+    save_pairs(replace(make_pairs(), levels=np.array(levels)), tmp_path / "sums")
+    back = load_pairs(tmp_path / "sums")
+    assert back.levels.tolist() == levels
+    assert isinstance(back.levels, np.memmap)
+
+
+def test_pairs_without_levels_have_none_when_they_come_back(tmp_path):
+    save_pairs(replace(make_pairs(), levels=np.array([1, 2])), tmp_path / "sums")
+    save_pairs(make_pairs(), tmp_path / "sums")
+    assert load_pairs(tmp_path / "sums").levels is None
+
+
+@pytest.mark.parametrize(
+    "levels", [[1], [1, 2, 3], [0, 1], [1, -1], [[1], [2]], [[1, 2]], [[1, 1], [2, 2]]], ids=str
+)
+def test_levels_that_are_none_of_the_pairs_of_train_are_refused(tmp_path, levels):
+    save_pairs(replace(make_pairs(), levels=np.array(levels)), tmp_path / "sums")
+    with pytest.raises(DataError) as caught:
+        load_pairs(tmp_path / "sums")
+    told = f"{tmp_path / 'sums'} does not say how hard each pair of train is"
+    assert str(caught.value) == told
+
+
+def test_cut_off_levels_are_refused_by_the_name_of_the_file(tmp_path):
+    save_pairs(replace(make_pairs(), levels=np.array([1, 2])), tmp_path / "sums")
+    path = tmp_path / "sums" / "train.levels.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"train\.levels\.npy is damaged "):
+        load_pairs(tmp_path / "sums")
+
+
+# Alphabets
+
+FEW = {split: [("ab", "u"), ("ba", "uu")] for split in SPLITS}
+
+
+def test_an_alphabet_is_known_though_it_stands_in_no_text():
+    form = from_texts(FEW, alphabets=("xbc", "vu")).form
+    assert form.source.symbols == ["<pad>", "<unk>", "x", "b", "c", "a"]
+    assert form.answers.symbols == ["<pad>", "<sos>", "<eos>", "<unk>", "v", "u"]
+    assert (form.source_width, form.target_width) == (2, 4)  # of texts alone
+
+
+def test_without_an_alphabet_what_stands_in_train_is_known_alone():
+    splits = {**FEW, "test": [("abx", "v")]}
+    data = from_texts(splits)
+    assert data.form.source.symbols == ["<pad>", "<unk>", "a", "b"]
+    assert data.questions("test") == ["ab<unk>"]
+    assert from_texts(splits, alphabets=("x", "v")).questions("test") == ["abx"]
+
+
+def test_an_alphabet_is_known_however_often_what_else_is_known_must_stand_in_train():
+    form = from_texts(FEW, minimum_count=3, alphabets=("xa", "v")).form
+    assert set(form.source.symbols) == {"<pad>", "<unk>", "x", "a"}
+    assert set(form.answers.symbols) == {"<pad>", "<sos>", "<eos>", "<unk>", "v", "u"}
+
+
+def test_what_stands_once_in_train_and_in_no_alphabet_is_rare():
+    rows = [("ab", "u"), ("aa", "u")]
+    form = from_texts(dict.fromkeys(SPLITS, rows), minimum_count=2, alphabets=("a", "u")).form
+    assert form.source.symbols == ["<pad>", "<unk>", "a"]

@@ -116,6 +116,38 @@ def test_a_model_that_reads_from_the_end_has_its_maps_in_the_order_of_the_text(p
     assert np.abs(uneven - uneven[:, ::-1]).max() > 0.01  # the order can be told
 
 
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+@pytest.mark.parametrize("reverse_source", [False, True])
+@pytest.mark.parametrize("decoder", ["attention", "input_feeding"])
+def test_what_both_readings_of_a_doubled_source_are_given_is_added(
+    decoder, reverse_source, padding
+):
+    """It is a model that reads the text once, and is given it after itself."""
+    options = {"decoder": decoder, "padding": padding, "reverse_source": reverse_source}
+    twice, once = lively(double_source=True, **options), lively(**options)
+    once.load_state_dict(twice.state_dict())
+    lengths, masked = LENGTHS[padding], padding == "masked"
+    texts = lines("123123  ", "4545    ") if masked else lines("123 123 ", "45  45  ")
+    found = attention_weights(twice, SOURCES, lengths, ANSWERS, START)
+    whole = attention_weights(once, texts, 2 * lengths if masked else None, ANSWERS, START)
+    assert found.shape == (2, 2, 4)
+    torch.testing.assert_close(found.sum(dim=2), torch.ones(2, 2))
+    for row, length in enumerate([3, 2] if masked else [4, 4]):
+        expected = whole[row, :, :length] + whole[row, :, length : 2 * length]
+        torch.testing.assert_close(found[row, :, :length], expected)
+        assert not found[row, :, length:].any()
+        assert (whole[row, :, length : 2 * length] > 0).all()
+
+
+def test_maps_of_a_doubled_source_have_the_question_once():
+    data = ragged()
+    model = attention_model(form=data.form, padding="masked", double_source=True)
+    for one in maps(model, data, "masked"):
+        assert len(one["question"]) in data.sources["test"].lengths[ROWS]
+        np.testing.assert_allclose(np.sum(one["weights"], axis=1), 1, atol=1e-3)
+        Map.model_validate(one)
+
+
 def test_maps_are_read_as_they_were_written(tmp_path):
     write_maps(tmp_path, [MAP, {**MAP, "right": False}])
     assert [one.model_dump() for one in read_maps(tmp_path)] == [MAP, {**MAP, "right": False}]

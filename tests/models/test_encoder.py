@@ -79,3 +79,69 @@ def test_a_masked_state_passes_the_filling_by(cell, layers, bidirectional, rever
 def test_without_lengths_blanks_are_read_like_any_symbol():
     model = encoder()
     assert not torch.allclose(model(lines("12"))[0].summary, model(lines("12  "))[0].summary)
+
+
+TWICE = {
+    "plain": ("12  12  ", "56785678", "903 903 "),
+    "masked": ("1212    ", "56785678", "903903  "),
+}
+OTHERWISE = {
+    "forward": {},
+    "reversed": {"reverse_source": True},
+    "bidirectional": {"bidirectional": True, "layers": 2},
+    "both": {"bidirectional": True, "reverse_source": True},
+}
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+@pytest.mark.parametrize("how", OTHERWISE)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_doubled_source_is_read_as_the_text_after_itself(cell, how, padding):
+    lengths = LENGTHS if padding == "masked" else None
+    twice = 2 * LENGTHS if padding == "masked" else None
+    options = {"cell": cell, **OTHERWISE[how]}
+    memory, state = encoder(double_source=True, **options)(SOURCE, lengths)
+    expected, expected_state = encoder(**options)(lines(*TWICE[padding]), twice)
+    assert torch.equal(memory.states, expected.states)
+    assert torch.equal(memory.summary, expected.summary)
+    assert all(torch.equal(a, b) for a, b in zip(state, expected_state, strict=True))
+    if padding == "plain":
+        assert memory.present is expected.present is None
+    else:
+        assert torch.equal(memory.present, expected.present)
+        assert memory.present.sum(dim=1).tolist() == [4, 8, 6]
+
+
+@pytest.mark.parametrize("padding", ["plain", "masked"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_positions_of_a_doubled_source_are_those_of_the_text(reverse, padding):
+    lengths = LENGTHS if padding == "masked" else None
+    memory, _ = encoder(double_source=True, reverse_source=reverse)(SOURCE, lengths)
+    assert memory.positions.shape == (3, 8)
+    for row, length in enumerate([4, 4, 4] if padding == "plain" else LENGTHS.tolist()):
+        once = list(range(length))
+        expected = 2 * (once[::-1] if reverse else once)
+        assert memory.positions[row, : 2 * length].tolist() == expected
+    twice = 2 * LENGTHS if padding == "masked" else None
+    read, _ = encoder()(SOURCE.gather(1, memory.positions), twice)
+    assert torch.equal(memory.states, read.states)
+
+
+def test_to_read_a_source_twice_is_not_to_read_it_once():
+    once, twice = encoder(), encoder(double_source=True)
+    assert [p.shape for p in once.parameters()] == [p.shape for p in twice.parameters()]
+    memory, _ = once(SOURCE)
+    again, _ = twice(SOURCE)
+    assert torch.equal(again.states[:, :4], memory.states)
+    assert not torch.allclose(again.summary, memory.summary)
+
+
+def test_a_doubled_masked_source_is_read_alone_as_beside_longer_ones():
+    model = encoder(double_source=True, bidirectional=True, layers=2)
+    memory, state = model(SOURCE, LENGTHS)
+    for row, (text, length) in enumerate(zip(TEXTS, LENGTHS.tolist(), strict=True)):
+        alone, state_alone = model(lines(text[:length]))
+        torch.testing.assert_close(memory.states[row, : 2 * length], alone.states[0])
+        assert not memory.states[row, 2 * length :].any()
+        for part, other in zip(state, state_alone, strict=True):
+            torch.testing.assert_close(part[:, row], other[:, 0])

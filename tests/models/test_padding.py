@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import BLANK_ID, few_examples, lengths_of, lines
-from unroll.models.padding import PADDINGS, before, reverse
+from unroll.models.padding import PADDINGS, before, doubled, reverse
 
 PLAIN, MASKED = PADDINGS["plain"], PADDINGS["masked"]
 LENGTHS = torch.tensor([2, 4, 3])
@@ -55,6 +55,27 @@ def test_reversing_twice_gives_the_text_back(texts):
     assert torch.equal(reverse(reverse(source, lengths), lengths), source)
     for text, row in zip(texts, reverse(source, lengths), strict=True):
         assert torch.equal(row, lines(text.rstrip(" ")[::-1].ljust(6))[0])
+
+
+def test_doubled_without_lengths_repeats_blanks_too():
+    found = doubled(lines("12  ", "1234"))
+    assert torch.equal(found, lines("12  12  ", "12341234"))
+
+
+def test_doubled_with_lengths_leaves_blanks_at_the_end():
+    texts = ("12  ", "1234", "1 2 ", "7   ")
+    found = doubled(lines(*texts), lengths_of(*texts))
+    assert torch.equal(found, lines("1212    ", "12341234", "1 21 2  ", "77      "))
+
+
+@few_examples
+@given(st.lists(st.from_regex(r"[0-9][0-9 ]{0,5}", fullmatch=True), min_size=1, max_size=5))
+def test_doubling_is_reading_a_text_after_itself(texts):
+    texts = [text.ljust(6) for text in texts]
+    for text, row in zip(texts, doubled(lines(*texts), lengths_of(*texts)), strict=True):
+        assert torch.equal(row, lines((text.rstrip(" ") * 2).ljust(12))[0])
+    for text, row in zip(texts, doubled(lines(*texts)), strict=True):
+        assert torch.equal(row, lines(text * 2)[0])
 
 
 def test_an_answer_of_a_masked_model_ends_with_its_first_end_symbol():

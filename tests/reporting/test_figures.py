@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reporting.made import GOOD, POOR, Asked, corpus_result, pairs_result
+from unroll.data.pictures import from_text, picture_of
 from unroll.metrics import ACCURACY, EXACT_MATCH, PERPLEXITY, Metric
 from unroll.reporting import figures
 from unroll.reporting.breakdowns import together
@@ -159,3 +160,74 @@ def test_a_grid_draws_labels_that_have_a_meaning_elsewhere(label):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         svg = figures.grid(table, ACCURACY, "x", "y", "v")
     assert ElementTree.fromstring(svg) is not None
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+PICTURE = np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8)
+LOOKS = np.array([[0.7, 0.1, 0.1, 0.1], [0.0, 0.0, 1.0, 0.0], [0.25, 0.25, 0.25, 0.25]])
+
+
+def texts_of(svg: str) -> list[str]:
+    return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def panels(svg: str) -> list[np.ndarray]:
+    """Return the pictures in a picture (64, 64, 3), which lie in it upside down."""
+    found = []
+    for image in ElementTree.fromstring(svg).iter(f"{SVG}image"):
+        assert image.get("transform").startswith("scale(1 -1) ")
+        address = image.get("{http://www.w3.org/1999/xlink}href")
+        assert address.startswith("data:image/png;base64,")
+        pixels = picture_of(from_text(address, "it"), 64, "it").astype(int)
+        found.append(pixels.transpose(1, 2, 0)[::-1])
+    return found
+
+
+def test_a_picture_is_drawn_once_and_again_for_each_word_that_looks_at_it():
+    svg = figures.looked_at(PICTURE, ["a", "red", "circle"], LOOKS)
+    assert svg == figures.looked_at(PICTURE.copy(), ["a", "red", "circle"], LOOKS.copy())
+    assert texts_of(svg) == ["a", "red", "circle"]
+    assert len(panels(svg)) == 4
+
+
+@pytest.mark.parametrize("weights", [np.array([]), np.zeros((0, 4))], ids=["none", "no words"])
+def test_without_weights_a_picture_stands_alone(weights):
+    svg = figures.looked_at(PICTURE, ["a", "red"] if weights.ndim == 1 else [], weights)
+    assert svg == figures.looked_at(PICTURE, [], weights)
+    assert texts_of(svg) == []
+    assert len(panels(svg)) == 1
+
+
+def test_a_word_brightens_the_place_at_which_it_looks():
+    """Places are those of a square, row by row: the third of four is at the left, below."""
+    grey, quarters = np.full((3, 16, 16), 128, np.uint8), [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for place in range(4):
+        _, looked = panels(figures.looked_at(grey, ["a"], np.eye(4)[place : place + 1]))
+        light = {q: looked[16 + 32 * q[0], 16 + 32 * q[1]].sum() for q in quarters}
+        assert max(light, key=light.get) == quarters[place]
+
+
+def test_many_words_stand_in_rows_of_four():
+    few, many = (
+        size_of(figures.looked_at(PICTURE, ["a"] * n, np.full((n, 9), 1 / 9))) for n in (3, 11)
+    )
+    assert few[0] == many[0]
+    assert many[1] == pytest.approx(3 * few[1])
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("$^$", "$^$"),
+        ("a\x01", "a□"),
+        ("<b>&", "<b>&"),
+        ("-->", "-->"),
+        ("한국", "한국"),
+        ("x￭", "x"),
+    ],
+)
+def test_words_are_drawn_that_have_a_meaning_elsewhere(word, shown):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that a font lacks a letter harms nobody
+        svg = figures.looked_at(PICTURE, [word], np.full((1, 4), 0.25))
+    assert texts_of(svg) == [shown]

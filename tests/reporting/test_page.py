@@ -14,8 +14,10 @@ from reporting.made import (
     with_attention,
 )
 from reporting.pages import Page, rendered
+from unroll.data.pictures import from_text, to_png, to_text
 from unroll.data.properties import crossed, of_bands, of_values
 from unroll.evaluation.breakdown import of_answers
+from unroll.evaluation.sheets import Shot
 
 PAIRS = {"good": with_attention(GOOD), "poor": POOR}
 MODELS = {
@@ -175,3 +177,70 @@ def test_other_properties_of_two_are_told_by_the_metric_that_decides():
     words = words_in(found, "test exact match, by length")
     assert words[:3] == ["9", "10", "depth"]  # by their numbers, and not by their digits
     assert words[3:8] == ["1", "2–9", "10–19", "20–", "length"]
+
+
+PNG = to_text(to_png(np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8)))
+SHOT = {
+    "picture": PNG, "references": ["a red circle", "a circle"], "answer": "a red circle",
+    "right": True, "true": True, "words": ["a", "red", "circle"],
+    "weights": [[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]],
+}  # fmt: skip
+OTHER = {"answer": "a blue cross", "words": ["a", "blue", "cross"], "right": False}
+
+
+def with_sheets(of, *sheets: list[dict]):
+    """Return the result of a variant whose seeds left these pictures."""
+    return replace(of, sheets=[[Shot(**{**SHOT, **shot}) for shot in sheet] for sheet in sheets])
+
+
+def captions_of(page: Page) -> list[str]:
+    alts = [image["alt"] for image in page.all("img")]
+    return [alt for alt in alts if alt.startswith("A picture of which was said: ")]
+
+
+def test_pictures_are_shown_with_what_was_said_of_them():
+    sheet = [{}, {**OTHER, "true": True}, {**OTHER, "true": False}, {**OTHER, "true": None}]
+    found = rendered({"sums": {"good": with_sheets(GOOD, [], sheet, []), "poor": POOR}})
+    assert captions_of(found) == [
+        "A picture of which was said: a red circle (right).",
+        "A picture of which was said: a blue cross (true). In truth: a red circle.",
+        "A picture of which was said: a blue cross (wrong). In truth: a red circle.",
+        "A picture of which was said: a blue cross (wrong). In truth: a red circle.",
+    ]
+    assert "good, seed 1: what it says of pictures" in found.text
+    assert "a blue cross (true). In truth: a red circle." in found.text
+    assert "poor, seed" not in found.text
+
+
+def test_only_the_pictures_of_the_seed_that_is_best_on_validation_are_shown():
+    """Of GOOD that is the second."""
+    assert GOOD.best == 1
+    found = rendered({"sums": {"good": with_sheets(GOOD, [{}], [], [{}])}})
+    assert captions_of(found) == []
+    assert "what it says of pictures" not in found.text
+
+
+def test_each_word_stands_over_the_picture_at_which_it_looks():
+    def drawn(**changes) -> str:
+        found = rendered({"sums": {"v": with_sheets(GOOD, [], [changes], [])}})
+        (image,) = [i for i in found.all("img") if i["alt"].startswith("A picture of")]
+        return from_text(image["src"], "it").decode()
+
+    assert drawn().count("<image") == 4
+    assert all(f">{word}<" in drawn() for word in SHOT["words"])
+    alone = drawn(weights=[])  # a model without attention
+    assert alone.count("<image") == 1 and ">circle<" not in alone
+    marks = drawn(words=["a￭", "red", "￭.￭"])
+    assert ">a<" in marks and ">.<" in marks
+
+
+def test_what_was_said_of_a_picture_is_text_and_not_html():
+    hostile = '<script>"alert"</script>'
+    shot = {"answer": hostile, "references": [hostile], "words": ["<b>", hostile, "'"]}
+    found = rendered({"sums": {"v": with_sheets(GOOD, [], [shot], [])}})
+    assert captions_of(found) == [f"A picture of which was said: {hostile} (right)."]
+    assert not found.all("script") and not found.all("b")
+
+
+def test_without_pictures_nothing_is_said_of_them(both):
+    assert "what it says of pictures" not in both.text

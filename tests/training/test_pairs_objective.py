@@ -1,4 +1,6 @@
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +24,10 @@ from models.toys import (
     step,
 )
 from training.made import bfloat16_anywhere, pairs_run, ragged_run
+from unroll import study as params
 from unroll.data.pairs import Pairs, from_texts
 from unroll.data.sequences import SPLITS, Sequences
+from unroll.errors import UserError
 from unroll.evaluation.accuracy import accuracy
 from unroll.training.pairs import PairsObjective
 
@@ -356,3 +360,130 @@ def test_coins_are_no_draws_of_dropout():
     assert torch.equal(made.generators["dropout"].get_state(), before["dropout"])
     drawn = made.generators["teacher_forcing"].get_state()
     assert not torch.equal(drawn, before["teacher_forcing"])
+
+
+# Curricula
+
+LEVELS = np.repeat([1, 2, 3, 4], [2, 6, 4, 8])  # of twenty pairs
+
+
+def taught(curriculum: str, seed: int = 0, **changes) -> PairsObjective:
+    """Return an objective of pairs that say how hard they are."""
+    data = replace(pairs(20), levels=LEVELS)
+    given = {"batch_size": 4, "epochs": 8, **changes}
+    return objective(data=data, curriculum=curriculum, seed=seed, **given)
+
+
+def rows_of(made: PairsObjective, epoch: int) -> list[int]:
+    """Return which pairs an epoch has, in the order in which the model reads them."""
+    sources = [tuple(row) for row in made.pairs.sources["train"].ids.tolist()]
+    return [sources.index(source) for batch in batches(made, epoch) for source in batch]
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "levels"),
+    [
+        ("hardest", [[4] * 8] * 8),
+        ("naive", [[1] * 8, [2] * 8, [3] * 8, *[[4] * 8] * 5]),
+        ("mixed", [[1, 1, 2, 2, 3, 3, 4, 4]] * 8),
+        (
+            "combined",
+            [
+                [1, 1, 1, 1, 1, 2, 3, 4],
+                [1, 2, 2, 2, 2, 2, 3, 4],
+                [1, 2, 3, 3, 3, 3, 3, 4],
+                *[[1, 2, 3, 4, 4, 4, 4, 4]] * 5,
+            ],
+        ),
+    ],
+)
+def test_an_epoch_has_the_pairs_that_its_curriculum_chooses(curriculum, levels):
+    made = taught(curriculum)
+    assert made.steps == 2  # of eight pairs, as many as the hardest level has
+    assert [sorted(LEVELS[rows_of(made, epoch)].tolist()) for epoch in range(1, 9)] == levels
+
+
+def test_without_a_curriculum_an_epoch_has_all_pairs_whatever_their_levels():
+    made = taught("all")
+    assert made.steps == 5
+    assert sorted(rows_of(made, 1)) == list(range(20))
+    plain = objective(batch_size=4, epochs=8)
+    assert batches(made, 3) == batches(plain, 3)
+
+
+def test_a_curriculum_chooses_the_same_pairs_for_all_seeds_and_each_seed_orders_them():
+    one, same, other = (taught("mixed", seed=seed) for seed in (1, 1, 2))
+    for epoch in (1, 2):
+        assert rows_of(one, epoch) == rows_of(same, epoch) != rows_of(other, epoch)
+        assert sorted(rows_of(one, epoch)) == sorted(rows_of(other, epoch))
+    assert sorted(rows_of(one, 1)) != sorted(rows_of(one, 2))
+
+
+def test_a_batch_is_never_larger_than_the_hardest_level():
+    made = taught("naive", batch_size=50)
+    assert (made.batch_size, made.steps) == (8, 1)
+    assert len(rows_of(made, 1)) == 8
+
+
+def test_steps_that_were_taken_of_a_curriculum_are_passed_over():
+    made = taught("combined")
+    whole = [loss.item() for loss in made.losses(3)]
+    assert [loss.item() for loss in made.losses(3, 1)] == whole[1:]
+
+
+def test_what_a_curriculum_chooses_comes_in_batches_of_like_length():
+    data = ragged()
+    data = replace(data, levels=np.arange(len(data.sources["train"])) % 2 + 1)
+    made, _ = pairs_run(data=data, padding="masked", curriculum="naive", batch_size=2, epochs=8)
+    hardest = np.flatnonzero(data.levels == 2)
+    for epoch in (5, 6):
+        read = [given[2] for given in given_to(made, epoch)]
+        ranges = sorted((lengths.min().item(), lengths.max().item()) for lengths in read)
+        assert all(one[1] <= other[0] for one, other in pairwise(ranges))
+        lengths = sorted(int(length) for of in read for length in of)
+        assert lengths == sorted(data.sources["train"].lengths[hardest].tolist())
+
+
+def test_pairs_without_levels_are_taught_by_no_curriculum():
+    with pytest.raises(UserError) as caught:
+        objective(curriculum="naive")
+    assert str(caught.value) == ("curriculum: the pairs of this task have no levels; leave it out")
+
+
+STUDY = """\
+tasks:
+  programs:
+    data: {kind: programs}
+    defaults: &defaults
+      seeds: [0]
+      embedding_size: 4
+      hidden_size: 4
+      epochs: 1
+      batch_size: 4
+      optimizer: sgd
+      learning_rate: 0.1
+  addition:
+    data: {kind: addition}
+    defaults: *defaults
+variants:
+  taught: {task: programs, curriculum: naive}
+  sums: {task: addition, curriculum: all}
+"""
+
+
+def test_a_curriculum_is_of_a_task_with_levels_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(STUDY)
+    assert params.load().variant("taught").curriculum == "naive"
+    Path("params.yaml").write_text(STUDY.replace("curriculum: all", "curriculum: mixed"))
+    with pytest.raises(UserError) as caught:
+        params.load()
+    assert str(caught.value) == (
+        "params.yaml cannot be used:\n"
+        "  variants.sums.curriculum: the pairs of addition have no levels"
+    )
+
+
+def test_pairs_that_a_curriculum_chooses_are_not_drawn_with_replacement():
+    with pytest.raises(ValueError, match="with_replacement: a curriculum chooses pairs itself"):
+        pairs_options(with_replacement=True, curriculum="mixed")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll.data.pairs import Pairs, Texts, Width
+from unroll.data.pairs import Pairs, Texts, Width, check_targets
 from unroll.data.pictures import Pictures
 from unroll.data.prepared import TEXTS, check_sequences, read_prepared, read_texts, write_prepared
 from unroll.data.sequences import SPLITS, encode
@@ -76,6 +76,8 @@ def from_captions(
         *("pad", "start", "end", "unknown"),
         minimum_count=minimum_count,
     )
+    if minimum_count > 1 and len(vocabulary) == len(vocabulary.special):
+        raise DataError("minimum_count: no word stands so often in the captions of train; lower it")
     longest = max(len(vocabulary.split(caption)) for of in rows.values() for _, caption in of)
     form = CaptionedForm(
         size=pixels["train"].shape[2], answers=vocabulary, target_width=longest + 2
@@ -118,6 +120,7 @@ def load_captioned(folder: Path) -> Captioned:
     texts = read_texts(folder, Texts)
     if texts is None:
         raise DataError(f"{folder} does not hold the texts of the captions")
+    check_targets(folder, form.answers, targets)
     for split, of in texts.items():
         if (
             not len(of.questions)

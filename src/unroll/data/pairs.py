@@ -103,16 +103,18 @@ def from_texts(
         DataError: a text is empty; the message names the split and the line.
     """
     source = Vocabulary.of_texts(
-        (alphabets[0], *(s for s, _ in splits["train"])),
+        (s for s, _ in splits["train"]),
         units[0],
         *("pad", "unknown"),
         minimum_count=minimum_count,
+        alphabet=alphabets[0],
     )
     target = Vocabulary.of_texts(
-        (alphabets[1], *(t for _, t in splits["train"])),
+        (t for _, t in splits["train"]),
         units[1],
         *("pad", "start", "end", "unknown"),
         minimum_count=minimum_count,
+        alphabet=alphabets[1],
     )
     pairs = [pair for rows in splits.values() for pair in rows]
     longest = [
@@ -194,8 +196,22 @@ def load_pairs(folder: Path) -> Pairs:
     return pairs
 
 
+def check_targets(folder: Path, answers: Vocabulary, targets: Mapping[str, Sequences]) -> None:
+    """Check that targets begin with the start symbol, and go on.
+
+    Raises:
+        DataError: one does not.
+    """
+    for of in targets.values():
+        if (np.asarray(of.ids[:, 0]) != answers["start"]).any():
+            raise DataError(f"{folder}: not all targets begin with the start symbol")
+        if (np.asarray(of.lengths) < 2).any():
+            raise DataError(f"{folder}: a target has no answer")
+
+
 def _check(folder: Path, pairs: Pairs) -> None:
-    start, levels = pairs.form.answers["start"], pairs.levels
+    levels = pairs.levels
+    check_targets(folder, pairs.form.answers, pairs.targets)
     if levels is not None and (levels.shape != (len(pairs.sources["train"]),) or levels.min() < 1):
         raise DataError(f"{folder} does not say how hard each pair of train is")
     for split in SPLITS:
@@ -206,7 +222,3 @@ def _check(folder: Path, pairs: Pairs) -> None:
             of = pairs.texts[split]
             if not len(of.questions) == len(of.references) == len(targets):
                 raise DataError(f"{folder}: {split} has more texts than pairs, or fewer")
-        if (np.asarray(targets.ids[:, 0]) != start).any():
-            raise DataError(f"{folder}: not all targets begin with the start symbol")
-        if (np.asarray(targets.lengths) < 2).any():
-            raise DataError(f"{folder}: a target has no answer")

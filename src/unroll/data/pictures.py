@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unroll.errors import DataError, first_line
 from unroll.storage.files import read_bytes
@@ -80,11 +80,12 @@ def picture_of(content: bytes, size: int, place: str) -> np.ndarray:
             with Image.open(io.BytesIO(content)) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise DataError(f"{place} has more than {MOST_PIXELS:,} pixels")
-                fitting = ImageOps.pad(_plain(image), (size, size), color=GREY)
+                fitting = _fitted(_plain(image), size)
     except DataError:
         raise
     except Exception as error:  # Pillow's readers fail in many ways on what is damaged
-        raise DataError(f"{place} is no picture that can be read ({first_line(error)})") from None
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({first_line(error)})"
+        raise DataError(f"{place} is no picture that can be read{why}") from None
     return np.ascontiguousarray(np.asarray(fitting).transpose(2, 0, 1))
 
 
@@ -92,12 +93,22 @@ def _plain(image: Image.Image) -> Image.Image:
     """Return a picture upright, in red, green and blue."""
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I"):  # 16 bits, or more, of grey
-        grey = np.asarray(turned).astype(float)
-        turned = Image.fromarray((grey / max(grey.max() // 256 + 1, 1)).astype(np.uint8))
-    if turned.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa"):
+        grey = np.asarray(turned).astype(float) / 257  # the greatest of 16 bits is white
+        turned = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+    if "transparency" in turned.info or turned.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa"):
         over = turned.convert("RGBA")
         turned = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return turned.convert("RGB")
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """Return a picture as a square, of which a line of it keeps a line."""
+    ratio = size / max(image.size)
+    width, height = (max(1, round(side * ratio)) for side in image.size)
+    fitting = Image.new("RGB", (size, size), GREY)
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    fitting.paste(small, ((size - width) // 2, (size - height) // 2))
+    return fitting
 
 
 def to_png(picture: np.ndarray) -> bytes:
@@ -120,6 +131,6 @@ def from_text(text: str, place: str) -> bytes:
     """
     encoded = text.partition("base64,")[2] if text.startswith("data:") else text
     try:
-        return base64.b64decode(encoded.strip(), validate=True)
+        return base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError):
         raise DataError(f"{place} is no picture: base64 is expected, of a PNG for one") from None

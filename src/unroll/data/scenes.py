@@ -101,8 +101,8 @@ class Scene:
                 return any(t.name == name and t.place == place for t in self.things)
         for number, word in NUMBERS.items():
             for shape in SHAPES:
-                if name := _name(caption, f"{word} ", f"{shape}{_plural(shape)}"):
-                    return names.count(f"{name} {shape}".replace("  ", " ")) == number
+                if name := _name(caption, f"{word} ", f" {shape}{_plural(shape)}"):
+                    return names.count(f"{name} {shape}") == number
         for relation in RELATIONS:
             one, found, other = caption.partition(f" {relation} a ")
             if found and one.startswith("a "):
@@ -129,7 +129,7 @@ class Scene:
 
 def read_scene(text: str) -> Scene:
     """Return the scene that was written so by `str`."""
-    pattern = r"(\w+) (\w+) (\w+) \(([0-9.]+), ([0-9.]+)\)"
+    pattern = r"(\w+) (\w+) (\w+) \((\d+\.\d+), (\d+\.\d+)\)"
     return Scene(
         tuple(Thing(s, c, f, float(x), float(y)) for s, c, f, x, y in re.findall(pattern, text))
     )
@@ -190,7 +190,7 @@ def _related(one: Thing, other: Thing, relation: str) -> bool:
 
 def _name(caption: str, before: str, after: str) -> str | None:
     if caption.startswith(before) and caption.endswith(after):
-        return caption[len(before) : len(caption) - len(after)].strip()
+        return caption[len(before) : len(caption) - len(after)]
     return None
 
 

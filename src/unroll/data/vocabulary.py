@@ -59,17 +59,23 @@ class Vocabulary(Strict):
 
     @classmethod
     def of_texts(
-        cls, texts: Iterable[str], unit: Unit, *roles: Role, minimum_count: int = 1
+        cls,
+        texts: Iterable[str],
+        unit: Unit,
+        *roles: Role,
+        minimum_count: int = 1,
+        alphabet: str = "",
     ) -> "Vocabulary":
-        """Return the special symbols of these roles, and then the symbols of texts.
+        """Return the special symbols of these roles, those of an alphabet, and then those of texts.
 
-        Those that stand there less often than `minimum_count` are left out. A special symbol that
-        stands in a text too (`<unk>`) is the same symbol.
+        Of texts, those that stand there less often than `minimum_count` are left out. A special
+        symbol that stands in a text too (`<unk>`) is the same symbol.
         """
         special = {role: SPECIAL[role] for role in roles}
         counts = Counter(symbol for text in texts for symbol in split(text, unit))
         found = (symbol for symbol, count in counts.items() if count >= minimum_count)
-        return cls(list(dict.fromkeys([*special.values(), *found])), special=special, unit=unit)
+        known = [*special.values(), *split(alphabet, unit), *found]
+        return cls(list(dict.fromkeys(known)), special=special, unit=unit)
 
     def __len__(self) -> int:
         return len(self.symbols)

@@ -8,6 +8,7 @@ import torch
 
 from unroll.data.captioned import Captioned
 from unroll.data.pictures import to_png, to_text
+from unroll.data.vocabulary import Vocabulary
 from unroll.evaluation.accuracy import Accuracy, accuracy
 from unroll.evaluation.attention import step_weights
 from unroll.evaluation.evaluation import Evaluation
@@ -57,7 +58,7 @@ def sheet(
     references = data.references("test")
     found = []
     for i, row in enumerate(rows.tolist()):
-        words = data.form.answers.split(test.texts[row])
+        words = words_of(data.form.answers, symbols[i].tolist())
         found.append(
             {
                 "picture": to_text(to_png(pictures.shown(i))),
@@ -72,3 +73,9 @@ def sheet(
             }
         )
     return found
+
+
+def words_of(answers: Vocabulary, symbols: list[int]) -> list[str]:
+    """Return the words of a caption up to its end: special ones are a word each, too."""
+    words, end = answers.decode(symbols), answers.special["end"]
+    return words[: words.index(end)] if end in words else words

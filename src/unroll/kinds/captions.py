@@ -95,6 +95,9 @@ class CaptionsKind(PairsKind):
         import torch
 
         from unroll.evaluation.attention import Look, step_weights
+        from unroll.evaluation.captions import words_of
+
+        self._check(request)
 
         answers, (_, pictures) = trained.form.answers, self._read(trained, [text])
         symbols = self._searched(trained, pictures, request).symbols[:, 0]
@@ -102,7 +105,7 @@ class CaptionsKind(PairsKind):
         weights, _ = step_weights(trained.model, pixels, None, symbols, answers["start"])
         if weights is None:
             raise UserError(f"{trained.record.subject.variant} has no attention: there is no map")
-        words = answers.split(answers.text(symbols[0].tolist()))
+        words = words_of(answers, symbols[0].tolist())
         return Look([], words, weights[0, : len(words)].double().numpy())
 
     def _read(self, trained: "TrainedModel", texts: Sequence[str]) -> Any:
@@ -123,9 +126,14 @@ class CaptionsKind(PairsKind):
         request: PairsRequest,
     ) -> list[str]:
         """Return captions (N, T') as texts."""
+        self._check(request)
+        return super()._said(trained, questions, source, symbols, request)
+
+    def _check(self, request: PairsRequest) -> None:
         if request.replace_unknown:
             raise UserError("replace_unknown: a picture has no words that could be copied")
-        return super()._said(trained, questions, source, symbols, request)
+        if request.longest_ratio:
+            raise UserError("longest_ratio: a picture has no length")
 
     def example(self, task: Task[Any], form: Any) -> str:
         """Return the task's own, or noise."""

@@ -112,6 +112,8 @@ def _heard(asks: bool) -> str | None:
         return input("> " if asks else "").strip()
     except EOFError:
         return None
+    except UnicodeDecodeError:
+        raise UserError("what was typed is no text in UTF-8") from None
 
 
 def complete(

@@ -101,6 +101,8 @@ def read_bytes(path: Path, largest: int) -> bytes:
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
+    except ValueError:  # a name with a zero, or with half a symbol
+        raise DataError(f"{str(path)!r} is no name that a file can have") from None
 
 
 def read_text(path: Path) -> str:

@@ -31,6 +31,7 @@ from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
 BUILT_IN = "scenes"
+LONGEST = 1_000  # symbols of a caption
 RESERVED = set(SPECIAL.values()) - {SPECIAL["unknown"]}
 
 # Options that do nothing, by whether scenes are drawn or a folder is read.
@@ -145,8 +146,11 @@ class CaptionsTask(Task[CaptionsDataOptions]):
         captions: dict[str, dict[str, None]] = {}
         for name, caption, place in rows:
             plain = options.plain(caption)
-            if not plain:
+            length = len(split(plain, options.unit))
+            if not length:
                 raise DataError(f"{place}: there is no caption")
+            if length > LONGEST or not _can_be_written(plain):
+                raise DataError(f"{place}: no caption, but a text of {length:,} symbols")
             for symbol in set(split(plain, options.unit)) & RESERVED:
                 raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
             captions.setdefault(name, {})[plain] = None
@@ -214,6 +218,11 @@ def _different(count: int, held_out: bool, random: np.random.Generator) -> list[
         scene = draw_scene(random, held_out)
         found[str(scene)] = scene
     return list(found.values())
+
+
+def _can_be_written(text: str) -> bool:
+    """Say whether a text has no halves of symbols, as JSON can."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _sort(scene: Scene) -> str:

@@ -43,7 +43,7 @@ class Copy(Task[CopyOptions]):
     @property
     def example(self) -> str:
         """As many digits as the shortest sequence has."""
-        return (DIGITS * 100)[1 : self.options.shortest + 1]
+        return (DIGITS * 101)[1 : self.options.shortest + 1]
 
     def prepare(self) -> Pairs:
         """Draw different sequences, each length as often.

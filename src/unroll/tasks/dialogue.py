@@ -139,7 +139,8 @@ class Dialogue(Task[DialogueOptions]):
     def _built_in(self) -> tuple[list[tuple[str, str]], dict[str, object]]:
         options, said = self.options, []
         for _, turns in conversations(options.language):
-            plain = [options.plain(turn.replace(TURN, " ")) for turn in turns]
+            every = (options.plain(turn.replace(TURN, " ")) for turn in turns)
+            plain = [turn for turn in every if split(turn, options.unit)]
             said += [(self._joined(plain[:i]), plain[i]) for i in range(1, len(plain))]
         return said, {"source": BUILT_IN, "language": options.language}
 
@@ -151,7 +152,9 @@ class Dialogue(Task[DialogueOptions]):
         said = []
         for (question, answer), place in rows:
             pair = options.plain(question), options.plain(answer)
-            for symbol in {s for text in pair for s in split(text, options.unit)} & RESERVED:
+            symbols = {symbol for text in pair for symbol in split(text, options.unit)}
+            turns = {TURN} if TURN in "".join(pair) else set()
+            for symbol in symbols & RESERVED | turns:
                 raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
             said.append(pair)
         return said, {"source": str(path), **({"found": notes} if notes else {})}

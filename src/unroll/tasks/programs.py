@@ -26,11 +26,14 @@ from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
 NAMES = "abcdefgh"  # of variables; a program assigns each once
+MORE_NAMES = "nopr"  # where there are more operations than these
 ALPHABETS = (f"{NAMES} forinagepstl x0123456789=+-*<>():;", "-0123456789")
 HELD_OUT = {"test": 10, "valid": 5}  # of a hundred programs
 FRUITLESS = 20  # tries for each program that is wanted
 LONGEST = 500  # characters of a program
 MOST_ROUNDS = 1_000  # of a loop
+LARGEST = 10**LONGEST  # number of a program
+BUILT_IN = ("print", "range")
 
 Digits = Annotated[int, Field(ge=1, le=6)]
 Operation = Literal["add", "multiply", "choose", "assign", "loop"]
@@ -124,8 +127,10 @@ class Programs(Task[ProgramsOptions]):
         Raises:
             UserError: it is none; the message says what is not understood.
         """
-        plain = re.sub(r"\s*([-+*/=<>():;])\s*", r"\1", ";".join(text.strip().splitlines()))
-        plain = re.sub(r"\s+", " ", plain).replace("else(", "else (").replace("if(", "if (")
+        lines = [line.strip() for line in re.split("[;\n]", text)]
+        plain = re.sub(r"\s*([-+*/=<>():])\s*", r"\1", ";".join(filter(None, lines)))
+        plain = re.sub(r"\)(if|else)\b", r") \1", re.sub(r"\s+", " ", plain))
+        plain = re.sub(r"\b(if|else)\(", r"\1 (", plain)
         run(plain)
         return plain
 
@@ -169,7 +174,7 @@ class Draft:
     def __init__(self, digits: int, random: np.random.Generator) -> None:
         self.digits, self.random = digits, random
         self.statements: list[str] = []
-        self.names = iter(random.permutation([*NAMES]).tolist())
+        self.names = iter([*random.permutation([*NAMES]).tolist(), *MORE_NAMES])
         self.expression = self.number()
 
     def number(self) -> str:
@@ -253,21 +258,17 @@ def run(text: str) -> str:
     Raises:
         UserError: it is no program of this language.
     """
+    try:
+        return _printed(parse(text))
+    except RecursionError:
+        raise UserError(f"a program must not be nested so deeply: {Programs.example}") from None
+
+
+def _printed(tree: ast.Module) -> str:
     variables: dict[str, int] = {}
-    *statements, last = parse(text).body or [ast.Pass()]
+    *statements, last = tree.body or [ast.Pass()]
     for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                variables[name] = _value(value, variables)
-            case ast.For(
-                target=ast.Name(),
-                iter=ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=int(times))]),
-                body=[ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value)],
-                orelse=[],
-            ) if name in variables and times <= MOST_ROUNDS:
-                variables[name] += times * _value(value, variables)
-            case _:
-                raise _unknown(statement)
+        _take(statement, variables)
     match last:
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=[value], keywords=[])):
             return str(_value(value, variables))
@@ -275,7 +276,39 @@ def run(text: str) -> str:
             raise _unknown(last)
 
 
+def _take(statement: ast.stmt, variables: dict[str, int]) -> None:
+    """Do what a statement says to the variables."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in BUILT_IN:
+            variables[name] = _value(value, variables)
+        case ast.For(
+            target=ast.Name(id=counter),
+            iter=ast.Call(
+                func=ast.Name(id="range"),
+                args=[ast.Constant(value=int(times))],
+                keywords=[],
+            ),
+            body=[ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value)],
+            orelse=[],
+        ) if not isinstance(times, bool) and times <= MOST_ROUNDS and counter not in BUILT_IN:
+            for variables[counter] in range(times):
+                before = _value(ast.Name(name), variables)
+                variables[name] = _bounded(before + _value(value, variables))
+        case _:
+            raise _unknown(statement)
+
+
 def _value(tree: ast.expr, variables: dict[str, int]) -> int:
+    return _bounded(_computed(tree, variables))
+
+
+def _bounded(value: int) -> int:
+    if abs(value) > LARGEST:
+        raise UserError(f"a number of a program must not have more than {LONGEST} digits")
+    return value
+
+
+def _computed(tree: ast.expr, variables: dict[str, int]) -> int:
     match tree:
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
             return number
