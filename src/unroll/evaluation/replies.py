@@ -6,11 +6,11 @@ taught. Neither shows in the likelihood of right replies, so both are counted. A
 likely because it is a usual sentence, whatever was said: so each is given to another question, too.
 """
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from unroll.data.pairs import Pairs
 from unroll.evaluation import breakdown
@@ -63,9 +63,11 @@ def together(
     And by how much likelier each reply is to its own question than to another one.
     """
     copied = np.array([text in known for text in found.texts])
-    which = pd.factorize(np.array(found.texts, dtype=object))[0]
-    counts = np.eye(which.max() + 1)[which]
-    distinct = influences(counts, lambda of: float((of > 0).sum() / of.sum()))
+    times = Counter(found.texts)
+    once = sum(count == 1 for count in times.values())
+    alone = np.array([[1, times[text] == 1] for text in found.texts], dtype=float)
+    # Without an answer that was given once there is one different answer less.
+    distinct = influences(alone, lambda of: float((len(times) - once + of[1]) / of[0]))
     own, lengths = reference_losses(model, pairs, split, padding, device)
     others, _ = reference_losses(model, shuffled(pairs, split), split, padding, device)
     return {
