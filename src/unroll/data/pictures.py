@@ -21,6 +21,8 @@ from unroll.storage.files import read_bytes
 LARGEST_FILE = 2**26  # bytes
 MOST_PIXELS = 50_000_000  # of a picture as it is in its file: a small file can hold many
 GREY = (128, 128, 128)
+# Others are programs, or are read by programs, that a picture must not start.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def picture_of(content: bytes, size: int, place: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow warns of is refused, or does no harm
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise DataError(f"{place} has more than {MOST_PIXELS:,} pixels")
                 fitting = _fitted(_plain(image), size)
@@ -92,8 +94,10 @@ def picture_of(content: bytes, size: int, place: str) -> np.ndarray:
 def _plain(image: Image.Image) -> Image.Image:
     """Return a picture upright, in red, green and blue."""
     turned = ImageOps.exif_transpose(image)
-    if turned.mode.startswith("I"):  # 16 bits, or more, of grey
-        grey = np.asarray(turned).astype(float) / 257  # the greatest of 16 bits is white
+    if turned.mode.startswith("I"):  # grey of more than 8 bits
+        grey = np.asarray(turned).astype(float)
+        if turned.mode != "I" or grey.max() > 255:  # the greatest of 16 bits is white
+            grey /= 257
         turned = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
     if "transparency" in turned.info or turned.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa"):
         over = turned.convert("RGBA")

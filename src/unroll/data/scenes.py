@@ -157,11 +157,13 @@ def _alone(random: np.random.Generator) -> Scene:
 
 def _several(random: np.random.Generator) -> Scene:
     number = int(random.integers(2, len(NUMBERS) + 2))
-    while True:
-        places = random.uniform(0.18, 0.82, size=(number, 2))
-        distances = np.linalg.norm(places[:, None] - places[None], axis=2)
-        if distances[np.triu_indices(number, 1)].min() >= APART:
-            break
+    places: list[np.ndarray] = []
+    while len(places) < number:
+        place = random.uniform(0.18, 0.82, size=2)
+        if all(np.linalg.norm(place - other) >= APART for other in places):
+            places.append(place)
+        elif random.random() < 0.05:  # there may be no room left
+            places = []
     one = _thing(random, 0, 0)
     return Scene(tuple(Thing(one.size, one.colour, one.shape, x, y) for x, y in places))
 
