@@ -264,7 +264,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "      kind: addition\n",
             "      kind: adition\n",
             [
-                "tasks.sums.data.kind: expected one of addition, brackets, dates, text, "
+                "tasks.sums.data.kind: expected one of addition, brackets, captions, "
+                "copy, dates, dialogue, programs, sentences, text, "
                 "translation, not 'adition' (did you mean addition?)"
             ],
             id="unknown kind of data",
@@ -415,7 +416,8 @@ def test_compute_and_generate_may_be_left_out(folder):
             "      kind: addition\n",
             "      kind: [addition]\n",
             [
-                "tasks.sums.data.kind: expected one of addition, brackets, dates, text, "
+                "tasks.sums.data.kind: expected one of addition, brackets, captions, "
+                "copy, dates, dialogue, programs, sentences, text, "
                 "translation, not ['addition'] (did you mean addition?)"
             ],
             id="list in place of a kind",

@@ -84,6 +84,7 @@ CAPTIONS: dict[str, dict[str, Any]] = {
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},
     "last-keras": {"embedding": "one_hot", "optimizer": "rmsprop"},
+    "last-twice": {"double_source": True},
     "last-rnn": {**BOOK, "cell": "rnn"},
     "greatest": {"pooling": "max", "padding": "masked"},
     "greatest-plain": {"pooling": "max"},
