@@ -17,6 +17,7 @@ from safetensors.torch import load_file as load_tensors
 from fuzz import damage
 from fuzz.trial import TALLIES, attempt, numbered
 from models.toys import (
+    captions_options,
     corpus,
     corpus_form,
     corpus_options,
@@ -28,8 +29,9 @@ from models.toys import (
 )
 from runs.evaluated import DIFF, EPOCHS, HISTORY, SESSION, evaluated_study
 from unroll import kinds, study
+from unroll.data.captioned import Captioned
 from unroll.data.corpus import Corpus, load_corpus, save_corpus, words
-from unroll.data.labels import Labelled
+from unroll.data.labels import Labelled, from_texts
 from unroll.data.leakage import check_leakage
 from unroll.data.pairs import Pairs, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences
@@ -59,6 +61,8 @@ from unroll.storage.folders import check_folder, new_folder
 from unroll.storage.tables import read_table, write_table
 from unroll.tasks.addition import Addition, AdditionOptions
 from unroll.tasks.brackets import Brackets, BracketsOptions
+from unroll.tasks.captions import CaptionsDataOptions, CaptionsTask
+from unroll.tasks.programs import Programs, ProgramsOptions
 from unroll.tasks.task import Task
 from unroll.tasks.text import Text, TextOptions
 from unroll.tasks.translation import Translation, TranslationOptions
@@ -194,9 +198,9 @@ def check_words(folder: Path, work: Path) -> Callable[[Corpus], None]:
 
 
 def check_stored(folder: Path, found: Mapping[str, np.ndarray]) -> None:
-    """Check that arrays are those of the files, and whole numbers of 32 bits."""
+    """Check that arrays are those of the files: whole numbers of 32 bits, or bytes of pictures."""
     for name, array in found.items():
-        assert array.dtype == np.int32
+        assert array.dtype == (np.uint8 if name.endswith(".pixels") else np.int32)
         assert np.array_equal(array, np.load(folder / f"{name}.npy"))
     assert {path.stem for path in folder.glob("*.npy")} == found.keys()
 
@@ -219,9 +223,11 @@ def side_arrays(sides: Mapping[str, Sequences], name: str) -> dict[str, np.ndarr
 
 def check_pairs(found: Pairs, folder: Path) -> None:
     form = found.form
-    check_stored(
-        folder, side_arrays(found.sources, "source") | side_arrays(found.targets, "target")
-    )
+    levels = {} if found.levels is None else {"train.levels": found.levels}
+    sides = side_arrays(found.sources, "source") | side_arrays(found.targets, "target")
+    check_stored(folder, sides | levels)
+    if found.levels is not None:
+        assert found.levels.shape == (len(found.targets["train"]),) and found.levels.min() >= 1
     check_side(found.sources, form.source, form.source_width)
     check_side(found.targets, form.answers, form.target_width)
     for split in SPLITS:
@@ -239,6 +245,19 @@ def check_labelled(found: Labelled, folder: Path) -> None:
     assert len(set(found.form.labels)) == len(found.form.labels) > 1
     check_text(found.form.labels)
     assert all(len(found.answers(split)) == len(found.sources[split]) for split in SPLITS)
+
+
+def check_captioned(found: Captioned, folder: Path) -> None:
+    form, shown = found.form, found.sources.items()
+    pictures = {f"{split}.pixels": of.pixels for split, of in shown}
+    rows = {f"{split}.rows": of.rows for split, of in shown}
+    check_stored(folder, side_arrays(found.targets, "target") | pictures | rows)
+    check_side(found.targets, form.answers, form.target_width)
+    for split, of in shown:
+        assert of.pixels.shape[1:] == (3, form.size, form.size) and of.pixels.dtype == np.uint8
+        assert of.rows.min() >= 0 and of.rows.max() < len(of.pixels)
+        assert len(of) == len(found.targets[split]) == len(found.references(split))
+        check_text([found.questions(split), found.references(split)])
 
 
 def check_corpus(found: Corpus, folder: Path) -> None:
@@ -266,6 +285,12 @@ BRACKETS = Brackets(BracketsOptions(kind="brackets", longest=8, train=12, valid=
 SUMS = Addition(AdditionOptions(kind="addition", max_digits=1, train=20, valid=5, test=5))
 
 
+PROGRAMS = Programs(
+    ProgramsOptions(kind="programs", operations=1, beyond=0, train=6, valid=2, test=2)
+)
+SCENES = CaptionsTask(
+    CaptionsDataOptions(kind="captions", size=16, train=4, valid=2, test=2, new_combinations=1)
+)
 NUMBERS = Translation(
     TranslationOptions(kind="translation", to_language="ko", train=9, valid=3, test=3)
 )
@@ -277,6 +302,7 @@ def test_prepared_pairs(tmp_path):
         "sums": SUMS.prepare(),
         "ragged": ragged(),
         "numbers": NUMBERS.prepare(),
+        "programs": PROGRAMS.prepare(),
     }
     for name, whole in wholes.items():
         save_pairs(whole, tmp_path / name)
@@ -287,7 +313,18 @@ def test_prepared_pairs(tmp_path):
 def test_prepared_labels(tmp_path):
     kind = kinds.named("labels")
     kind.save(BRACKETS.prepare(), tmp_path / "toy")
-    damaged("prepared labels", [tmp_path / "toy"], kind.load, check_labelled)
+    rows = [("a b", "one"), ("b c", "two"), ("c", "one")]
+    kind.save(from_texts(dict.fromkeys(SPLITS, rows), "word"), tmp_path / "texts")
+    folders = [tmp_path / "toy", tmp_path / "texts"]
+    damaged("prepared labels", folders, kind.load, check_labelled)
+
+
+def test_prepared_captions(tmp_path):
+    kind = kinds.named("captions")
+    kind.save(SCENES.prepare(), tmp_path / "scenes")
+    kind.save(kind.made_up(captions_options()), tmp_path / "toy")
+    folders = [tmp_path / "scenes", tmp_path / "toy"]
+    damaged("prepared captions", folders, kind.load, check_captioned)
 
 
 def test_a_prepared_corpus(tmp_path):
