@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import corpus_options, few_examples, labels_options, pairs_options
-from unroll.options import OPTIONS, parse_resolved
+from unroll.options import parse_resolved
 from unroll.runs.subject import Subject
 
 MAKE = {"pairs": pairs_options, "corpus": corpus_options, "labels": labels_options}
@@ -45,6 +45,7 @@ OF_ENCODERS = {
     "bidirectional": True,
     "padding": "masked",
     "embedding": "one_hot",
+    "double_source": True,
 }
 NEEDED = {"attention": {"decoder": "attention"}, "attention_query": {"decoder": "attention"}}
 OTHER_OPTIONS = {
@@ -57,6 +58,7 @@ OTHER_OPTIONS = {
         "loss": "sequence",
         "label_smoothing": 0.1,
         "with_replacement": True,
+        "curriculum": "mixed",
         "bridge": "state",
         "teacher_forcing": 0.5,
         "teacher_forcing_by": "sequence",
@@ -108,13 +110,14 @@ def test_every_change_of_what_determines_a_result_changes_the_key(other, seed):
     assert other.key(seed) != subject(other.options.kind).key(seed)
 
 
-@pytest.mark.parametrize("kind", OPTIONS)
+# Replies and captions have the options of pairs: what tells them apart is their plans.
+@pytest.mark.parametrize("kind", MAKE)
 def test_every_option_is_tried(kind):
     assert OTHER_OPTIONS[kind].keys() | {"seeds"} == subject(kind).options.model_dump().keys()
 
 
 def test_no_two_of_these_share_a_key():
-    all_of_them = [*map(subject, OPTIONS), *OTHERS.values()]
+    all_of_them = [*map(subject, MAKE), *OTHERS.values()]
     keys = {s.key(seed) for s in all_of_them for seed in (None, 0, 1)}
     assert len(keys) == 3 * len(all_of_them)
 
