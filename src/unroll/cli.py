@@ -292,15 +292,44 @@ def compare(
     compare(study, "seed" if seeds else "variant", Filters(task, variant, metric), csv)
 
 
+# Options of several commands that ask a model. One that is not given is left to the model.
+
+beam_width = click.option(
+    "--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once."
+)
+length_penalty = click.option(
+    "--length-penalty", type=click.FloatRange(0, 10), help="1 favours long answers."
+)
+alternatives = click.option(
+    "--alternatives", "count", type=click.IntRange(1, 100), default=1, help="Print the best N."
+)
+temperature = click.option(
+    "--temperature", type=click.FloatRange(min=0), help="0: the likeliest word."
+)
+top_k = click.option(
+    "--top-k", type=click.IntRange(min=0), help="Only the k likeliest words; 0: all."
+)
+top_p = click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Only the likeliest words that have this probability together.",
+)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 @main.command()
 @click.argument("question")
 @click.option("--variant", help="Who answers; by default the best by validation.")
 @click.option("--task", help="What the question is of; by default the study's first such task.")
-@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
-@click.option("--length-penalty", type=click.FloatRange(0, 10), help="1 favours long answers.")
+@beam_width
+@length_penalty
 @click.option("--longest-ratio", type=click.FloatRange(0, 1000), help="Symbols for each read.")
 @click.option("--replace-unknown", is_flag=True, default=None, help="Copy words for <unk>.")
-@click.option("--alternatives", type=click.IntRange(1, 100), default=1, help="Print the best N.")
+@alternatives
 @click.option("--map", "picture", type=Path, help="Draw what attention looked at: FILE.svg")
 @pass_study
 def ask(
@@ -308,7 +337,7 @@ def ask(
     question: str,
     variant: str | None,
     task: str | None,
-    alternatives: int,
+    count: int,
     picture: Path | None,
     **request: Any,
 ) -> None:
@@ -323,17 +352,16 @@ def ask(
     """
     from unroll.stages.interactive import ask
 
-    asked = {name: value for name, value in request.items() if value is not None}
-    ask(study, question, task, variant, alternatives, picture, asked)
+    ask(study, question, task, variant, count, picture, given(request))
 
 
 @main.command()
 @click.argument("file", type=Path)
 @click.option("--variant", help="Who says it; by default the best by validation.")
 @click.option("--task", help="What it has learned; by default the study's first such task.")
-@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
-@click.option("--length-penalty", type=click.FloatRange(0, 10), help="1 favours long captions.")
-@click.option("--alternatives", type=click.IntRange(1, 100), default=1, help="Print the best N.")
+@beam_width
+@length_penalty
+@alternatives
 @click.option("--map", "picture", type=Path, help="Draw where each word looked: FILE.svg")
 @pass_study
 def caption(
@@ -341,7 +369,7 @@ def caption(
     file: Path,
     variant: str | None,
     task: str | None,
-    alternatives: int,
+    count: int,
     picture: Path | None,
     **request: Any,
 ) -> None:
@@ -355,21 +383,16 @@ def caption(
     """
     from unroll.stages.interactive import caption
 
-    asked = {name: value for name, value in request.items() if value is not None}
-    caption(study, file, task, variant, alternatives, picture, asked)
+    caption(study, file, task, variant, count, picture, given(request))
 
 
 @main.command()
 @click.option("--variant", help="Who answers; by default the best by validation.")
 @click.option("--task", help="What it has learned; by default the study's first dialogue.")
-@click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")
-@click.option("--top-k", type=click.IntRange(min=0), help="Only the k likeliest words; 0: all.")
-@click.option(
-    "--top-p",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    help="Only the likeliest words that have this probability together.",
-)
-@click.option("--beam-width", type=click.IntRange(1, 100), help="Search so many ways at once.")
+@temperature
+@top_k
+@top_p
+@beam_width
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed, another conversation.")
 @pass_study
 def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> None:
@@ -386,7 +409,7 @@ def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> No
     """
     from unroll.stages.interactive import chat
 
-    chat(study, task, variant, {k: v for k, v in chosen.items() if v is not None})
+    chat(study, task, variant, given(chosen))
 
 
 @main.command()
@@ -395,13 +418,9 @@ def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> No
 @click.option("--task", help="What it has learned; by default the study's first text.")
 @click.option("--samples", type=click.IntRange(min=1), help="How many continuations.")
 @click.option("--length", type=click.IntRange(min=1), help="Words to write.")
-@click.option("--temperature", type=click.FloatRange(min=0), help="0: the likeliest word.")
-@click.option("--top-k", type=click.IntRange(min=0), help="Only the k likeliest words; 0: all.")
-@click.option(
-    "--top-p",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    help="Only the likeliest words that have this probability together.",
-)
+@temperature
+@top_k
+@top_p
 @click.option("--skip", multiple=True, help="A word not to write; may be given several times.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed, another text.")
 @pass_study
@@ -420,4 +439,4 @@ def complete(
     from unroll.stages.interactive import complete
 
     chosen["skip"] = list(chosen["skip"]) or None
-    complete(study, prompt, task, variant, {k: v for k, v in chosen.items() if v is not None})
+    complete(study, prompt, task, variant, given(chosen))

@@ -169,24 +169,18 @@ def looked_at(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) ->
     words = _shown(words)
     columns = min(4, count + 1)
     rows = -(-(count + 1) // columns)
-    with _texts_kept(), plt.rc_context({**STYLE, "svg.fonttype": "none"}):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(0.9 * columns, 1.05 * rows), layout="constrained", squeeze=False
-        )
-        for place in axes.flat:
+    size = (0.9 * columns, 1.05 * rows)
+    with _texts_kept(), _drawing(size, {"svg.fonttype": "none"}, (rows, columns)) as (axes, svg):
+        first, *others = np.ravel(axes)
+        for place in (first, *others):
             place.axis("off")
-        axes.flat[0].imshow(pixels)
-        for place, word, looks in zip(axes.flat[1:], words, weights, strict=False):
+        first.imshow(pixels)
+        for place, word, looks in zip(others, words, weights, strict=False):
             side = math.isqrt(len(looks))
             grid = looks[: side * side].reshape(side, side)
             place.imshow(pixels, extent=(0, 1, 1, 0), alpha=0.35)
             place.imshow(grid, extent=(0, 1, 1, 0), cmap="cividis", vmin=0, alpha=0.65)
             place.set_title(word, fontsize=8)
-        svg = io.StringIO()
-        try:
-            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        finally:
-            plt.close(figure)
     return svg.getvalue()
 
 
@@ -209,12 +203,15 @@ def _texts_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _drawing(
-    size: tuple[float, float], style: Mapping[str, str] | None = None
+    size: tuple[float, float],
+    style: Mapping[str, str] | None = None,
+    shape: tuple[int, int] = (1, 1),
 ) -> Iterator[tuple[Any, io.StringIO]]:
-    """Yield axes to draw on; afterwards the picture stands in the text buffer."""
+    """Yield axes to draw on, or rows and columns of them; the picture is in the buffer then."""
     with plt.rc_context({**STYLE, **(style or {})}):
-        figure, axes = plt.subplots(figsize=size, layout="constrained")
-        axes.grid(alpha=0.3)
+        figure, axes = plt.subplots(*shape, figsize=size, layout="constrained")
+        for place in np.ravel(axes):
+            place.grid(alpha=0.3)
         svg = io.StringIO()
         try:
             yield axes, svg
