@@ -241,6 +241,8 @@ comparison:
 generate:
   prompts: [you]
   length: 10
+scoring:
+  methods: [cache, dynamic]
 """
 
 

@@ -169,10 +169,41 @@ def test_continuations_are_written_as_the_options_say(study):
         {"prompts": ["w1", "w2 w3"], "samples": 3, "length": 5, "skip": ["w4"], "seed": 7}
     )
     model = unroll.open().model("writer")
-    texts = model.write("w2 w3", options)
+    texts = model.continuations("w2 w3", options)
     assert len(set(texts)) == 3
     assert all(text.startswith("w2 w3") and "w4" not in text for text in texts)
-    assert texts == model.write("w2 w3", options)
+    assert texts == model.continuations("w2 w3", options)
+
+
+@pytest.mark.parametrize("way", [{"temperature": 0.0}, {"repetition_penalty": 2.0, "seed": 3}])
+def test_a_text_goes_on_from_where_it_stood(study, way):
+    model = unroll.open().model("writer")
+    whole = model.write("w1 w2", max_length=9, skip="", **way)
+    one = model.write("w1 w2", max_length=4, skip="", **way)
+    more = model.write(after=one, max_length=5, skip="", **way)
+    assert (
+        one.text + more.text == whole.text == model.complete("w1 w2", max_length=9, skip="", **way)
+    )
+    assert one.words + more.words == whole.words
+    assert more.log_probability < 0
+    given_words = model.write("w4 w5", after=one, max_length=1, **way)
+    assert given_words.text.lstrip().startswith("w4 w5")
+    assert model.write(max_length=3).prompt == [0]
+
+
+def test_the_likeliest_end_of_a_sentence_is_searched(study):
+    model = unroll.open().model("writer")
+    search = {"temperature": 0.0, "beam_width": 4, "length_penalty": 1.0}
+    found = model.write("w1", max_length=6, **search)
+    options = {"prompts": ["w1"], "samples": 4, "length": 6, "skip": ["<unk>", "N", "$"], **search}
+    best, *others = model.continuations("w1", params.generation(options))
+    assert best == found.text and found.text not in others
+    assert len(found.words) == 6 or found.words[-1] == 0
+    with pytest.raises(UserError, match="a beam searches, a temperature draws; choose one"):
+        model.write("w1", beam_width=4)
+    other = unroll.open().model("writer")
+    with pytest.raises(UserError, match="was written by another model"):
+        other.write(after=found)
 
 
 def test_an_unknown_word_is_refused(study):
@@ -183,7 +214,11 @@ def test_an_unknown_word_is_refused(study):
 def test_a_model_that_answers_does_not_write(study):
     model = unroll.open().model("plain")
     options = params.generation({"prompts": ["7+5"]})
-    for asked in (lambda: model.complete("7+5"), lambda: model.write("7+5", options)):
+    for asked in (
+        lambda: model.complete("7+5"),
+        lambda: model.write("7+5"),
+        lambda: model.continuations("7+5", options),
+    ):
         with pytest.raises(UserError, match="plain answers questions; it does not write"):
             asked()
 

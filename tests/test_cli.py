@@ -149,6 +149,8 @@ COMMANDS = [
     "complete",
     "evaluate",
     "generate",
+    "import-book",
+    "inside",
     "new-study",
     "plan",
     "prepare",
@@ -217,6 +219,9 @@ def test_unknown_command_is_a_usage_error():
         ["complete", "you", "--temperature", "-1"],
         ["complete", "you", "--top-p", "0"],
         ["complete", "you", "--top-k", "many"],
+        ["complete", "you", "--min-p", "2"],
+        ["complete", "you", "--repetition-penalty", "0.5"],
+        ["complete", "you", "--beam-width", "0"],
     ],
 )
 def test_option_out_of_range_is_named(arguments):
@@ -517,6 +522,23 @@ def test_skipped_words_are_not_written(writer):
     assert words(works(*command, "--skip", "the", "--skip", "a")) == {"you"}
 
 
+def test_a_continuation_is_searched_or_drawn_as_its_options_say(writer):
+    command = ["complete", "you", "--length", "12"]
+    greedy = works(*command, "--temperature", "0")
+    assert works(*command, "--min-p", "1") == greedy
+    assert works(*command, "--min-p", "0", "--repetition-penalty", "1") == works(*command)
+    assert works(*command, "--temperature", "0", "--repetition-penalty", "10") != greedy
+    search = ["--temperature", "0", "--beam-width", "3"]
+    found = works(*command, *search, "--length-penalty", "1", "--samples", "3").split("\n\n")
+    assert len(found) == len(set(found)) == 3
+    assert all(text.startswith("you") for text in found)
+    assert "w" not in works(*command, *search, "--skip", "the")
+    message = "generate.beam_width: a beam searches, a temperature draws; choose one"
+    assert fails(2, *command, "--beam-width", "3") == message
+    message = "generate.samples: a beam of 3 finds no more than that"
+    assert fails(2, *command, *search, "--samples", "4") == message
+
+
 @pytest.mark.parametrize(
     ("option", "value", "fault"),
     [
@@ -735,6 +757,26 @@ def test_a_file_that_is_no_picture_is_named(seers, content):
     message = fails(1, "caption", "notes.png", "--variant", "looker", "--map", "looks.svg")
     assert message.startswith("notes.png is no picture that can be read")
     assert "\n" not in message
+
+
+def test_what_cannot_be_looked_into_is_refused_with_the_way_out():
+    assert fails(2, "inside", "plain") == "plain is no language model; choose one of writer"
+    assert fails(2, "inside", "writer", "--output", "look.pdf") == (
+        "--output: look.pdf cannot be written; it is a page: name it FILE.html"
+    )
+    assert fails(2, "inside", "wirter").startswith("params.yaml has no variant 'wirter'")
+    assert fails(1, "inside", "writer").startswith("no trained model of writer yet; run: dvc repro")
+
+
+def test_a_model_of_other_data_is_not_looked_into(project, writer):
+    texts = project / "texts"
+    texts.mkdir()
+    for split in ("train", "valid", "test"):
+        (texts / f"{split}.txt").write_text("you the a\n")
+    works("prepare", "prose")
+    assert fails(1, "inside", "writer") == (
+        "writer was trained on other data than data/prepared/prose; run: dvc repro train@writer"
+    )
 
 
 def test_a_picture_is_no_question_and_a_question_no_picture(seers):

@@ -11,15 +11,26 @@ from click.testing import CliRunner
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModelContext
 
-from models.toys import lively, replies_options, trained, write_untrained
-from unroll import conversation, serving
+from models.toys import (
+    corpus_form,
+    corpus_options,
+    language_model,
+    lively,
+    replies_options,
+    trained,
+    write_untrained,
+)
+from unroll import conversation, serving, tasks
 from unroll import study as params
 from unroll.cli import main
-from unroll.conversation import Conversation
+from unroll.conversation import Conversation, Text, begun
 from unroll.data.pairs import PairsForm, from_translations
 from unroll.errors import UserError
+from unroll.kinds import named
+from unroll.kinds.corpus import CorpusRequest
 from unroll.kinds.replies import RepliesKind, RepliesRequest
 from unroll.lifetime import SIGNALS
+from unroll.options import OPTIONS
 from unroll.runs.model import TrainedModel, write_model
 from unroll.serving import LOG_PROBABILITY, RECORD, Served
 from unroll.tasks.dialogue import Dialogue, DialogueOptions
@@ -274,6 +285,82 @@ def test_a_session_is_named_in_the_signature_of_what_converses_alone():
     assert "session" in names
     request = RepliesRequest(session="x")
     assert (request.conversation(), PLAIN.conversation()) == ("x", "")
+
+
+# Sessions of a served language model
+
+
+def lm() -> TrainedModel:
+    """Return a language model as if it had been trained."""
+    task = tasks.named("text")
+    prose = task(task.Options.model_validate({"kind": "text", "source": "grammar"}))
+    return trained(language_model(layers=2), corpus_options(layers=2), corpus_form(), prose)
+
+
+@pytest.fixture
+def writer(tmp_path) -> Served:
+    """Return a language model that is served, as MLflow loads it."""
+    write_model(tmp_path / "writer", lm())
+    found = Served()
+    found.load_context(PythonModelContext({RECORD: str(tmp_path / "writer")}, None))
+    return found
+
+
+def written(model: Served, *texts: str, **request) -> list[str]:
+    table = pd.DataFrame({"text": texts})
+    return model.predict(None, table, {"skip": "", **request})["continuation"].tolist()
+
+
+@pytest.mark.parametrize("way", [{}, {"temperature": 0.0}, {"seed": 4, "repetition_penalty": 2.0}])
+def test_a_text_of_a_session_goes_on_where_it_stood(writer, way):
+    [whole] = written(writer, "w1 w2", max_length=12, **way)
+    session = {"session": "x", "max_length": 4, **way}
+    assert (
+        "".join(written(writer, "w1 w2", **session) + written(writer, "", "", **session)) == whole
+    )
+    [begun_anew] = written(writer, "w1 w2", **{**session, "session": "y"})
+    assert whole.startswith(begun_anew)
+
+
+def test_what_is_given_to_a_session_is_read_behind_what_stands_there(writer):
+    text, asked_for = Text(lm()), {"max_length": 3, "temperature": 0.0}
+    request = CorpusRequest(skip="", **asked_for)
+    expected = [text.say(given, request)[0] for given in ("w1", "w4 w5", "")]
+    assert written(writer, "w1", "w4 w5", "", session="x", **asked_for) == expected
+    assert expected[1].lstrip().startswith("w4 w5")
+
+
+def test_a_word_that_is_unknown_is_refused_and_the_text_goes_on(writer):
+    asked_for = {"session": "x", "max_length": 4}
+    [first] = written(writer, "w1", **asked_for)
+    with pytest.raises(MlflowException, match="does not know the word 'w99'") as caught:
+        written(writer, "w99", **asked_for)
+    assert caught.value.get_http_status_code() == 400
+    assert first + written(writer, "", **asked_for)[0] == written(writer, "w1", max_length=8)[0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"beam_width": 2}, "beam_width: a beam searches, a temperature draws; choose one"),
+        ({"min_p": 2.0}, "min_p: "),
+        ({"repetition_penalty": 0.5}, "repetition_penalty: "),
+        ({"temperature": 0.0, "beam_width": 100, "max_length": 101}, "not 1 times 10,100"),
+    ],
+)
+def test_what_a_language_model_cannot_be_asked_for_is_refused(writer, request_, message):
+    with pytest.raises(MlflowException, match=message) as caught:
+        written(writer, "w1", session="x", **request_)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_what_remembers_is_of_the_kind_of_its_model():
+    assert isinstance(begun(lm()), Text)
+    assert isinstance(begun(talker()), Conversation)
+    names = {
+        kind: [p.name for p in serving.signature(named(kind)).params.params] for kind in OPTIONS
+    }
+    assert {kind for kind, of in names.items() if "session" in of} == {"replies", "corpus"}
 
 
 # unroll chat

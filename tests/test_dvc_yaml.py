@@ -338,8 +338,8 @@ def test_params_are_written_as_dvc_writes_them(name, tmp_path):
 def test_every_option_stands_in_params_yaml():
     """In the root's, in a comment where it has none of that kind; of data, in that of a study."""
     text = (ROOT / "params.yaml").read_text()
-    sections = [options.Compute, options.Generate, options.Comparison, options.Checkpointing]
-    for model in (*sections, *options.OPTIONS.values()):
+    sections = [options.Compute, options.Generate, options.Scoring, options.Comparison]
+    for model in (*sections, options.Checkpointing, *options.OPTIONS.values()):
         for key in model.model_fields:
             assert f"{key}:" in text, f"{model.__name__}.{key}"
     texts = [(ROOT / study.study_folder(name) / "params.yaml").read_text() for name in STUDIES]

@@ -40,6 +40,9 @@ MADE = {
 # What cannot be said of pictures, and what excludes another option.
 ONLY_OF_SEQUENCES = {"reverse_source", "double_source", "bidirectional"}
 
+# What has a value only where another option has one too.
+BOUND = {"averaged_epochs", "mogrifier_rounds"}
+
 # Values of options of all kinds, other than those that the toys have.
 OTHER = {
     "cell": "gru",
@@ -69,6 +72,15 @@ OTHER = {
     "tie_weights": True,
     "skip_connections": True,
     "variational_dropout": True,
+    "keep": "best",
+    "input_dropout": 0.3,
+    "output_dropout": 0.3,
+    "embedding_dropout": 0.1,
+    "weight_drop": 0.5,
+    "activation_penalty": 2.0,
+    "slowness_penalty": 1.0,
+    "random_time_steps": True,
+    "softmaxes": 2,
 }
 
 
@@ -93,7 +105,7 @@ def test_each_kind_has_options_of_its_name():
         assert options.kind == kind
         # Else a value could be kept by `resolved` that no test here has changed.
         optional = {name for name, field in options.model_fields.items() if not field.is_required()}
-        assert optional <= OTHER.keys()
+        assert optional - BOUND <= OTHER.keys()
 
 
 def test_options_not_named_anywhere_have_the_documented_defaults():
@@ -106,6 +118,8 @@ def test_options_not_named_anywhere_have_the_documented_defaults():
         "weight_decay": 0.0,
         "schedule": "constant",
         "clip": None,
+        "keep": "last",
+        "averaged_epochs": None,
         "reverse_source": False,
         "bidirectional": False,
         "padding": "plain",
@@ -148,6 +162,10 @@ def test_sections_that_are_left_out_have_the_documented_values():
         "temperature": 1.0,
         "top_k": 0,
         "top_p": 1.0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "beam_width": 1,
+        "length_penalty": 0.0,
         "skip": [],
         "seed": 0,
     }
@@ -179,6 +197,11 @@ def test_options_cannot_be_changed_after_reading():
         (labels_options, "decoder", "plain"),
         (labels_options, "pooling", "mean"),
         (corpus_options, "time_steps", 0),
+        (corpus_options, "weight_drop", 1.0),
+        (corpus_options, "slowness_penalty", -1.0),
+        (corpus_options, "mogrifier_rounds", 21),
+        (corpus_options, "softmaxes", 0),
+        (corpus_options, "keep", "first"),
     ],
 )
 def test_what_an_option_does_not_take_is_refused_by_its_name(make, name, value):
@@ -255,6 +278,56 @@ def test_an_option_that_is_added_leaves_what_was_kept_before_as_it_is(monkeypatc
     assert parse_resolved("pairs", resolved(by_default)) == by_default
 
 
+def test_what_is_written_is_kept_without_later_options_that_do_nothing():
+    first = ["prompts", "samples", "length", "temperature", "top_k", "top_p", "skip", "seed"]
+    assert list(resolved(Generate(prompts=["you"]))) == first
+    given_ones = {"min_p": 0.1, "repetition_penalty": 1.2, "length_penalty": 0.5}
+    kept = resolved(Generate(prompts=["you"], temperature=0.0, beam_width=2, **given_ones))
+    assert kept.keys() - set(first) == {*given_ones, "beam_width"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam_width": 2}, "beam_width: a beam searches, a temperature draws; choose one"),
+        (
+            {"beam_width": 2, "temperature": 0.0, "samples": 3},
+            "samples: a beam of 2 finds no more than that",
+        ),
+        ({"beam_width": 0}, "beam_width"),
+        ({"min_p": 1.1}, "min_p"),
+        ({"repetition_penalty": 0.9}, "repetition_penalty"),
+        ({"repetition_penalty": float("inf")}, "repetition_penalty"),
+        ({"length_penalty": -1.0}, "length_penalty"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        Generate(prompts=["you"], **options)
+
+
 def test_a_kept_option_that_is_not_known_is_refused():
     with pytest.raises(ValidationError, match="heads"):
         parse_resolved("pairs", resolved(pairs_options()) | {"heads": 2})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": "average"}, "averaged_epochs: say of how many"),
+        ({"averaged_epochs": 1}, "averaged_epochs: say of how many"),
+        ({"keep": "average", "averaged_epochs": 3}, "averaged_epochs: more than epochs"),
+        ({"mogrifier_rounds": 2, "cell": "gru"}, "mogrifier_rounds: only of cell lstm"),
+        ({"bidirectional": True}, "bidirectional: a language model that reads a text from its end"),
+    ],
+)
+def test_options_of_a_corpus_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        corpus_options(**options)
+
+
+def test_options_that_belong_together_are_taken_together():
+    assert corpus_options(keep="average", averaged_epochs=2).averaged_epochs == 2
+    assert corpus_options(mogrifier_rounds=5).mogrifier_rounds == 5
+    with pytest.raises(ValidationError, match="bidirectional\n  Extra inputs"):
+        corpus_options(bidirectional=False)

@@ -89,9 +89,10 @@ def written(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("place", SECTIONS)
 def test_the_files_are_those_that_are_described(study, place):
-    """Maps are left by attention, notes by texts."""
+    """Maps are left by attention, notes by texts, settings by methods of language models."""
     of = getattr(study, place)
-    folder, found = of("attention"), written(of("attention")) | written(of("translator"))
+    folder = of("attention")
+    found = set().union(*(written(of(name)) for name in ("attention", "translator", "writer")))
     if place != "evaluation":
         found = {name.removeprefix("seed-N/") for name in found}
     assert found == described(SECTIONS[place])

@@ -277,6 +277,15 @@ def test_compute_and_generate_may_be_left_out(folder):
             id="nothing to continue",
         ),
         pytest.param(
+            "generate:\n",
+            "scoring:\n  methods: [cash]\ngenerate:\n",
+            [
+                "scoring.methods.0: input should be 'cache', 'dynamic', 'dynamic_rms', "
+                "'mc_dropout' or 'temperature', not 'cash'"
+            ],
+            id="unknown method",
+        ),
+        pytest.param(
             "    decoder: peeky\n",
             "    tie_weights: true\n",
             ["variants.peeky.tie_weights: unknown key"],

@@ -18,6 +18,7 @@ from unroll.study import ROOT_STUDY, Study
 
 if TYPE_CHECKING:
     from unroll.evaluation.attention import Look
+    from unroll.generation.writing import Continuation
 
 
 class OpenStudy:
@@ -89,8 +90,9 @@ class Model:
         """Return what the model says to each text, and its log-probability.
 
         `request` may hold what a served model takes: `temperature`, `top_k`, `top_p`, `seed`, of
-        a sequence-to-sequence model `beam_width`, `length_penalty`, `longest_ratio` and
-        `replace_unknown`, and of a language model `max_length` and `skip`.
+        models that write symbol after symbol `beam_width` and `length_penalty`, of a
+        sequence-to-sequence model `longest_ratio` and `replace_unknown`, and of a language model
+        `min_p`, `repetition_penalty`, `max_length` and `skip`.
 
         Raises:
             UserError: a text is none that the model can answer; the message says what one is. Or
@@ -140,7 +142,23 @@ class Model:
         self._check_writes()
         return self.answers([prompt], **request)[0][0]
 
-    def write(self, prompt: str, options: Generate) -> list[str]:
+    def write(
+        self, prompt: str = "", after: "Continuation | None" = None, **request: Any
+    ) -> "Continuation":
+        """Return what a language model writes after a prompt, from which the text can go on.
+
+        `after` is an earlier continuation: the prompt, if any, is read behind it. Their `text`s,
+        joined, are the whole text. Asked with the same `request`, seed and all, it has the words
+        that would have been written at once (generation/writing.py says what else is promised).
+
+        Raises:
+            UserError: a word is unknown; it is a model that answers, and does not write; or `after`
+                is of another model.
+        """
+        standing = None if after is None else after.standing
+        return self.record.kind.go_on(self.trained, prompt, self.request(request), standing)
+
+    def continuations(self, prompt: str, options: Generate) -> list[str]:
         """Return continuations as options of the section `generate` ask for them."""
         self._check_writes()
         written = self.record.kind.write(self.trained, options)

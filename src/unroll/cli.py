@@ -265,6 +265,33 @@ def track(study: Any, best_effort: bool) -> None:
 
 
 @main.command()
+@click.argument("file", type=Path)
+@click.option("--variant", required=True, help="The variant that is such a model.")
+@click.option("--name", help="What to call it; by default as the file.")
+@click.option("--characters", help="The characters in the order in which the book numbers them.")
+@click.option("--replace", is_flag=True, help="In place of an earlier import of this name.")
+@pass_study
+def import_book(
+    study: Any, file: Path, variant: str, name: str | None, characters: str | None, replace: bool
+) -> None:
+    """Score and register what `save_params` of "Deep Learning from Scratch 2" wrote into FILE.
+
+    The file is a pickle; it is read, and nothing of it is run. The variant says which model it is
+    and on which data it is scored; its sizes D and H are those of the file. The book numbers the
+    characters of addition.txt as they come: where that is the task's `source`, so does the task,
+    else say in which order. Nothing of what was trained here is replaced.
+
+    \b
+    Examples:
+      unroll import-book Rnnlm.pkl --variant rnnlm
+      unroll import-book PeekySeq2seq.pkl --variant peeky --characters "16+75 _920384"
+    """
+    from unroll.stages.import_book import import_book
+
+    import_book(study, file, variant, name, characters, replace)
+
+
+@main.command()
 @click.option("--seeds", is_flag=True, help="A row per seed, not per variant.")
 @click.option("--task", multiple=True, help="Only this task; may be given several times.")
 @click.option("--variant", multiple=True, help="Only this variant; may be given several times.")
@@ -413,6 +440,28 @@ def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> No
 
 
 @main.command()
+@click.argument("variant")
+@click.option("--output", type=Path, help="FILE.html; by default inside-VARIANT.html in reports/.")
+@pass_study
+def inside(study: Any, variant: str, output: Path | None) -> None:
+    """Look inside VARIANT, a trained language model: writes a page, and changes nothing else.
+
+    How far back gradients reach, the singular values of its matrices, the words on which its
+    predictions depend, what single units follow, how often its gates are shut. The page quotes the
+    validation split of the data, whose licence may forbid to pass that on (that of the Penn
+    Treebank does): git ignores it where it lies by default.
+
+    \b
+    Examples:
+      unroll inside rnnlm
+      unroll --study quick inside better-rnnlm --output look.html
+    """
+    from unroll.stages.inside import inside
+
+    inside(study, variant, output)
+
+
+@main.command()
 @click.argument("prompt")
 @click.option("--variant", help="Who writes; by default the best by validation.")
 @click.option("--task", help="What it has learned; by default the study's first text.")
@@ -421,6 +470,18 @@ def chat(study: Any, variant: str | None, task: str | None, **chosen: Any) -> No
 @temperature
 @top_k
 @top_p
+@click.option(
+    "--min-p",
+    type=click.FloatRange(0, 1),
+    help="Only words that have this share of the greatest probability.",
+)
+@click.option(
+    "--repetition-penalty",
+    type=click.FloatRange(1, 10),
+    help="Above 1, words that stand there already become less likely.",
+)
+@beam_width
+@length_penalty
 @click.option("--skip", multiple=True, help="A word not to write; may be given several times.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed, another text.")
 @pass_study
@@ -429,12 +490,15 @@ def complete(
 ) -> None:
     """Continue PROMPT with a trained language model.
 
-    What is not given here is as the section `generate` of the params file says.
+    What is not given here is as the section `generate` of the params file says. A beam searches
+    for the likeliest ways to end the sentence; it draws nothing.
 
     \b
     Examples:
       unroll complete "the meaning of life is"
       unroll complete you --temperature 0.7 --top-k 40 --samples 3
+      unroll complete you --temperature 0.9 --min-p 0.1 --repetition-penalty 1.2
+      unroll complete you --temperature 0 --beam-width 5 --samples 3
     """
     from unroll.stages.interactive import complete
 

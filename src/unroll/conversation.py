@@ -1,16 +1,19 @@
-"""A conversation with a model that answers: each turn is read with those before it."""
+"""What goes on: a conversation with a model that answers, or a text that a model writes."""
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unroll.errors import UserError
 from unroll.runs.model import TrainedModel
+
+if TYPE_CHECKING:
+    from unroll.generation.writing import Standing
 
 MOST = 100  # turns that are kept; no model reads as many
 
 
 class Conversation:
-    """What was said so far, by both sides in turn."""
+    """What was said so far, by both sides in turn: each turn is read with those before it."""
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
@@ -39,3 +42,29 @@ class Conversation:
                 asked = task.in_context(text, self.turns[first:])
                 return kind.answer(self.trained, [asked], request)
         return kind.answer(self.trained, [text], request)
+
+
+class Text:
+    """A text so far: what is said is read behind it, and the model writes on."""
+
+    def __init__(self, trained: TrainedModel) -> None:
+        self.trained = trained
+        self.standing: Standing | None = None
+
+    def say(self, text: str, request: Any) -> tuple[str, float]:
+        """Return a text with what the model writes after it, and the log-probability of that.
+
+        Joined, all that is returned is the text. Numbers are drawn on, as long as the seed is the
+        same.
+
+        Raises:
+            UserError: the model does not know a word of the text.
+        """
+        one = self.trained.record.kind.go_on(self.trained, text, request, self.standing)
+        self.standing = one.standing
+        return one.text, one.log_probability
+
+
+def begun(trained: TrainedModel) -> Conversation | Text:
+    """Return a conversation with a model that answers, or a text of one that writes."""
+    return Text(trained) if trained.record.kind.continues else Conversation(trained)

@@ -171,3 +171,21 @@ DISTINCT = Metric("distinct_answers", Share(), high=1.0)
 COPIED = Metric("copied_answers", Share(), high=1.0, higher_is_better=False)
 AGAINST_SHUFFLED = Metric("against_shuffled", Ratio(), higher_is_better=False)
 PERPLEXITY = Metric("perplexity", Logarithm(), low=1.0, higher_is_better=False)
+
+# Of other ways to let a language model predict a text (evaluation/methods).
+BY_METHOD = {
+    name: Metric(
+        f"perplexity_{name}",
+        Logarithm(),
+        low=1.0,
+        higher_is_better=False,
+        known_as=f"perplexity {words}",
+    )
+    for name, words in {
+        "cache": "with a cache",
+        "dynamic": "of dynamic evaluation",
+        "dynamic_rms": "of dynamic evaluation (RMS)",
+        "mc_dropout": "of MC dropout",
+        "temperature": "at its best temperature",
+    }.items()
+}

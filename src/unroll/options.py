@@ -12,9 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Penalty = Annotated[float, Field(ge=0, le=1000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+BeamWidth = Annotated[int, Field(ge=1, le=100)]
+LengthPenalty = Annotated[float, Field(ge=0, le=10)]
+# Below 1 what stands there already would become likelier, with each time that it is written.
+RepetitionPenalty = Annotated[float, Field(ge=1, le=10)]
 
 
 class Strict(BaseModel):
@@ -61,16 +66,30 @@ class VariantOptions(Strict):
 
     epochs: Count
     batch_size: Count
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"]
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    schedule: Literal["constant", "one_cycle"] = "constant"
+    schedule: Literal["constant", "one_cycle", "cosine", "on_plateau"] = "constant"
     clip: Positive | None = None
+    keep: Annotated[Literal["last", "best", "average", "average_on_plateau"], Neutral("last")] = (
+        "last"
+    )
+    averaged_epochs: Annotated[Count | None, Neutral(None)] = None
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "VariantOptions":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: every seed may stand only once")
+        return self
+
+    @model_validator(mode="after")
+    def _averaged(self) -> "VariantOptions":
+        if (self.keep == "average") != (self.averaged_epochs is not None):
+            raise ValueError(
+                "averaged_epochs: say of how many, where keep is average, and only there"
+            )
+        if (self.averaged_epochs or 0) > self.epochs:
+            raise ValueError("averaged_epochs: more than epochs")
         return self
 
     def resized(self, hidden_size: int) -> "VariantOptions":
@@ -176,11 +195,36 @@ class CorpusOptions(VariantOptions):
     tie_weights: bool = False
     skip_connections: bool = False
     variational_dropout: bool = False
+    input_dropout: Annotated[Fraction | None, Neutral(None)] = None
+    output_dropout: Annotated[Fraction | None, Neutral(None)] = None
+    embedding_dropout: Annotated[Fraction, Neutral(0.0)] = 0.0
+    weight_drop: Annotated[Fraction, Neutral(0.0)] = 0.0
+    activation_penalty: Annotated[Penalty, Neutral(0.0)] = 0.0
+    slowness_penalty: Annotated[Penalty, Neutral(0.0)] = 0.0
+    random_time_steps: Annotated[bool, Neutral(False)] = False
+    mogrifier_rounds: Annotated[int, Field(ge=0, le=20), Neutral(0)] = 0
+    softmaxes: Annotated[Count, Neutral(1)] = 1
 
     @model_validator(mode="after")
     def _tied_sizes(self) -> "CorpusOptions":
         if self.tie_weights and self.embedding_size != self.hidden_size:
             raise ValueError("embedding_size: must equal hidden_size where tie_weights is true")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_one_way(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("bidirectional"):
+            raise ValueError(
+                "bidirectional: a language model that reads a text from its end, too, has read the "
+                "word that it is to predict"
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _mogrifies_an_lstm(self) -> "CorpusOptions":
+        if self.mogrifier_rounds and self.cell != "lstm":
+            raise ValueError("mogrifier_rounds: only of cell lstm")
         return self
 
     def resized(self, hidden_size: int) -> "CorpusOptions":
@@ -197,7 +241,7 @@ OPTIONS: dict[str, type[VariantOptions]] = {
 }
 
 
-def neutral_values(options: type[VariantOptions]) -> dict[str, Any]:
+def neutral_values(options: type[Strict]) -> dict[str, Any]:
     """Return the neutral value of each option that came later."""
     return {
         name: mark.value
@@ -207,8 +251,8 @@ def neutral_values(options: type[VariantOptions]) -> dict[str, Any]:
     }
 
 
-def resolved(options: VariantOptions) -> dict[str, Any]:
-    """Return all options of a variant with their values, but for those that do nothing."""
+def resolved(options: Strict) -> dict[str, Any]:
+    """Return all options of a variant, or of writing, but for later ones that do nothing."""
     neutral = neutral_values(type(options))
     return {
         name: value
@@ -236,8 +280,18 @@ def parse_resolved(kind: str, options: Mapping[str, Any]) -> VariantOptions:
     return known.model_validate({**neutral_values(known), **options})
 
 
+def search_or_draw(beam_width: int, temperature: float) -> None:
+    """Check that not both are asked for.
+
+    Raises:
+        ValueError: they are.
+    """
+    if beam_width > 1 and temperature > 0:
+        raise ValueError("beam_width: a beam searches, a temperature draws; choose one")
+
+
 class Generate(Strict):
-    """What the language models write, and how the next word is chosen."""
+    """What the language models write, and how the next word is chosen (generation/sampling.py)."""
 
     prompts: Annotated[list[str], Field(min_length=1)]
     samples: Count = 1
@@ -245,8 +299,34 @@ class Generate(Strict):
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_p: Annotated[Share, Neutral(0.0)] = 0.0
+    repetition_penalty: Annotated[RepetitionPenalty, Neutral(1.0)] = 1.0
+    beam_width: Annotated[BeamWidth, Neutral(1)] = 1
+    length_penalty: Annotated[LengthPenalty, Neutral(0.0)] = 0.0
     skip: list[str] = []
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _found_by_one_beam(self) -> "Generate":
+        search_or_draw(self.beam_width, self.temperature)
+        if 1 < self.beam_width < self.samples:
+            raise ValueError(f"samples: a beam of {self.beam_width} finds no more than that")
+        return self
+
+
+MethodName = Literal["cache", "dynamic", "dynamic_rms", "mc_dropout", "temperature"]
+
+
+class Scoring(Strict):
+    """How language models predict a text, beside reading it straight on."""
+
+    methods: list[MethodName] = []
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Scoring":
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError("methods: every method may stand only once")
+        return self
 
 
 class Comparison(Strict):

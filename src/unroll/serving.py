@@ -19,7 +19,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pydantic import ValidationError
 
-from unroll.conversation import Conversation
+from unroll.conversation import Conversation, Text, begun
 from unroll.errors import UserError, remedy
 from unroll.kinds.kind import Kind
 from unroll.runs.model import TrainedModel, read_model
@@ -59,7 +59,7 @@ class Served(PythonModel):  # type: ignore[misc]
     def load_context(self, context: PythonModelContext) -> None:
         """Read the run record."""
         torch.set_num_threads(1)  # two are slower for small recurrent nets
-        self.sessions: OrderedDict[str, Conversation] = OrderedDict()  # the latest ones
+        self.sessions: OrderedDict[str, Conversation | Text] = OrderedDict()  # the latest ones
         with remedy(REMEDY):
             self.trained = read_model(Path(context.artifacts[RECORD]))
 
@@ -79,8 +79,8 @@ class Served(PythonModel):  # type: ignore[misc]
             request = kind.Request(**(params or {}))
             texts = _texts(model_input, request.words())
             if name := request.conversation():
-                conversation = self._conversation(name)
-                rows = [conversation.say(text, request) for text in texts]
+                session = self._session(name)
+                rows = [session.say(text, request) for text in texts]
             else:
                 rows = kind.answer(self.trained, texts, request)
         except ValidationError as error:
@@ -91,9 +91,9 @@ class Served(PythonModel):  # type: ignore[misc]
             raise MlflowException.invalid_parameter_value(str(error)) from None
         return pd.DataFrame(rows, columns=[kind.output, LOG_PROBABILITY])
 
-    def _conversation(self, name: str) -> Conversation:
-        """Return the conversation of this name; those that are silent longest are forgotten."""
-        found = self.sessions.pop(name, None) or Conversation(self.trained)
+    def _session(self, name: str) -> Conversation | Text:
+        """Return what goes on under this name; those that are silent longest are forgotten."""
+        found = self.sessions.pop(name, None) or begun(self.trained)
         self.sessions[name] = found
         if len(self.sessions) > MOST_SESSIONS:
             self.sessions.popitem(last=False)

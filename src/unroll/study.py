@@ -7,6 +7,7 @@ A study is a folder with `dvc.yaml` and `params.yaml`: the root of the project, 
     tasks       what is learned: how the data are made, and the defaults of every variant
     variants    named sets of options on one task
     generate    what the language models are asked to write
+    scoring     how language models predict a text, beside reading it straight on
     comparison  which variant is compared with which
     checkpoint  how often a training notes where it stands
 
@@ -32,6 +33,7 @@ from unroll.options import (
     Compute,
     Generate,
     PairsOptions,
+    Scoring,
     VariantOptions,
 )
 from unroll.storage.yaml import read_yaml
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 ROOT_STUDY = "root"
 PIPELINE = Path("pipeline")  # the folder of all other studies
-SECTIONS = ("compute", "tasks", "variants", "generate", "comparison", "checkpoint")
+SECTIONS = ("compute", "tasks", "variants", "generate", "scoring", "comparison", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Study:
     entries: Mapping[str, Entry]
     variants: Mapping[str, VariantOptions]
     generate: Generate | None
+    scoring: Scoring
     comparison: Comparison
     checkpoint: Checkpointing
 
@@ -235,6 +238,7 @@ def load(name: str = ROOT_STUDY) -> Study:
     raw = _read(path)
     faults = unknown_keys(raw, SECTIONS)
     compute = validate(Compute, raw.get("compute", {}), "compute", faults)
+    scoring = validate(Scoring, raw.get("scoring", {}), "scoring", faults)
     comparison = validate(Comparison, raw.get("comparison", {}), "comparison", faults)
     checkpoint = validate(Checkpointing, raw.get("checkpoint", {}), "checkpoint", faults)
     generate = None
@@ -251,7 +255,16 @@ def load(name: str = ROOT_STUDY) -> Study:
         faults += _unfit_questions(comparison.questions, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
-    return Study(name, compute, entries, variants, generate, comparison, checkpoint)  # type: ignore[arg-type]
+    return Study(
+        name,
+        compute,  # type: ignore[arg-type]
+        entries,  # type: ignore[arg-type]
+        variants,  # type: ignore[arg-type]
+        generate,
+        scoring,  # type: ignore[arg-type]
+        comparison,  # type: ignore[arg-type]
+        checkpoint,  # type: ignore[arg-type]
+    )
 
 
 def generation(options: Mapping[str, Any]) -> Generate:

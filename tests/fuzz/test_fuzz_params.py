@@ -130,7 +130,7 @@ LEARNED = {
     "hidden_size": of(4, 7, 8),
     "epochs": counts,
     "batch_size": counts,
-    "optimizer": of("sgd", "adam", "adamw"),
+    "optimizer": of("sgd", "adam", "adamw", "muon"),
     "learning_rate": st.floats(1e-9, 10) | of(1, 1e-320),
 }
 options = {
@@ -140,8 +140,10 @@ options = {
     "dropout": fractions,
     "init": of("book", "default"),
     "weight_decay": fractions,
-    "schedule": of("constant", "one_cycle"),
+    "schedule": of("constant", "one_cycle", "cosine", "on_plateau"),
     "clip": st.none() | fractions,
+    "keep": of("last", "best", "average", "average_on_plateau"),
+    "averaged_epochs": st.none() | counts,
 }
 of_pairs = {
     "decoder": of("plain", "peeky", "attention"),
@@ -153,7 +155,18 @@ of_pairs = {
     "teacher_forcing_by": of("step", "sequence"),
 }
 of_labels = {"pooling": of("last", "attention"), "padding": of("plain", "masked")}
-of_corpus = {"time_steps": counts, "tie_weights": st.booleans(), "skip_connections": st.booleans()}
+of_corpus = {
+    "time_steps": counts,
+    "tie_weights": st.booleans(),
+    "skip_connections": st.booleans(),
+    "bidirectional": st.booleans(),
+    "input_dropout": st.none() | fractions,
+    "weight_drop": fractions,
+    "slowness_penalty": fractions,
+    "random_time_steps": st.booleans(),
+    "mogrifier_rounds": st.integers(-1, 21),
+    "softmaxes": counts,
+}
 additions = section(
     {"kind": of("addition")}, {"max_digits": st.integers(1, 9), "train": counts, "source": texts}
 )

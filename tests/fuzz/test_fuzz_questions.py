@@ -153,7 +153,7 @@ def test_sequences_to_be_judged(models, asked):
 def test_prompts(models, prompt, choices):
     def read() -> tuple[list[int], list[str]]:
         options = study.generation({"prompts": [prompt], **choices})
-        return encode_prompt(prompt, WORDS), models["writer"].write(prompt, options)
+        return encode_prompt(prompt, WORDS), models["writer"].continuations(prompt, options)
 
     def check(found: tuple[list[int], list[str]]) -> None:
         ids, [text] = found

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models.toys import few_examples
 from unroll.generation.beam import beam_search
 from unroll.generation.decoding import decode
+from unroll.generation.sampling import Sampling
 
 V, H, END, PAD = 4, 3, 3, 0
 
@@ -140,3 +141,30 @@ def test_sources_of_one_batch_are_answered_as_alone():
         there = alone.scores[0] > -math.inf
         assert torch.equal(alone.symbols[0][there], together.symbols[n][there])
         torch.testing.assert_close(alone.scores[0], together.scores[n], rtol=1e-12, atol=1e-12)
+
+
+samplings = st.builds(
+    Sampling,
+    temperature=st.just(0.0),
+    skip=st.sampled_from([(), (1,), (0, 2), (END,)]),
+    repetition_penalty=st.sampled_from([1.0, 1.7]),
+    spared=st.just((END,)),
+)
+
+
+@few_examples
+@given(
+    seed=st.integers(0, 10**6),
+    length=st.integers(1, 6),
+    sampling=samplings,
+    history=st.lists(st.integers(0, V - 1), max_size=3),
+)
+def test_a_beam_of_one_is_greedy_with_a_penalty_and_without_what_is_skipped(
+    seed, length, sampling, history
+):
+    machine, N = Machine(seed), 5
+    before = torch.tensor(history, dtype=torch.long).expand(N, -1)
+    options = {"end": END, "pad": PAD, "sampling": sampling, "history": before}
+    greedy = decode(machine.step, first(N), machine.state(N), length, **options)
+    found = beam_search(machine.step, first(N), machine.state(N), length, 1, **options)
+    assert torch.equal(found.symbols[:, 0], greedy.symbols)

@@ -36,6 +36,9 @@ samplings = st.builds(
     top_k=st.integers(0, V),
     top_p=st.floats(0.1, 1),
     skip=st.sets(st.integers(0, V - 1), max_size=V - 1).map(tuple),
+    min_p=st.sampled_from([0.0, 0.2]),
+    repetition_penalty=st.sampled_from([1.0, 1.5]),
+    spared=st.sampled_from([(), (2,)]),
 )
 firsts = st.integers(1, 3).flatmap(
     lambda T: st.lists(
@@ -94,6 +97,40 @@ def test_writing_goes_on_from_a_given_state():
     rest = decode(by_sum, first[:, 2:], state, LENGTH)
     assert torch.equal(rest.symbols, whole.symbols)
     assert torch.equal(rest.log_probabilities, whole.log_probabilities)
+
+
+@few_examples
+@given(first=firsts, sampling=samplings, seed=st.integers(0, 100), length=st.integers(1, 4))
+def test_in_two_pieces_the_same_is_written_as_at_once(first, sampling, seed, length):
+    first, random = torch.tensor(first), generator(seed)
+    whole = decode(by_sum, first, None, length + LENGTH, sampling, generator(seed))
+    one = decode(by_sum, first, None, length, sampling, random)
+    read = torch.cat([first, one.symbols], dim=1)
+    more = decode(
+        by_sum, read[:, -1:], one.state, LENGTH, sampling, random, history=read[:, :-1].flip(1)
+    )
+    assert torch.equal(torch.cat([one.symbols, more.symbols], dim=1), whole.symbols)
+    together = torch.cat([one.log_probabilities, more.log_probabilities], dim=1)
+    assert torch.equal(together, whole.log_probabilities)
+    assert torch.equal(more.state[0], whole.state[0])
+
+
+@few_examples
+@given(first=firsts, history=st.lists(st.integers(0, V - 1), max_size=3))
+def test_all_that_was_read_and_written_is_penalised(first, history):
+    first, penalty = torch.tensor(first), 4.0
+    before = torch.tensor(history, dtype=torch.long).expand(len(first), -1)
+    sampling = Sampling(temperature=0, repetition_penalty=penalty)
+    found = decode(by_sum, first, None, LENGTH, sampling, history=before).symbols
+    logits = logits_of(first, found)
+    for n, written in enumerate(found.tolist()):
+        for i, symbol in enumerate(written):
+            known = {*history, *first[n].tolist(), *written[:i]}
+            row = [
+                x if v not in known else (x / penalty if x > 0 else x * penalty)
+                for v, x in enumerate(logits[n, i].tolist())
+            ]
+            assert row[symbol] >= max(row) - 1e-5
 
 
 @few_examples

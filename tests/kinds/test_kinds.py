@@ -277,6 +277,19 @@ def test_only_what_goes_on_with_a_text_writes(kind):
         assert all(one.log_probability < 0 for one in found)
 
 
+def test_only_what_goes_on_with_a_text_goes_on_from_where_it_stood(kind):
+    model, request = trained_of(kind), kind.Request()
+    if not kind.continues:
+        with pytest.raises(UserError, match="answers questions; it does not write"):
+            kind.go_on(model, "a", request)
+        return
+    one = kind.go_on(model, "a", request)
+    more = kind.go_on(model, "", request, one.standing)
+    whole = kind.go_on(model, "a", request.model_copy(update={"max_length": 120}))
+    assert one.text + more.text == whole.text
+    assert (one.text, one.log_probability) == kind.answer(model, ["a"], request)[0]
+
+
 def test_pairs_are_answered_with_symbols_of_the_target():
     kind = kinds.named("pairs")
     model = trained_of(kind)
@@ -321,6 +334,7 @@ def test_a_continuation_is_as_long_as_is_asked_for_and_leaves_out_what_is_skippe
     model = trained_of(kind)
     request = kind.Request(max_length=30, skip="a b <eos>")
     assert request.words() == 30
+    assert kind.Request(max_length=30, temperature=0.0, beam_width=4).words() == 120
     [(text, _)] = kind.answer(model, ["c d"], request)
     words = text.split()
     assert words[:2] == ["c", "d"]

@@ -6,8 +6,8 @@ import torch
 
 from models.toys import LABELS_FORM, array, classifier, lengths_of, lines, softmax
 from unroll.models.classifier import MaxPooling
+from unroll.models.dropout import set_generator
 from unroll.models.encoder import Memory
-from unroll.models.layers import set_generator
 
 TEXTS = ("12  ", "5678", "903 ")
 SOURCE, LENGTHS = lines(*TEXTS), lengths_of(*TEXTS)

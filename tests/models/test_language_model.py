@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from models.toys import array, language_model, steps
 from unroll.models.budget import count_parameters
-from unroll.models.layers import set_generator
+from unroll.models.dropout import set_generator
 
 WORDS = 7
 TOKENS = torch.tensor([[0, 3, 1, 6, 2], [5, 4, 4, 0, 1]])

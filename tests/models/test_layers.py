@@ -4,15 +4,15 @@ import torch
 from torch import nn
 
 from models.toys import array, steps
-from unroll.models.layers import Dropout, RecurrentStack, set_generator
+from unroll.models.dropout import Dropout, set_generator
+from unroll.models.layers import CELLS, RecurrentStack
 
-CELLS = ("lstm", "gru", "rnn")
 D, H = 3, 4
 
 
 def stack(cell: str, layers: int = 1, **options) -> RecurrentStack:
     torch.manual_seed(1)
-    return RecurrentStack(D, H, layers, cell, **{"dropout": 0.0, **options}).double()
+    return RecurrentStack(D, H, layers, CELLS[cell], **{"dropout": 0.0, **options}).double()
 
 
 def inputs(N: int = 2, T: int = 5) -> torch.Tensor:
@@ -109,51 +109,46 @@ def test_dropout_lies_between_layers_and_nowhere_else():
     close(model.train()(x)[0], expected)
 
 
-def dropped(variational: bool = False, rate: float = 0.25, seed: int = 0) -> torch.Tensor:
-    dropout = Dropout(rate, variational)
-    dropout.generator = torch.Generator().manual_seed(seed)
-    return dropout(torch.ones(8, 50, 100))
-
-
-@pytest.mark.parametrize("variational", [False, True])
-def test_dropout_keeps_and_scales_the_right_share(variational):
-    found = dropped(variational)
-    assert set(found.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
-    draws = 8 * 100 if variational else 8 * 50 * 100
-    assert abs(found.mean().item() - 1) < 5 * (0.25 / 0.75 / draws) ** 0.5
-
-
-def test_variational_dropout_has_one_mask_for_all_steps_of_a_sequence():
-    found = dropped(variational=True)
-    assert torch.equal(found, found[:, :1].expand_as(found))
-    assert len(found[:, 0].unique(dim=0)) == 8
-
-
-def test_plain_dropout_has_a_mask_for_each_step():
-    assert len(dropped().flatten(0, 1).unique(dim=0)) == 8 * 50
-
-
-def test_dropout_draws_from_its_own_generator_alone():
-    before = torch.get_rng_state()
-    assert torch.equal(dropped(seed=1), dropped(seed=1))
-    assert not torch.equal(dropped(seed=1), dropped(seed=2))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_dropout_changes_nothing_when_it_is_off():
-    x = inputs()
-    assert Dropout(0.0)(x) is x
-    assert Dropout(0.9).eval()(x) is x
-
-
-def test_dropout_without_a_generator_is_refused():
-    with pytest.raises(RuntimeError, match="set_generator"):
-        Dropout(0.5)(inputs())
-
-
 def test_set_generator_reaches_every_dropout():
     model = nn.Sequential(Dropout(0.1), stack("rnn", layers=2, dropout=0.1))
     generator = torch.Generator()
     set_generator(model, generator)
     assert model[0].generator is generator
     assert model[1].dropout.generator is generator
+    assert model[1].weight_drop.generator is generator
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["from zeros", "from a state"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_dropped_recurrent_weights_are_dropped_at_all_steps_and_in_each_layer(cell, given):
+    model, x = stack(cell, layers=2, weight_drop=0.5), inputs()
+    set_generator(model, torch.Generator().manual_seed(5))
+    state = start(cell, layers=2) if given else None
+    outputs, after = model.train()(x, state)
+    generator, below, expected = torch.Generator().manual_seed(5), array(x), []
+    for i, layer in enumerate(model.layers):
+        weight = layer.weight_hh_l0
+        keep = torch.empty(weight.shape, dtype=weight.dtype).bernoulli_(0.5, generator=generator)
+        before = weight.detach().clone()
+        with torch.no_grad():
+            weight.mul_(keep * 2)
+        of_layer = tuple(array(part[i]) for part in state) if state else None
+        below, end = steps(cell, layer, below, of_layer)
+        expected.append(end)
+        with torch.no_grad():
+            weight.copy_(before)
+    close(outputs, below)
+    for part, ends in zip(after, zip(*expected, strict=True), strict=True):
+        close(part, np.stack(ends))
+    plain, _ = stack(cell, layers=2)(x, state)
+    assert torch.equal(model.eval()(x, state)[0], plain)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_weight_that_was_dropped_learns_nothing(cell):
+    model = stack(cell, weight_drop=0.5)
+    set_generator(model, torch.Generator().manual_seed(5))
+    model.train()(inputs())[0].square().sum().backward()
+    weight = model.layers[0].weight_hh_l0
+    keep = torch.empty(weight.shape).bernoulli_(0.5, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(weight.grad != 0, keep.bool())

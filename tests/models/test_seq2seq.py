@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import DIGITS, array, few_examples, lengths_of, lines, lively, seq2seq, step
-from unroll.models.layers import set_generator
+from unroll.models.dropout import set_generator
 
 CELLS = ("lstm", "gru", "rnn")
 TEXTS = ("12  ", "5678", "903 ")

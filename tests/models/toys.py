@@ -57,7 +57,9 @@ COMMON: dict[str, Any] = {
 # The book's way: one vocabulary, blanks that fill texts and end answers.
 BLANK = " "
 # The options of pairs that came after the first version, with the value that changes nothing.
+LATER_OF_ALL = {"keep": "last", "averaged_epochs": None}
 LATER_OF_PAIRS = {
+    **LATER_OF_ALL,
     "embedding": "learned",
     "attention": "dot",
     "attention_query": "now",

@@ -89,7 +89,8 @@ def prepare(sources: str) -> Callable[[str, str, dict[str, Any]], dict[str, str]
     if not (unroll.__file__ or "").startswith(sources):
         raise RuntimeError(f"{unroll.__file__} is not of {sources}")
     from unroll import tasks
-    from unroll.options import OPTIONS, Compute, Generate
+    from unroll.evaluation.methods import METHODS
+    from unroll.options import OPTIONS, Compute, Generate, Scoring
     from unroll.plans.evaluation import evaluation_plan, writing_plan
     from unroll.plans.plan import plan_digest
     from unroll.plans.training import MACHINE, training_plan
@@ -99,15 +100,17 @@ def prepare(sources: str) -> Callable[[str, str, dict[str, Any]], dict[str, str]
     more = {"corpus": {"source": "grammar"}}
     task_of = {"pairs": "addition", "corpus": "text", "labels": "brackets"}
 
+    scoring = {"evaluate_methods": Scoring(methods=list(METHODS))}
+
     def compute(stage: str, kind: str, given: dict[str, Any]) -> dict[str, str]:
         options = OPTIONS[kind].model_validate(given)
         if stage == "train":
             plan = training_plan(options, Compute())
-        elif stage in ("evaluate", "evaluate_texts"):
+        elif stage.startswith("evaluate"):
             name = "translation" if stage == "evaluate_texts" else task_of[kind]
             found = tasks.named(name)
             task = found(found.Options.model_validate({"kind": name, **more.get(kind, {})}))
-            plan = evaluation_plan(options, Compute(), task)
+            plan = evaluation_plan(options, Compute(), task, scoring.get(stage, Scoring()))
         else:
             plan = writing_plan(options, generate)
         whole = plan_digest(plan)

@@ -119,6 +119,30 @@ def test_scores_of_texts_are_computed_again_where_a_task_keeps_them(
     assert found == {"evaluate_texts/attention-modern", "evaluate/last"}
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("cache", "(before < now - size)", "(before < now - 2 * size)"),
+        ("cache", "(1 - share) * own + share * cached", "(1 - share) * cached + share * own"),
+        ("dynamic", 'weight.lerp_(before, setting["decay"])', "pass"),
+        ("dynamic", "weight.lerp_(before, back)", "pass"),
+        ("mc_dropout", "torch_generator(reading,", "torch_generator(0,"),
+        ("temperature", 'precise / setting["temperature"]', 'precise * setting["temperature"]'),
+        ("method", "best = min(", "best = max("),
+    ],
+)
+def test_a_wrong_edit_of_a_method_evaluates_again_where_it_is_asked_for(
+    house: House, known: Known, file: str, before: str, after: str
+) -> None:
+    questions = [
+        *asked("evaluate_methods", "variational"),
+        *asked("evaluate", "variational"),
+        *asked("train", "variational"),
+    ]
+    edit = replaced(house, f"evaluation/methods/{file}.py", before, after)
+    assert changed(house, known, edit, questions) == {"evaluate_methods/variational"}
+
+
 def test_mending_what_is_written_trains_and_evaluates_nothing(house: House, known: Known) -> None:
     questions = [
         *asked("train", "words", "plain"),
@@ -164,6 +188,7 @@ COMPUTES = (
     "generation/decoding.py",
     "models/classifier.py",
     "models/decoders.py",
+    "models/dropout.py",
     "models/encoder.py",
     "models/initialise.py",
     "models/language_model.py",
@@ -176,6 +201,7 @@ COMPUTES = (
     "training/machine.py",
     "training/optimisation.py",
     "training/pairs.py",
+    "training/schedules.py",
     "tasks/addition.py",
 )
 SOME = [
@@ -193,7 +219,7 @@ def test_comments_and_docstrings_change_no_plan(house: House, known: Known) -> N
 
 def test_another_name_of_a_variable_changes_no_plan(house: House, known: Known) -> None:
     edit = {
-        "models/layers.py": re.sub(r"\bkeep\b", "kept", house.text("models/layers.py")),
+        "models/dropout.py": re.sub(r"\bkeep\b", "left", house.text("models/dropout.py")),
         "models/decoders.py": re.sub(r"\bembedded\b", "x", house.text("models/decoders.py")),
         "training/loop.py": re.sub(r"\bdetached\b", "loss_now", house.text("training/loop.py")),
         "data/batches.py": re.sub(r"\bby_length\b", "sorted_", house.text("data/batches.py")),
@@ -211,7 +237,7 @@ def test_a_function_that_is_moved_changes_no_plan(house: House, known: Known) ->
     moved = layers[layers.index("def _of_layer") : layers.index("def _run")]
     edit = {
         "models/layers.py": layers.replace(moved, "").replace(
-            "class Dropout", f"{moved}class Dropout"
+            "class RecurrentStack", f"{moved}class RecurrentStack"
         )
     }
     # To a file of its own.
@@ -253,8 +279,8 @@ def test_another_default_changes_the_plans_of_those_who_rely_on_it(
     edit = replaced(
         house,
         "options.py",
-        'schedule: Literal["constant", "one_cycle"] = "constant"',
-        'schedule: Literal["constant", "one_cycle"] = "one_cycle"',
+        '"cosine", "on_plateau"] = "constant"',
+        '"cosine", "on_plateau"] = "one_cycle"',
     )
     questions = asked("train", "plain", "words", "modern", "words-modern")
     assert changed(house, known, edit, questions) == {"train/plain", "train/words"}

@@ -70,6 +70,9 @@ PAIRS: dict[str, dict[str, Any]] = {
     "naive": {"curriculum": "naive"},
     "mixed": {"curriculum": "mixed"},
     "combined": {"curriculum": "combined", "padding": "masked"},
+    "pairs-muon": {"optimizer": "muon", "schedule": "cosine", "keep": "best"},
+    "pairs-averaged": {"schedule": "on_plateau", "keep": "average", "averaged_epochs": 1},
+    "pairs-patient": {"keep": "average_on_plateau"},
 }
 REPLIES: dict[str, dict[str, Any]] = {
     "replies": {"padding": "masked"},
@@ -86,6 +89,9 @@ LABELS: dict[str, dict[str, Any]] = {
     "last-keras": {"embedding": "one_hot", "optimizer": "rmsprop"},
     "last-twice": {"double_source": True},
     "last-rnn": {**BOOK, "cell": "rnn"},
+    "last-muon": {"optimizer": "muon", "schedule": "cosine", "keep": "best"},
+    "last-averaged": {"schedule": "on_plateau", "keep": "average", "averaged_epochs": 1},
+    "last-patient": {"keep": "average_on_plateau"},
     "greatest": {"pooling": "max", "padding": "masked"},
     "greatest-plain": {"pooling": "max"},
     "pooled": {"pooling": "attention", "cell": "gru"},
@@ -108,6 +114,23 @@ CORPUS: dict[str, dict[str, Any]] = {
         "skip_connections": True,
         "variational_dropout": True,
     },
+    "awd": {
+        "optimizer": "sgd",
+        "dropout": 0.2,
+        "variational_dropout": True,
+        "input_dropout": 0.4,
+        "output_dropout": 0.3,
+        "embedding_dropout": 0.1,
+        "weight_drop": 0.5,
+        "activation_penalty": 2.0,
+        "slowness_penalty": 1.0,
+        "random_time_steps": True,
+        "keep": "average_on_plateau",
+    },
+    "mogrified": {"mogrifier_rounds": 3, "keep": "average", "averaged_epochs": 1},
+    "mixed-softmaxes": {"softmaxes": 3, "tie_weights": True, "keep": "best"},
+    "muon": {"optimizer": "muon", "layers": 2, "schedule": "cosine", "weight_decay": 0.1},
+    "plateau": {**BOOK, "schedule": "on_plateau", "keep": "best"},
 }
 
 # By name: the kind, and all options.

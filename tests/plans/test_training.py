@@ -300,10 +300,11 @@ EVERY = {
     "layers": [1, 2],
     "dropout": [0.0, 0.5],
     "init": ["book", "default"],
-    "optimizer": ["sgd", "adam", "adamw"],
+    "optimizer": ["sgd", "adam", "adamw", "muon"],
     "learning_rate": [0.001, 20.0],
     "weight_decay": [0.0, 0.1],
-    "schedule": ["constant", "one_cycle"],
+    "schedule": ["constant", "one_cycle", "cosine", "on_plateau"],
+    "keep": ["last", "best", "average_on_plateau"],
     "clip": [None, 0.25],
 }
 READS = {
@@ -326,6 +327,11 @@ COMBINATIONS = st.one_of(
         tie_weights=[False, True],
         skip_connections=[False, True],
         variational_dropout=[False, True],
+        weight_drop=[0.0, 0.5],
+        embedding_dropout=[0.0, 0.1],
+        slowness_penalty=[0.0, 1.0],
+        random_time_steps=[False, True],
+        softmaxes=[1, 2],
     ).map(lambda of: corpus_options(**of)),
 )
 

@@ -29,6 +29,7 @@ def classes(name: str) -> pd.DataFrame:
     return BREAKDOWN[BREAKDOWN["property"] == name]
 
 
+ONES = np.ones(3)
 PICTURES = {
     "learning curves": lambda: figures.learning_curves(CURVES, EXACT_MATCH, "sums"),
     "seconds": lambda: figures.curves_against(CURVES, EXACT_MATCH, "seconds", "seconds"),
@@ -37,6 +38,9 @@ PICTURES = {
         classes("answer length"), EXACT_MATCH, ["1", "2"], "symbols", "right"
     ),
     "calibration": lambda: figures.calibration(classes("confidence"), EXACT_MATCH, "sure"),
+    "reach": lambda: figures.reach({"good": 0.9 ** np.arange(36), "poor": 1e-3 ** np.arange(36)}),
+    "spectra": lambda: figures.spectra({"good": (ONES, ONES), "poor": (ONES, 2 * ONES)}, "one"),
+    "saturation": lambda: figures.saturation({"good": (ONES, 0 * ONES), "poor": (ONES,) * 2}, "g"),
 }
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from models.toys import CPU
 from unroll import study
-from unroll.data.pairs import load_pairs, save_pairs
+from unroll.kinds import named
 from unroll.models.initialise import initialise
 from unroll.runs.circumstances import EpochTiming, Session, Source, write_circumstances
 from unroll.runs.model import TrainedModel, write_model
@@ -26,10 +26,15 @@ tasks:
   numbers:
     data: {kind: translation, to_language: ko, train: 9, valid: 3, test: 5}
     defaults: *defaults
+  grammar:
+    data: {kind: text, source: grammar, sentences: 300}
+    defaults: {<<: *defaults, time_steps: 5}
 variants:
   plain: {task: addition}
   attention: {task: addition, decoder: attention}
   translator: {task: numbers}
+  writer: {task: grammar}
+scoring: {methods: [temperature]}
 """
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3]}).assign(
@@ -58,17 +63,18 @@ def evaluated_study() -> study.Study:
     Path("params.yaml").write_text(PARAMS)
     found = study.load()
     for name, task in found.tasks.items():
-        save_pairs(task.prepare(), found.prepared(name))
+        named(task.kind).save(task.prepare(), found.prepared(name))
     for variant, options in found.variants.items():
         task, prepared = found.tasks[options.task], found.prepared(options.task)
-        data = load_pairs(prepared)
+        kind = found.kind_of(variant)
+        form = kind.form(kind.load(prepared))
         about = Subject("root", variant, options, digest(prepared), "cd" * 32, CPU.facts())
         for seed in options.seeds:
-            model = found.kind_of(variant).build(options, data.form)
+            model = kind.build(options, form)
             initialise(model, "default", seed)
             record = Record(about, seed, task, 9, CPU.environment(), HISTORY)
             folder = seed_folder(found.model(variant), seed)
-            write_model(folder, TrainedModel(record, data.form, model))
+            write_model(folder, TrainedModel(record, form, model))
             write_circumstances(
                 seed_folder(found.circumstances(variant), seed), EPOCHS, SESSION, DIFF
             )

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from models.toys import (
     COMMON,
+    LATER_OF_ALL,
     LATER_OF_PAIRS,
     corpus_options,
     few_examples,
@@ -115,8 +116,19 @@ def test_the_options_that_came_later_are_these():
         "pairs": LATER_OF_PAIRS,
         "replies": LATER_OF_PAIRS,
         "captions": LATER_OF_PAIRS,
-        "corpus": {},
-        "labels": {"embedding": "learned", "double_source": False},
+        "corpus": {
+            **LATER_OF_ALL,
+            "input_dropout": None,
+            "output_dropout": None,
+            "embedding_dropout": 0.0,
+            "weight_drop": 0.0,
+            "activation_penalty": 0.0,
+            "slowness_penalty": 0.0,
+            "random_time_steps": False,
+            "mogrifier_rounds": 0,
+            "softmaxes": 1,
+        },
+        "labels": {**LATER_OF_ALL, "embedding": "learned", "double_source": False},
     }
 
 

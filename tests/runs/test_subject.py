@@ -39,6 +39,8 @@ OF_ALL = {
     "weight_decay": 0.1,
     "schedule": "one_cycle",
     "clip": 1.0,
+    "keep": "best",
+    "averaged_epochs": 2,
 }
 OF_ENCODERS = {
     "reverse_source": True,
@@ -47,7 +49,11 @@ OF_ENCODERS = {
     "embedding": "one_hot",
     "double_source": True,
 }
-NEEDED = {"attention": {"decoder": "attention"}, "attention_query": {"decoder": "attention"}}
+NEEDED = {
+    "attention": {"decoder": "attention"},
+    "attention_query": {"decoder": "attention"},
+    "averaged_epochs": {"keep": "average"},
+}
 OTHER_OPTIONS = {
     "pairs": {
         **OF_ALL,
@@ -70,6 +76,15 @@ OTHER_OPTIONS = {
         "tie_weights": True,
         "skip_connections": True,
         "variational_dropout": True,
+        "input_dropout": 0.1,
+        "output_dropout": 0.1,
+        "embedding_dropout": 0.1,
+        "weight_drop": 0.1,
+        "activation_penalty": 1.0,
+        "slowness_penalty": 1.0,
+        "random_time_steps": True,
+        "mogrifier_rounds": 3,
+        "softmaxes": 2,
     },
 }
 

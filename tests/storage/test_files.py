@@ -131,6 +131,51 @@ def test_text_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path, mon
     assert str(caught.value) == f"{path} has more than 4,000 bytes"
 
 
+def test_lines_are_read_with_their_ends(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("eins\r\n\nzwei ö\x85\rdrei\nlast".encode())
+    assert list(files.read_lines(path)) == ["eins\r\n", "\n", "zwei ö\x85\rdrei\n", "last"]
+    path.write_bytes(b"")
+    assert list(files.read_lines(path)) == []
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_line_of_the_largest_size_is_read_and_a_longer_one_refused(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(files, "LARGEST_LINE", 8)
+    path, longest = tmp_path / "a.txt", "a" * (8 - len(end)) + end
+    path.write_text("\n" + longest)
+    assert list(files.read_lines(path)) == ["\n", longest]
+    path.write_text(f"\na{longest}")
+    with pytest.raises(DataError) as caught:
+        list(files.read_lines(path))
+    assert str(caught.value) == f"{path}, line 2: more than 8 bytes; put one sentence on each line"
+
+
+def test_lines_in_another_encoding_or_of_no_file_are_named(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("eins\nzwei\nGröße\n".encode("latin-1"))
+    told = f"{path}, line 3: not UTF-8 (byte 0xf6); save the file as UTF-8"
+    for read in (files.read_text, lambda path: list(files.read_lines(path))):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        assert str(caught.value) == told
+    with pytest.raises(DataError, match=r"no\.txt cannot be read \(No such file or directory\)"):
+        list(files.read_lines(tmp_path / "no.txt"))
+
+
+def test_of_a_line_without_end_no_more_is_read_than_one_may_have(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**26)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="line 1: more than 1,048,576 bytes"):
+            list(files.read_lines(tmp_path / "a"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
 def test_json_of_the_largest_size_is_read_and_a_larger_one_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LARGEST_JSON", 8)
     path = tmp_path / "a.json"
@@ -231,6 +276,30 @@ def test_same_array_is_written_in_the_same_bytes_however_it_lies_in_memory(tmp_p
     for name, same in {"a": array, "b": np.asfortranarray(array)}.items():
         files.write_mapped(tmp_path / name, same)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_array_is_written_without_a_second_one_of_its_size(tmp_path):
+    array = np.zeros(2**24, np.int32)
+    tracemalloc.start()
+    try:
+        files.write_mapped(tmp_path / "x.npy", array)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < array.nbytes * 0.6
+    assert (tmp_path / "x.npy").stat().st_size == array.nbytes + 128
+
+
+def test_disk_that_takes_half_an_array_is_told_with_its_name(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            files.write_mapped(tmp_path / "x.npy", np.zeros(50_000, np.int32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.filename, caught.value.errno) == (str(tmp_path / "x.npy"), errno.EFBIG)
+    assert names(tmp_path) == []
 
 
 def test_objects_are_not_written(tmp_path):

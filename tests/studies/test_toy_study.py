@@ -23,7 +23,8 @@ def test_comparison_has_a_row_per_variant_and_metric(toy_study):
     found = table(toy_study)
     assert list(found.columns) == list(COLUMNS)
     pairs = {f"{s}_{m}" for s in ("valid", "test") for m in ("exact_match", "character_accuracy")}
-    corpus = {"valid_perplexity", "test_perplexity"}
+    methods = ("perplexity", "perplexity_cache", "perplexity_dynamic")
+    corpus = {f"{s}_{m}" for s in ("valid", "test") for m in methods}
     metrics = found.groupby("variant")["metric"].agg(set).to_dict()
     assert metrics == {"baseline": pairs, "peeky": pairs, "rnnlm": corpus}
     counts = found.groupby("variant")["seeds"].agg(set).to_dict()

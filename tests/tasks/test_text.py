@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from unroll.data import grammar, ptb
 from unroll.data.sequences import SPLITS
 from unroll.errors import DataError
+from unroll.options import resolved
 from unroll.tasks.text import Text, TextOptions
 
 
@@ -88,6 +89,59 @@ def test_how_a_file_was_found_stands_in_the_facts(tmp_path):
     facts = text(str(tmp_path)).prepare().facts
     assert facts["found"] == {"train": ["a byte order mark at the start"]}
     assert facts["blank_lines"] == {"train": 1, "valid": 0, "test": 0}
+
+
+def test_words_of_a_folder_are_cut_as_the_options_say(tmp_path):
+    write(tmp_path, train="The cat\nthe dog\nTHE cat\n", valid="a cat\n", test="the\n")
+    options = {"lower_case": True, "minimum_count": 2, "largest_vocabulary": 3}
+    corpus = text(str(tmp_path), **options).prepare()
+    assert corpus.vocabulary.symbols == ["the", "<unk>", "<eos>"]
+    assert corpus.facts["became_unknown"] == {"train": 3, "valid": 2, "test": 0}
+
+
+@pytest.mark.parametrize("source", ["ptb", "grammar", "texts"])
+def test_an_option_is_taken_where_it_does_nothing_as_it_is(source):
+    said = {"ptb_folder": None, "sentences": 5_000, "seed": 1984}
+    cut = {"lower_case": False, "minimum_count": 1, "largest_vocabulary": None}
+    assert text(source, **said, **cut).options == text(source).options
+
+
+CUTS = {"lower_case": True, "minimum_count": 2, "largest_vocabulary": 100}
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "told"),
+    [
+        *(
+            (s, {name: CUTS[name]}, f"{name}: only of a folder")
+            for s in ("ptb", "grammar")
+            for name in CUTS
+        ),
+        ("ptb", CUTS, "lower_case, minimum_count, largest_vocabulary: only of a folder"),
+        ("grammar", {"ptb_folder": "a"}, "ptb_folder: only of ptb"),
+        ("texts", {"ptb_folder": "a"}, "ptb_folder: only of ptb"),
+        ("ptb", {"sentences": 300}, "sentences: only of grammar"),
+        ("texts", {"sentences": 300, "seed": 1}, "sentences, seed: only of grammar"),
+    ],
+)
+def test_an_option_that_does_nothing_with_its_source_is_refused_by_name(source, given, told):
+    with pytest.raises(ValidationError, match=rf"{told}; leave it out"):
+        text(source, **given)
+
+
+@pytest.mark.parametrize(
+    "given", [{"minimum_count": 0}, {"largest_vocabulary": 2}, {"lower_case": "yes"}], ids=str
+)
+def test_a_cut_that_cannot_be_is_refused(given):
+    with pytest.raises(ValidationError, match=next(iter(given))):
+        text("texts", **given)
+
+
+def test_options_that_do_nothing_are_in_no_record():
+    """So a record, and a run of an earlier version, are the same with them and without."""
+    assert list(resolved(text("ptb").options)) == [*TextOptions.model_fields][3:]
+    kept = resolved(text("texts", minimum_count=3).options)
+    assert TextOptions.model_validate(kept) == text("texts", minimum_count=3).options
 
 
 def test_treebank_is_taken_from_the_named_folder(tmp_path, monkeypatch):

@@ -4,8 +4,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.toys import BF16, array, few_examples, log_softmax
+from models.toys import (
+    BF16,
+    CPU,
+    array,
+    corpus,
+    corpus_options,
+    few_examples,
+    language_model,
+    log_softmax,
+)
 from training.made import bfloat16_anywhere, corpus_run
+from unroll.data.corpus import load_corpus, save_corpus
 from unroll.evaluation.perplexity import perplexity
 from unroll.models.language_model import LanguageModel
 from unroll.training.checkpoint import Unfit
@@ -43,6 +53,18 @@ def test_windows_cut_the_corpus_into_streams(length, batch_size, time_steps):
     # ... but for the end: the last token has no successor, the rest fills no stream.
     assert 1 <= length - streams.numel() <= len(streams)
     assert torch.equal(made.targets, streams + 1)
+
+
+def test_on_a_cpu_the_corpus_is_read_from_where_it_is_mapped(tmp_path):
+    save_corpus(corpus(TOKENS), tmp_path / "prose")
+    kept = load_corpus(tmp_path / "prose")
+    made = CorpusObjective(language_model(), kept, corpus_options(batch_size=3), 0, CPU)
+    mapped = kept.tokens["train"]
+    assert isinstance(mapped, np.memmap)
+    assert made.inputs.data_ptr() == mapped.ctypes.data
+    assert made.targets.data_ptr() == mapped.ctypes.data + mapped.itemsize
+    assert made.valid.data_ptr() == kept.tokens["valid"].ctypes.data
+    assert len(list(made.losses(1))) == made.steps
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])

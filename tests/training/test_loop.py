@@ -146,9 +146,8 @@ def test_steps_are_reported_with_the_mean_loss_so_far(monkeypatch):
 def test_every_epoch_is_trained_with_dropout_and_validated_without():
     objective, options = corpus_run(dropout=0.5, epochs=3, learning_rate=1e-30)
     modes = []
-    objective.model.dropout.register_forward_pre_hook(
-        lambda module, _: modes.append(module.training)
-    )
+    for dropout in (objective.model.input_dropout, objective.model.output_dropout):
+        dropout.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     history, _, _ = trained(objective, options)
     one_epoch = [True] * 2 * objective.steps + [False] * 2
     assert modes == one_epoch * 3

@@ -103,6 +103,20 @@ RUNS = {
         corpus_run, optimizer="adamw", schedule="one_cycle", variational_dropout=True, **CHANGES
     ),
     "corpus, gru": partial(corpus_run, cell="gru", **CHANGES),
+    "corpus, awd": partial(
+        corpus_run,
+        weight_drop=0.3,
+        embedding_dropout=0.1,
+        slowness_penalty=1.0,
+        random_time_steps=True,
+        keep="average",
+        averaged_epochs=2,
+        **CHANGES,
+    ),
+    "corpus, mogrified": partial(corpus_run, mogrifier_rounds=3, keep="best", **CHANGES),
+    "corpus, muon": partial(
+        corpus_run, optimizer="muon", schedule="on_plateau", softmaxes=2, **CHANGES
+    ),
     "corpus, bf16": partial(corpus_run, machine=BF16, optimizer="adam", **CHANGES),
 }
 

@@ -187,10 +187,10 @@ def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
     task = job(3, prepared, tmp_path / "seed-3")
     step, steps = Optimisation.step, count(1)
 
-    def fail(optimisation: Optimisation, loss: torch.Tensor) -> None:
+    def fail(optimisation: Optimisation, loss: torch.Tensor, *others: object) -> None:
         if next(steps) == 5:
             raise error
-        step(optimisation, loss)
+        step(optimisation, loss, *others)
 
     monkeypatch.setattr(Optimisation, "step", fail)  # here: no fault can be had of a real machine
     result = _result(task, lambda message: None, Interruption())

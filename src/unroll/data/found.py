@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unroll.errors import DataError
 from unroll.faults import nearest
-from unroll.storage.files import read_text
+from unroll.storage.files import read_lines, read_text
 
 
 class COMMAS(csv.excel):
@@ -23,6 +23,10 @@ class TABS(csv.excel_tab):
 
 
 MARK = "\ufeff"  # the byte order mark that some editors put first
+MARKED, WINDOWS = "a byte order mark at the start", "line ends of Windows"
+TABBED, UNBROKEN = "tabs", "no-break spaces"
+NOTES = (MARKED, WINDOWS, TABBED, UNBROKEN)
+BLANKS = {"\t": TABBED, "\xa0": UNBROKEN, "\u2007": UNBROKEN, "\u202f": UNBROKEN}
 
 
 def read_found(path: Path) -> tuple[str, list[str]]:
@@ -34,11 +38,44 @@ def read_found(path: Path) -> tuple[str, list[str]]:
     text, notes = read_text(path), []
     if text.startswith(MARK):
         text = text.removeprefix(MARK)
-        notes.append("a byte order mark at the start")
+        notes.append(MARKED)
     if "\r\n" in text:
         text = text.replace("\r\n", "\n")
-        notes.append("line ends of Windows")
+        notes.append(WINDOWS)
     return text, notes
+
+
+class FoundLines:
+    """The lines of a UTF-8 text of words, with plain ends; one of them is in memory at a time.
+
+    They are read anew for each loop over them. Once all were read, `notes` says what was otherwise,
+    and whether tabs or no-break spaces stand there: they part words as blanks do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: set[str] = set()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was seen in the lines that were read."""
+        return [note for note in NOTES if note in self._seen]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines.
+
+        Raises:
+            DataError: the file is missing or not UTF-8, or a line is far too long.
+        """
+        for number, line in enumerate(read_lines(self.path)):
+            if not number and line.startswith(MARK):
+                line = line.removeprefix(MARK)
+                self._seen.add(MARKED)
+            if line.endswith("\r\n"):
+                line = f"{line[:-2]}\n"
+                self._seen.add(WINDOWS)
+            self._seen.update(note for blank, note in BLANKS.items() if blank in line)
+            yield line
 
 
 def read_rows(
@@ -71,14 +108,3 @@ def read_rows(
         if len(row) != len(head):
             raise DataError(f"{place}: {len(row)} fields, but the first row names {len(head)}")
     return [(tuple(row[i] for i in places), place) for row, place in rows], notes
-
-
-def check_free(symbols: Iterable[str], reserved: Collection[str], place: str) -> None:
-    """Check that a text has no symbol that stands for something else.
-
-    Raises:
-        DataError: it has; the message names the symbol and the place.
-    """
-    for symbol in symbols:
-        if symbol in reserved:
-            raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")

@@ -49,7 +49,7 @@ def write_prepared(
         everything |= {name: found.ids, f"{name}.{LENGTHS}": found.lengths}
     with new_folder(folder) as new:
         for name, array in everything.items():
-            kept = array if array.dtype == np.uint8 else array.astype(np.int32)
+            kept = array if array.dtype == np.uint8 else array.astype(np.int32, copy=False)
             write_mapped(new / f"{name}.npy", kept)
         write_json(new / "form.json", form.model_dump(exclude_none=True))
         write_json(new / "facts.json", {"kind": kind, **facts})

@@ -1,5 +1,8 @@
 """A language model scored on validation and test."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -8,7 +11,10 @@ from unroll.data.properties import of_bands
 from unroll.evaluation import breakdown
 from unroll.evaluation.evaluation import Evaluation
 from unroll.evaluation.items import Item
+from unroll.evaluation.methods import METHODS
+from unroll.evaluation.methods.method import scored_by
 from unroll.evaluation.perplexity import token_losses
+from unroll.metrics import BY_METHOD
 from unroll.models.language_model import LanguageModel
 
 FREQUENCIES = (0, 1, 10, 100, 1_000, 10_000)  # times that a word stands in train
@@ -36,6 +42,21 @@ def evaluate_corpus(model: LanguageModel, corpus: Corpus) -> Evaluation:
         {"perplexity": runs(losses["test"], tokens, corpus.eos)},
         breakdown.of_losses(properties, losses["test"]),
     )
+
+
+def score_by(
+    methods: Sequence[str], model: LanguageModel, corpus: Corpus, found: Evaluation
+) -> Evaluation:
+    """Return an evaluation with the perplexity by each of these methods."""
+    scores, items, settings = dict(found.scores), dict(found.items), dict(found.settings)
+    for name in methods:
+        by = scored_by(METHODS[name](), model, corpus)
+        metric = BY_METHOD[name].name
+        losses = {split: of.numpy() for split, of in by.losses.items()}
+        scores |= {f"{split}_{metric}": float(np.exp(of.mean())) for split, of in losses.items()}
+        items[metric] = runs(losses["test"], np.asarray(corpus.tokens["test"]), corpus.eos)
+        settings[metric] = dict(by.setting)
+    return replace(found, scores=scores, items=items, settings=settings)
 
 
 def runs(losses: np.ndarray, tokens: np.ndarray, eos: int) -> Item:

@@ -14,6 +14,7 @@ from unroll.storage.files import read_json
 # Files of a variant's evaluation, beside scores, items, breakdowns and maps.
 COUNTS = "counts.json"  # how many examples each split of the data has
 NOTES = "notes.json"  # of each seed: how metrics were computed that have more than one form
+SETTINGS = "settings.json"  # of each seed: what methods were tuned to, by metric
 SAMPLES = "samples.txt"  # of each seed: the first questions and their answers
 
 
@@ -29,6 +30,9 @@ class Evaluation:
         default_factory=list
     )  # of attention (evaluation/attention.py)
     notes: dict[str, str] = field(default_factory=dict)  # how a metric was computed: a signature
+    settings: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # that methods were tuned to
     sheet: list[dict[str, Any]] = field(default_factory=list)  # of pictures (evaluation/sheets.py)
 
 

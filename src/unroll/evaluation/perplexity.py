@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unroll.data.batches import rows_at_once
+from unroll.evaluation.reading import logits
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import at_least_float32
 
@@ -23,13 +23,8 @@ def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
     precision of the model's weights.
     """
     model.eval()
-    window = rows_at_once(1, model.affine.out_features)  # the state is carried from one to the next
-    device, last = model.affine.weight.device, torch.tensor([eos])
-    state, losses = None, []
-    for part in tokens.split(window):
-        expected = part.long().to(device)
-        logits, state = model(torch.cat([last.to(device), expected[:-1]])[None], state)
-        found = F.cross_entropy(at_least_float32(logits.squeeze(0)), expected, reduction="none")
-        losses.append(found.cpu().double())
-        last = expected[-1:]
+    losses = [
+        F.cross_entropy(at_least_float32(found), expected, reduction="none").cpu().double()
+        for found, expected in logits(model, tokens, eos)
+    ]
     return torch.cat(losses)

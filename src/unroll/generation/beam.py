@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unroll.generation.decoding import Step, allowed
+from unroll.generation.decoding import GREEDY, Step, allowed
+from unroll.generation.sampling import Sampling, penalised, without
 from unroll.models.layers import State, at_least_float32
 
 NONE = -torch.inf  # the score of a place that holds no hypothesis
@@ -16,7 +17,8 @@ class Hypotheses:
     """The K best answers to each of N sources, the best first.
 
     `scores` are the log-probabilities divided by what a length weighs; both are minus infinity
-    where fewer than K answers were found.
+    where fewer than K answers were found. The log-probabilities are those of the model, unless a
+    repetition penalty has changed what it finds likely.
     """
 
     symbols: Tensor  # (N, K, T), filled up after their ends
@@ -28,13 +30,15 @@ class Hypotheses:
 def beam_search(
     step: Step,
     first: Tensor,
-    state: State,
+    state: State | None,
     length: int,
     width: int,
     length_penalty: float = 0.0,
     end: int | None = None,
     pad: int = 0,
     limits: Tensor | None = None,
+    sampling: Sampling = GREEDY,
+    history: Tensor | None = None,
 ) -> Hypotheses:
     """Write at most `length` ≥ 1 symbols after the symbols `first` (N, 1), `width` = K ways.
 
@@ -43,9 +47,12 @@ def beam_search(
     empty (Sutskever et al., 2014, section 3.2), so that with a width of 1 this is greedy decoding.
     Answers are ranked by log-probability / ((5 + length) / 6) ** length_penalty (Wu et al., 2016,
     equation 14, without coverage). What has not ended after `length` symbols is cut there; after as
-    many as `limits` (N · K,) allow comes the end.
+    many as `limits` (N · K,) allow comes the end. Of `sampling` what to skip and the penalty of
+    repetitions count, with what stands before `first` as `history` (N, S).
     """
     N, K = len(first), width
+    read = first if history is None else torch.cat([history, first], dim=1)
+    read = read.repeat_interleave(K, dim=0)
     offsets = torch.arange(N, device=first.device)[:, None] * K
     symbols = first.repeat_interleave(K, dim=0)
     written = first.new_full((N, K, length), pad)
@@ -54,7 +61,9 @@ def beam_search(
     found = Hypotheses(written, torch.full_like(total, NONE), torch.full_like(total, NONE))
     for i in range(length):
         logits, state = step(symbols, state)
-        logs = at_least_float32(logits[:, -1]).log_softmax(dim=1).double()
+        so_far = torch.cat([read, written[:, :, :i].flatten(0, 1)], dim=1)
+        last = penalised(at_least_float32(logits[:, -1]), sampling, so_far)
+        logs = without(last.log_softmax(dim=1).double(), sampling.skip)
         logs = allowed(logs, i, end, limits)
         V = logs.shape[1]
         total, places = (total[:, :, None] + logs.view(N, K, V)).flatten(1).topk(K, dim=1)

@@ -18,10 +18,11 @@ Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
 
 @dataclass(frozen=True)
 class Written:
-    """What was written, and how likely the model found it."""
+    """What was written, how likely the model found it, and where it stands."""
 
     symbols: Tensor  # (N, T)
     log_probabilities: Tensor  # (N, T), natural logarithms, before temperature and filters
+    state: State | None = None  # before the last symbols, which nobody has read yet
 
 
 @torch.inference_mode()
@@ -35,21 +36,27 @@ def decode(
     end: int | None = None,
     pad: int = 0,
     limits: Tensor | None = None,
+    history: Tensor | None = None,
 ) -> Written:
     """Write at most `length` ≥ 1 symbols after the symbols `first` (N, T), T ≥ 1.
 
     Where a symbol is the `end`, a sequence ends with it: what follows is `pad`, with a probability
     of 1. When all have ended nothing more is computed. After as many symbols as `limits` (N,) allow
-    comes the end, if there is room for it.
+    comes the end, if there is room for it. What stands before `first`, in any order, is `history`
+    (N, S): a repetition penalty asks for it. From the state that is returned, and the last symbols,
+    a text goes on as if it had been written at once.
     """
     symbols, N = first, len(first)
-    written = first.new_full((N, length), pad)
+    filling = first.new_full((N, length), pad)
+    text = torch.cat([first if history is None else history, first, filling], dim=1)
+    written = text[:, -length:]
     scores: list[Tensor] = []
     ended = torch.zeros(N, dtype=torch.bool, device=first.device)
     for i in range(length):
         logits, state = step(symbols, state)
         last = at_least_float32(logits[:, -1])
-        chosen = choose(allowed(last, i, end, limits), sampling, generator)
+        so_far = text[:, : text.shape[1] - length + i]
+        chosen = choose(allowed(last, i, end, limits), sampling, generator, so_far)
         found = last.log_softmax(dim=1).gather(1, chosen[:, None]).squeeze(1)
         if end is not None:
             chosen, found = chosen.masked_fill(ended, pad), found.masked_fill(ended, 0.0)
@@ -60,7 +67,7 @@ def decode(
             if bool(ended.all()):
                 break
     found = torch.stack(scores, dim=1)
-    return Written(written, F.pad(found, (0, length - len(scores))))
+    return Written(written, F.pad(found, (0, length - len(scores))), state)
 
 
 def allowed(logits: Tensor, written: int, end: int | None, limits: Tensor | None) -> Tensor:

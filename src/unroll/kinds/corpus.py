@@ -9,31 +9,40 @@ from pydantic import Field
 from unroll.data.corpus import Corpus, CorpusForm, load_corpus, save_corpus
 from unroll.data.sequences import SPLITS
 from unroll.data.vocabulary import SPECIAL, Vocabulary
-from unroll.kinds.kind import Kind, Request
+from unroll.kinds.kind import Kind, SearchRequest, SessionRequest
 from unroll.kinds.made_up import stream
-from unroll.metrics import PERPLEXITY
-from unroll.options import CorpusOptions, Count, Generate, VariantOptions
+from unroll.metrics import BY_METHOD, PERPLEXITY
+from unroll.options import (
+    CorpusOptions,
+    Count,
+    Generate,
+    RepetitionPenalty,
+    Share,
+    VariantOptions,
+)
 from unroll.tasks.task import Task
 
 if TYPE_CHECKING:
     from unroll.evaluation.evaluation import Evaluation
-    from unroll.generation.writing import Continuation
+    from unroll.generation.writing import Continuation, Standing
     from unroll.models.language_model import LanguageModel
     from unroll.runs.model import TrainedModel
     from unroll.training.machine import Machine
     from unroll.training.objective import Objective
 
 
-class CorpusRequest(Request):
+class CorpusRequest(SearchRequest, SessionRequest):
     """A continuation is sampled, unless something else is asked for."""
 
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    min_p: Share = 0.0
+    repetition_penalty: RepetitionPenalty = 1.0
     max_length: Count = 60
     skip: str = "<unk> N $"  # words with blanks between them
 
     def words(self) -> int:
-        """Return how many words are asked for at most, for each text."""
-        return self.max_length
+        """Return how many words are written at most for each text, in all ways that are tried."""
+        return self.max_length * self.beam_width
 
     def generate(self, prompt: str) -> Generate:
         """Return it as options of generation."""
@@ -43,6 +52,10 @@ class CorpusRequest(Request):
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            beam_width=self.beam_width,
+            length_penalty=self.length_penalty,
             skip=self.skip.split(),
             seed=self.seed,
         )
@@ -52,7 +65,7 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
     """A stream."""
 
     name = "corpus"
-    metrics = (PERPLEXITY,)
+    metrics = (PERPLEXITY, *BY_METHOD.values())
     Form = CorpusForm
     Request = CorpusRequest
     unit, seen = "tokens", "words"
@@ -102,17 +115,19 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
 
         return evaluate_corpus(model, data)
 
+    def score_by(
+        self, methods: Sequence[str], model: Any, data: Corpus, found: "Evaluation"
+    ) -> "Evaluation":
+        """Return what was found with the perplexity of each method, tuned on validation."""
+        from unroll.evaluation.corpus import score_by
+
+        return score_by(methods, model, data, found)
+
     def answer(
         self, trained: "TrainedModel", texts: Sequence[str], request: CorpusRequest
     ) -> list[tuple[str, float]]:
         """Return the texts with what the model writes after them."""
-        from unroll.generation.writing import continuations
-
-        vocabulary = trained.form.vocabulary
-        written = [
-            continuations(trained.model, vocabulary, text, request.generate(text))[0]
-            for text in texts
-        ]
+        written = [self.go_on(trained, text, request) for text in texts]
         return [(one.text, one.log_probability) for one in written]
 
     def write(self, trained: "TrainedModel", options: Generate) -> "dict[str, list[Continuation]]":
@@ -124,6 +139,19 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
             prompt: continuations(trained.model, vocabulary, prompt, options)
             for prompt in options.prompts
         }
+
+    def go_on(
+        self,
+        trained: "TrainedModel",
+        text: str,
+        request: CorpusRequest,
+        after: "Standing | None" = None,
+    ) -> "Continuation":
+        """Return the continuation of a text, or of one that stands `after` another."""
+        from unroll.generation.writing import continuations
+
+        vocabulary, options = trained.form.vocabulary, request.generate(text)
+        return continuations(trained.model, vocabulary, text, options, after)[0]
 
     def example(self, task: Task[Any], form: CorpusForm) -> str:
         """Return the first words of the vocabulary."""

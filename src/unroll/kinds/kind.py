@@ -8,11 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unroll.errors import UserError
 from unroll.metrics import Metric
-from unroll.options import Generate, Seed, Strict, VariantOptions
+from unroll.options import (
+    BeamWidth,
+    Generate,
+    LengthPenalty,
+    Seed,
+    Strict,
+    VariantOptions,
+    search_or_draw,
+)
 from unroll.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
     from unroll.evaluation.attention import Look
     from unroll.evaluation.evaluation import Evaluation
-    from unroll.generation.writing import Continuation
+    from unroll.generation.writing import Continuation, Standing
     from unroll.runs.model import TrainedModel
     from unroll.training.machine import Machine
     from unroll.training.objective import Objective
@@ -46,6 +54,28 @@ class Request(Strict):
     def conversation(self) -> str:
         """Return the name of the conversation to which texts belong; empty: they stand alone."""
         return ""
+
+
+class SearchRequest(Request):
+    """What may be set of a model that writes symbol after symbol."""
+
+    beam_width: BeamWidth = 1
+    length_penalty: LengthPenalty = 0.0
+
+    @model_validator(mode="after")
+    def _searched_or_drawn(self) -> "SearchRequest":
+        search_or_draw(self.beam_width, self.temperature)
+        return self
+
+
+class SessionRequest(Request):
+    """What may be set of a model that goes on from what was said or written before."""
+
+    session: str = ""  # a name: texts of the same session stand after those before them
+
+    def conversation(self) -> str:
+        """Return the session."""
+        return self.session
 
 
 class Kind(ABC, Generic[D, F]):
@@ -164,6 +194,12 @@ class Kind(ABC, Generic[D, F]):
     ) -> "Evaluation":
         """Return what is known of a model on validation and test."""
 
+    def score_by(
+        self, methods: Sequence[str], model: Any, data: D, found: "Evaluation"
+    ) -> "Evaluation":
+        """Return what was found, with what other ways to predict a text bring."""
+        return found
+
     # Answers
 
     @abstractmethod
@@ -197,6 +233,16 @@ class Kind(ABC, Generic[D, F]):
     def write(self, trained: "TrainedModel", options: Generate) -> "dict[str, list[Continuation]]":
         """Return how a model goes on with each prompt; nothing where it does not."""
         return {}
+
+    def go_on(
+        self, trained: "TrainedModel", text: str, request: Any, after: "Standing | None" = None
+    ) -> "Continuation":
+        """Return what a model writes after a text, which stands `after` what stood before it.
+
+        Raises:
+            UserError: it is a model that answers, or it does not know a word of the text.
+        """
+        raise UserError(f"{trained.record.subject.variant} answers questions; it does not write")
 
     @abstractmethod
     def example(self, task: Task[Any], form: F) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from unroll.data.pairs import Pairs, PairsForm, Texts, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
 from unroll.data.vocabulary import JOINER, Vocabulary
 from unroll.errors import UserError
-from unroll.kinds.kind import Kind, Request
+from unroll.kinds.kind import Kind, SearchRequest
 from unroll.kinds.made_up import letters, sequences
 from unroll.metrics import BLEU, CHARACTER_ACCURACY, CHRF, EXACT_MATCH, PERPLEXITY, Metric
 from unroll.options import PairsOptions, Strict
@@ -30,19 +30,11 @@ if TYPE_CHECKING:
     from unroll.training.objective import Objective
 
 
-class PairsRequest(Request):
+class PairsRequest(SearchRequest):
     """What who asks a served model may set."""
 
-    beam_width: Annotated[int, Field(ge=1, le=100)] = 1
-    length_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
     longest_ratio: Annotated[float, Field(ge=0, le=1000)] = 0.0  # 0: as long as any of the data
     replace_unknown: bool = False
-
-    @model_validator(mode="after")
-    def _searched_or_drawn(self) -> "PairsRequest":
-        if self.beam_width > 1 and self.temperature > 0:
-            raise ValueError("beam_width: a beam searches, a temperature draws; choose one")
-        return self
 
     def words(self) -> int:
         """Return how many answers are searched for, for each text."""

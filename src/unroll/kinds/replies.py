@@ -8,6 +8,7 @@ many different ones there are, and how many are copied.
 from typing import TYPE_CHECKING, Any
 
 from unroll.data.pairs import Pairs
+from unroll.kinds.kind import SessionRequest
 from unroll.kinds.pairs import PairsKind, PairsRequest
 from unroll.metrics import (
     AGAINST_SHUFFLED,
@@ -28,14 +29,8 @@ if TYPE_CHECKING:
     from unroll.training.objective import Objective
 
 
-class RepliesRequest(PairsRequest):
+class RepliesRequest(PairsRequest, SessionRequest):
     """What who asks a served model may set."""
-
-    session: str = ""  # a name: turns of the same session are read with those before them
-
-    def conversation(self) -> str:
-        """Return the session."""
-        return self.session
 
 
 class RepliesKind(PairsKind):

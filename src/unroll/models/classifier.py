@@ -5,8 +5,8 @@ import math
 from torch import Tensor, nn
 
 from unroll.data.labels import LabelsForm
+from unroll.models.dropout import Dropout
 from unroll.models.encoder import Encoder, Memory
-from unroll.models.layers import Dropout
 from unroll.options import LabelsOptions
 
 

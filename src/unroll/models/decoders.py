@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from unroll.models.attention import ATTENTIONS
+from unroll.models.dropout import Dropout
 from unroll.models.encoder import Memory
-from unroll.models.layers import EMBEDDINGS, Dropout, RecurrentStack, State
+from unroll.models.layers import CELLS, EMBEDDINGS, RecurrentStack, State
 from unroll.options import PairsOptions
 
 
@@ -54,7 +55,7 @@ class PlainDecoder(Decoder):
         D, H = self.embedding.embedding_dim, options.hidden_size
         self.dropout = Dropout(options.dropout)
         self.recurrent = RecurrentStack(
-            D + self.recurrent_extra * H, H, options.layers, options.cell, options.dropout
+            D + self.recurrent_extra * H, H, options.layers, CELLS[options.cell], options.dropout
         )
         self.affine = nn.Linear(H + self.affine_extra * H, symbols)
 

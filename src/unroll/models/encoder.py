@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from unroll.models import padding
-from unroll.models.layers import EMBEDDINGS, Dropout, RecurrentStack, State
+from unroll.models.dropout import Dropout
+from unroll.models.layers import CELLS, EMBEDDINGS, RecurrentStack, State
 from unroll.options import EncoderOptions
 
 
@@ -47,7 +48,7 @@ class Encoder(nn.Module):
             self.embedding.embedding_dim,
             options.hidden_size,
             options.layers,
-            options.cell,
+            CELLS[options.cell],
             options.dropout,
             bidirectional=options.bidirectional,
         )

@@ -1,10 +1,14 @@
 """The recurrent language model."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unroll.data.corpus import CorpusForm
-from unroll.models.layers import Dropout, RecurrentStack, State
+from unroll.models.dropout import Dropout, WordDropout
+from unroll.models.layers import CELLS, Cell, RecurrentStack, State
 from unroll.models.linear_cross_entropy import linear_cross_entropy
+from unroll.models.mixture import Mixture
+from unroll.models.mogrifier import mogrifier
 from unroll.options import CorpusOptions
 
 
@@ -16,26 +20,34 @@ class LanguageModel(nn.Module):
 
     def __init__(self, options: CorpusOptions, form: CorpusForm) -> None:
         super().__init__()
-        words = len(form.vocabulary)
+        words, H = len(form.vocabulary), options.hidden_size
         self.embedding = nn.Embedding(words, options.embedding_size)
-        self.dropout = Dropout(options.dropout, options.variational_dropout)
+        self.word_dropout = WordDropout(options.embedding_dropout)
+        self.input_dropout = _dropout(options, options.input_dropout)
         self.recurrent = RecurrentStack(
             options.embedding_size,
-            options.hidden_size,
+            H,
             options.layers,
-            options.cell,
+            _cell(options),
             options.dropout,
             options.variational_dropout,
             options.skip_connections,
+            weight_drop=options.weight_drop,
         )
-        self.affine = nn.Linear(options.hidden_size, words)
+        self.output_dropout = _dropout(options, options.output_dropout)
+        self.mixture = (
+            Mixture(H, options.embedding_size, options.softmaxes) if options.softmaxes > 1 else None
+        )
+        self.affine = nn.Linear(options.embedding_size if self.mixture else H, words)
         if options.tie_weights:
             self.embedding.weight = self.affine.weight
+        self.penalties = options.activation_penalty, options.slowness_penalty
 
     def features(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Read tokens (N, T) from `state`; return what the affine layer reads, (N, T, H)."""
-        hidden, state = self.recurrent(self.dropout(self.embedding(tokens)), state)
-        return self.dropout(hidden), state
+        """Read tokens (N, T) from `state`; return the outputs of the top layer, (N, T, H)."""
+        embedded = self.word_dropout(self.embedding(tokens), tokens, len(self.embedding.weight))
+        outputs, state = self.recurrent(self.input_dropout(embedded), state)
+        return outputs, state
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Read tokens (N, T) from `state` (zeros where None).
@@ -43,13 +55,42 @@ class LanguageModel(nn.Module):
         Returns:
             The logits (N, T, V) of the token after each one read, and the state after the last.
         """
-        hidden, state = self.features(tokens, state)
-        return self.affine(hidden), state
+        outputs, state = self.features(tokens, state)
+        return self.logits(outputs), state
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """Return the logits (N, T, V) of the token after each output (N, T, H) of the top layer."""
+        hidden = self.output_dropout(outputs)
+        found: Tensor = self.mixture(hidden, self.affine) if self.mixture else self.affine(hidden)
+        return found
 
     def loss(self, tokens: Tensor, targets: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return the mean cross entropy in nats of targets (N, T), and the next state."""
-        hidden, state = self.features(tokens, state)
-        loss = linear_cross_entropy(
-            hidden.flatten(0, 1), self.affine.weight, self.affine.bias, targets.flatten()
-        )
+        """Return the mean cross entropy in nats of targets (N, T), and the next state.
+
+        Penalties are in it: of large activations, and of those that change from step to step
+        (Merity et al., 2017, "Revisiting Activation Regularization for Language RNNs").
+        """
+        outputs, state = self.features(tokens, state)
+        hidden, (large, changing) = self.output_dropout(outputs), self.penalties
+        if self.mixture:
+            logs = self.mixture(hidden, self.affine)
+            loss = F.nll_loss(logs.flatten(0, 1), targets.flatten())
+        else:
+            loss = linear_cross_entropy(
+                hidden.flatten(0, 1), self.affine.weight, self.affine.bias, targets.flatten()
+            )
+        if large:
+            loss = loss + large * hidden.square().mean()
+        if changing and outputs.shape[1] > 1:
+            loss = loss + changing * outputs.diff(dim=1).square().mean()
         return loss, state
+
+
+def _dropout(options: CorpusOptions, rate: float | None) -> Dropout:
+    """Return dropout of a place that may have a rate of its own."""
+    return Dropout(options.dropout if rate is None else rate, options.variational_dropout)
+
+
+def _cell(options: CorpusOptions) -> Cell:
+    rounds = options.mogrifier_rounds
+    return mogrifier(rounds) if rounds else CELLS[options.cell]

@@ -1,19 +1,24 @@
-"""The parts that every model is made of: dropout and a stack of recurrent layers.
+"""The parts that every model is made of: embeddings and a stack of recurrent layers.
 
 A *state* is a tuple of tensors (layers, N, H): `(h, c)` for an LSTM, `(h,)` for a GRU
 and a simple recurrent net.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from unroll.models.dropout import Dropout, WeightDrop
 
 State = tuple[Tensor, ...]
 
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+Cell = Callable[..., nn.RNNBase]  # makes a layer of an input size and a hidden size
+
+CELLS: dict[str, Cell] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class OneHot(nn.Module):
@@ -37,37 +42,6 @@ EMBEDDINGS: dict[str, type[nn.Embedding] | type[OneHot]] = {
 }
 
 
-class Dropout(nn.Module):
-    """Dropout that draws from a generator of its own.
-
-    With `variational`, one mask serves all time steps of a sequence (Gal & Ghahramani,
-    2016, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks").
-    """
-
-    def __init__(self, rate: float, variational: bool = False) -> None:
-        super().__init__()
-        self.rate, self.variational = rate, variational
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x (N, T, D), in training with a share of `rate` set to zero."""
-        if not self.training or self.rate == 0:
-            return x
-        if self.generator is None:
-            raise RuntimeError("dropout has no generator: call set_generator on the model")
-        shape = (x.shape[0], 1, x.shape[2]) if self.variational else x.shape
-        keep = torch.empty(shape, dtype=x.dtype, device=x.device)
-        keep.bernoulli_(1 - self.rate, generator=self.generator)
-        return x * keep / (1 - self.rate)
-
-
-def set_generator(model: nn.Module, generator: torch.Generator) -> None:
-    """Let every dropout of `model` draw from `generator`."""
-    for module in model.modules():
-        if isinstance(module, Dropout):
-            module.generator = generator
-
-
 def at_least_float32(x: Tensor) -> Tensor:
     """Return x in float32, or in float64 where it is: a softmax wants no less."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -86,19 +60,21 @@ class RecurrentStack(nn.Module):
         input_size: int,
         hidden_size: int,
         layers: int,
-        cell: str,
+        cell: Cell,
         dropout: float,
         variational_dropout: bool = False,
         skip_connections: bool = False,
         bidirectional: bool = False,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.skip_connections = skip_connections
-        self.hidden_size, self.parts = hidden_size, 2 if cell == "lstm" else 1
+        self.hidden_size = hidden_size
         self.dropout = Dropout(dropout, variational_dropout)
+        self.weight_drop = WeightDrop(weight_drop)
         size = hidden_size // 2 if bidirectional else hidden_size
         self.layers = nn.ModuleList(
-            CELLS[cell](
+            cell(
                 hidden_size if layer else input_size,
                 size,
                 batch_first=True,
@@ -106,6 +82,7 @@ class RecurrentStack(nn.Module):
             )
             for layer in range(layers)
         )
+        self.parts = 2 if isinstance(self.layers[0], nn.LSTM) else 1  # of a state
 
     def forward(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
@@ -124,7 +101,8 @@ class RecurrentStack(nn.Module):
         for i, layer in enumerate(self.layers):
             if i:
                 x = self.dropout(x)
-            outputs, after = _run(layer, x, _of_layer(state, i), lengths)
+            weights = self.weight_drop(layer)
+            outputs, after = _run(layer, x, _of_layer(state, i), lengths, weights)
             x = outputs + x if i and self.skip_connections else outputs
             states.append([self._join_directions(part) for part in after])
         return x, tuple(torch.cat(parts) for parts in zip(*states, strict=True))
@@ -139,11 +117,20 @@ def _of_layer(state: State | None, layer: int) -> State | None:
 
 
 def _run(
-    layer: nn.Module, x: Tensor, state: State | None, lengths: Tensor | None
+    layer: nn.Module,
+    x: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+    weights: Mapping[str, Tensor],
 ) -> tuple[Tensor, State]:
-    """Run one layer; PyTorch wants and gives a bare tensor where the state is h alone."""
+    """Run one layer, some of whose weights may be other ones than its own.
+
+    PyTorch wants and gives a bare tensor where the state is h alone.
+    """
     given = state[0] if state is not None and len(state) == 1 else state
-    if lengths is None:
+    if weights:
+        outputs, after = functional_call(layer, dict(weights), (x, given))
+    elif lengths is None:
         outputs, after = layer(x, given)
     else:
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)

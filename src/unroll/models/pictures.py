@@ -10,8 +10,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from unroll.models.dropout import Dropout
 from unroll.models.encoder import Memory
-from unroll.models.layers import Dropout, State
+from unroll.models.layers import State
 from unroll.options import CaptionsOptions
 
 CHANNELS = (32, 64, 64)  # of the layers, each of which halves width and height

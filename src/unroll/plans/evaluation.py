@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unroll.kinds import kind_of
-from unroll.options import Compute, Generate, VariantOptions
+from unroll.options import Compute, Generate, Scoring, VariantOptions, resolved
 from unroll.plans.plan import projection, rounded
 from unroll.plans.training import SEED, in_parts, lively, miniature
 from unroll.runs.model import TrainedModel
@@ -28,7 +28,9 @@ class MadeUp(Task[Any]):
         """Return the made-up data of its kind."""
 
 
-def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) -> dict[str, Any]:
+def evaluation_plan(
+    options: VariantOptions, compute: Compute, task: Task[Any], scoring: Scoring
+) -> dict[str, Any]:
     """Return the plan of a variant's evaluation.
 
     What a task alone knows stands in its file: of that the plan has the tokens.
@@ -40,7 +42,8 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
     if task.keeps_texts:
         data = kind.with_texts(data)
     with in_parts():
-        found = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
+        straight = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
+        found = kind.score_by(scoring.methods, model, data, straight)
     table = found.breakdown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return {
         "compute": {"device": compute.device},
@@ -55,6 +58,7 @@ def evaluation_plan(options: VariantOptions, compute: Compute, task: Task[Any]) 
             "samples": _digest(found.samples),
             "maps": _digest(json.dumps(rounded(found.maps))),
             **({"notes": found.notes} if found.notes else {}),
+            **({"settings": found.settings} if found.settings else {}),
             **({"sheet": _sheet(found.sheet)} if found.sheet else {}),
         },
     }
@@ -78,7 +82,7 @@ def writing_plan(options: VariantOptions, generate: Generate | None) -> dict[str
     trained = TrainedModel(_Toy(toy), kind.form(data), model)  # type: ignore[arg-type]
     written = kind.write(trained, generate.model_copy(update=small))
     return {
-        "options": generate.model_dump(),
+        "options": resolved(generate),
         "behaviour": {prompt: [one.text for one in texts] for prompt, texts in written.items()},
     }
 

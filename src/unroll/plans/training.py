@@ -19,15 +19,18 @@ from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Resumed, train
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
-from unroll.training.optimisation import SCHEDULES, Optimisation
+from unroll.training.optimisation import Optimisation
 from unroll.training.run import begin
+from unroll.training.schedules import SCHEDULES
 from unroll.training.sources import tokens_digest
+from unroll.training.weights import KEEP, Average
 
 MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that float64 stays what it is
 SEED = 3
 LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be clipped
 FEW = 150  # logits at once: so few that a toy, too, is scored in several parts
 LIVELY = 5.0  # what first weights are multiplied by, so that answers depend on what is read
+VALIDATIONS = (5.0, 4.0, 4.5, 4.0, 3.0, 3.1, 3.2, 2.0, 2.5, 4.2)  # of ten epochs of these steps
 STEPS = 100  # of the schedule: a toy has too few to show how it rises
 
 
@@ -56,7 +59,11 @@ def behaviour(toy: VariantOptions) -> dict[str, Any]:
             "validated": right.validate(),
             **_trained(toy),
             "clipped": _clipped(toy),
-            "rates": [SCHEDULES[toy.schedule](step, STEPS) for step in range(0, STEPS, 7)],
+            **_averaged(toy),
+            "rates": [
+                SCHEDULES[toy.schedule](step, STEPS, VALIDATIONS[: step // 10])
+                for step in range(0, STEPS, 7)
+            ],
             "bfloat16": _precisions(toy),
         }
 
@@ -153,6 +160,15 @@ def _trained(toy: VariantOptions) -> dict[str, Any]:
 
 def _silent(message: object) -> None:
     """Report nothing."""
+
+
+def _averaged(toy: VariantOptions) -> dict[str, list[bool]]:
+    """Return after which epochs a mean of the weights is taken: a toy ends before most begin."""
+    weights = KEEP[toy.keep](nn.Module(), toy)
+    if not isinstance(weights, Average):
+        return {}
+    epochs = range(len(VALIDATIONS) + 1)
+    return {"averaged": [weights.has_begun(VALIDATIONS[:epoch]) for epoch in epochs]}
 
 
 def _clipped(toy: VariantOptions) -> dict[str, float]:

@@ -35,7 +35,7 @@ LONGEST_TITLE = 30  # characters, over a map of attention
 # Okabe & Ito's colours, told apart by colour-blind readers too, with markers as a second sign.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv*P"
-WIDE, SMALL = (7.0, 4.0), (4.8, 3.6)  # inches
+WIDE, SMALL, SQUARE = (7.0, 4.0), (4.8, 3.6), (3.2, 3.2)  # inches
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "unroll",
     "svg.fonttype": "path",
@@ -184,6 +184,58 @@ def looked_at(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) ->
     return svg.getvalue()
 
 
+def reach(norms: Mapping[str, np.ndarray]) -> str:
+    """Draw, for each model, norms (K,) of a gradient 0 to K - 1 steps back by that at 0."""
+    with _drawing(SMALL) as (axes, svg):
+        for i, (name, found) in enumerate(norms.items()):
+            axes.plot(found / found[0], ms=3, label=name, **_style(i))
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(_few(float(np.log10(high / low))))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}" if 1e-3 <= y < 1e4 else f"{y:.0e}")
+        axes.set_ylabel("gradient's norm, by that at 0")
+        axes.set_xlabel("steps back")
+        _legend(axes, columns=2)
+    return svg.getvalue()
+
+
+def spectra(parts: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> str:
+    """Draw the singular values (H,) of matrices, dotted before and drawn through after training."""
+    with _drawing(SMALL) as (axes, svg):
+        axes.axhline(1, color="grey", lw=1)
+        for i, (name, (first, trained)) in enumerate(parts.items()):
+            ranks, colour = range(1, len(first) + 1), COLOURS[i]
+            axes.plot(ranks, trained, color=colour, label=name)
+            axes.plot(ranks, first, color=colour, linestyle=":")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("rank")
+        axes.set_ylabel("singular value")
+        axes.set_title(title, fontsize=10)
+        _legend(axes)
+    return svg.getvalue()
+
+
+def saturation(layers: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> str:
+    """Draw, for each unit of layers, in what share of steps a gate is shut and open, (H,) each.
+
+    The shares of a unit are at most one together: nothing lies above the dotted line.
+    """
+    with _drawing(SQUARE) as (axes, svg):
+        axes.plot([0, 1], [1, 0], color="grey", linestyle=":")
+        for i, (name, (shut, opened)) in enumerate(layers.items()):
+            style = {**_style(i), "linestyle": ""}
+            axes.plot(opened, shut, ms=4, alpha=0.6, label=name, **style)
+        for axis, label in ((axes.xaxis, "wide open"), (axes.yaxis, "shut")):
+            axis.set_major_formatter(PercentFormatter(1))
+            axis.set_label_text(label)
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        axes.set_title(title, fontsize=10)
+        _legend(axes)
+    return svg.getvalue()
+
+
 def _shown(symbols: Sequence[str]) -> list[str]:
     """Return symbols as they can be drawn: a blank as a dot, what no letter stands for as a box."""
     return [_printable(symbol.strip(JOINER).replace(" ", "·")) for symbol in symbols]
@@ -251,10 +303,10 @@ def _few(decades: float) -> Locator:
     return LogLocator(subs=(1, 2, 5) if decades <= 2 else (1,), numticks=8)
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Any, columns: int = 4) -> None:
     """Name the variants below the picture, where they cover nothing."""
     _, labels = axes.get_legend_handles_labels()
-    axes.figure.legend(loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
+    axes.figure.legend(loc="outside lower center", ncols=min(columns, len(labels)), fontsize=8)
 
 
 def _variants(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:

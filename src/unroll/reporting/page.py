@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from ruamel.yaml import YAML
 
 from unroll.data.pictures import from_text, picture_of
@@ -106,8 +106,8 @@ class TaskTables:
         return {**AXES, **self.first.records[0].task.axes}
 
 
-def page(study: Study, tasks: list[TaskTables]) -> str:
-    """Return the report as HTML."""
+def template(name: str) -> Template:
+    """Return a template of this folder."""
     environment = Environment(
         loader=PackageLoader("unroll.reporting", "."),
         autoescape=True,
@@ -115,8 +115,12 @@ def page(study: Study, tasks: list[TaskTables]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    template = environment.get_template("page.html")
-    return template.render(
+    return environment.get_template(name)
+
+
+def page(study: Study, tasks: list[TaskTables]) -> str:
+    """Return the report as HTML."""
+    return template("page.html").render(
         study=study.name,
         confidence=f"{100 * study.comparison.confidence:g}",
         unseen=_unseen(tasks, study.comparison.confidence),

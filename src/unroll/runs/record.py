@@ -123,7 +123,7 @@ def write_documents(folder: Path, record: Record) -> None:
         "seed": record.seed,
         "kind": subject.options.kind,
         "options": resolved(subject.options),
-        "data": record.task.options.model_dump(),
+        "data": resolved(record.task.options),
         "data_digest": subject.data_digest,
         "plan": subject.plan,
         "machine": dict(subject.machine),

@@ -1,17 +1,18 @@
 """Stage evaluate: the trained seeds of a variant, scored on validation and test."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unroll.data.prepared import read_counts
 from unroll.errors import DataError
-from unroll.evaluation.evaluation import COUNTS, NOTES, SAMPLES, Evaluation
+from unroll.evaluation.evaluation import COUNTS, NOTES, SAMPLES, SETTINGS, Evaluation
 from unroll.evaluation.items import write_items
 from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.evaluation.sheets import write_sheet
 from unroll.runs.circumstances import circumstances_of, copy_circumstances
 from unroll.runs.model import read_model
-from unroll.runs.record import seed_folder, write_documents
+from unroll.runs.record import Record, seed_folder, write_documents
 from unroll.runs.trained import trained
 from unroll.stages.checkpoints import forget
 from unroll.storage.files import write_json, write_text
@@ -44,7 +45,20 @@ def evaluate(study: Study, variant: str) -> None:
         with study.remedy(f"train@{variant}"):
             model = read_model(seed_folder(study.model(variant), record.seed)).model
         model.to(machine.device)
-        found[record.seed] = kind.evaluate(model, data, record.options, task, machine.device)
+        straight = kind.evaluate(model, data, record.options, task, machine.device)
+        found[record.seed] = kind.score_by(study.scoring.methods, model, data, straight)
+    write_evaluation(study, variant, records, found, counts)
+
+
+def write_evaluation(
+    study: Study,
+    variant: str,
+    records: Sequence[Record],
+    found: Mapping[int, Evaluation],
+    counts: Mapping[str, int],
+) -> None:
+    """Write what was found of each seed, and the means of all as metrics; print these."""
+    kind = study.kind_of(variant)
     with new_folder(study.evaluation(variant)) as folder:
         write_scores(folder, {seed: evaluation.scores for seed, evaluation in found.items()})
         write_json(folder / COUNTS, counts)
@@ -66,6 +80,8 @@ def _write_seed(folder: Path, evaluation: Evaluation) -> None:
         write_text(folder / SAMPLES, evaluation.samples)
     if evaluation.notes:
         write_json(folder / NOTES, evaluation.notes)
+    if evaluation.settings:
+        write_json(folder / SETTINGS, evaluation.settings)
     if evaluation.maps:
         write_maps(folder, evaluation.maps)
     if evaluation.sheet:

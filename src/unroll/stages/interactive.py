@@ -123,7 +123,7 @@ def complete(
     model = _model(study, task, variant, lambda kind: kind.continues)
     given = study.generate.model_dump() if study.generate else {}
     options = params.generation({**given, "samples": 1, "prompts": [prompt], **chosen})
-    print("\n\n".join(model.write(prompt, options)))
+    print("\n\n".join(model.continuations(prompt, options)))
 
 
 def _model(

@@ -70,7 +70,9 @@ def plans(study: Study) -> dict[str, dict[str, Any]]:
     for variant, options in study.variants.items():
         task = study.task_of(variant)
         found[f"train/{variant}.json"] = training_plan(options, study.compute)
-        found[f"evaluate/{variant}.json"] = evaluation_plan(options, study.compute, task)
+        found[f"evaluate/{variant}.json"] = evaluation_plan(
+            options, study.compute, task, study.scoring
+        )
         found[f"generate/{variant}.json"] = writing_plan(options, study.generate)
     return found
 

@@ -5,6 +5,7 @@ import sys
 import pandas as pd
 
 from unroll.errors import DataError, UserError, first_line
+from unroll.runs.imported import Imported
 from unroll.storage.files import write_text
 from unroll.study import Study
 from unroll.tracking.address import shown_uri
@@ -23,27 +24,39 @@ def track(study: Study, best_effort: bool = False) -> None:
         print("nothing to do: no file has changed since MLflow held all of this study")
         return
     rows: list[dict[str, str]] = []
-    fault = _bring(study, rows)
+    fault = bring(study, rows)
     if fault:
         again = study.command("track")
         message = f"MLflow at {shown_uri()} could not be written ({fault})"
         if not best_effort:
             raise DataError(f"{message}; what is missing is added by: {again}")
         print(f"warning: {message}; later: {again}", file=sys.stderr)
-    table = pd.DataFrame(rows, columns=["what", "seed", "action", "run"])
-    print(table.to_string(index=False) if len(table) else "nothing was tracked")
+    print_rows(rows)
     write_text(study.tracked, _keys(study))
     if not fault:
         unchanged.note()
 
 
-def _bring(study: Study, rows: list[dict[str, str]]) -> str:
-    """Bring all, adding rows of what was done; return what went wrong, if anything did."""
+def print_rows(rows: list[dict[str, str]]) -> None:
+    """Print what was done with each run and model."""
+    table = pd.DataFrame(rows, columns=["what", "seed", "action", "run"])
+    print(table.to_string(index=False) if len(table) else "nothing was tracked")
+
+
+def bring(study: Study, rows: list[dict[str, str]], only: Imported | None = None) -> str:
+    """Bring all, or an imported model alone, adding rows of what was done.
+
+    Returns what went wrong; an empty text where nothing did.
+    """
     try:
         from unroll.tracking.store import connect
         from unroll.tracking.sync import Sync
 
-        Sync(connect(), study, rows).everything()
+        sync = Sync(connect(), study, rows)
+        if only is None:
+            sync.everything()
+        else:
+            sync.imported(only)
     except UserError:
         raise
     except Exception as error:  # whatever the server, its database or the network does

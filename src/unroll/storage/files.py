@@ -1,14 +1,15 @@
 """Files that are either whole or not there, in formats that run nothing."""
 
+import contextlib
 import glob
-import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
@@ -19,18 +20,20 @@ from unroll.errors import DataError, first_line
 
 UNFINISHED = "unfinished"  # how the names of files and folders end that are not whole yet
 EARLIER = "earlier"  # and of folders that are being replaced
-LARGEST_TEXT = 2**30  # bytes; all of a text is held in memory
+LARGEST_TEXT = 2**30  # bytes of a text of which all is held in memory
+LARGEST_LINE = 2**20  # and of a line, where a text is read line by line
 LARGEST_JSON = 2**26
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it: never half a file."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file under a temporary name that is renamed when all went well: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     temporary = beside(path, UNFINISHED)
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -40,6 +43,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with new_file(path) as file:
+        file.write(content)
 
 
 def sync_names(folder: Path) -> None:
@@ -115,11 +124,36 @@ def read_text(path: Path) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); "
-            "save the file as UTF-8"
-        ) from None
+        raise _not_utf8(error, path, raw.count(b"\n", 0, error.start) + 1) from None
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text of any size, each with its end: one of them is in memory.
+
+    Raises:
+        DataError: the file is missing or is not UTF-8, or a line has more than LARGEST_LINE bytes;
+            the message names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(LARGEST_LINE + 1), b"")
+            for number, raw in enumerate(lines, 1):
+                if len(raw) > LARGEST_LINE:
+                    raise DataError(
+                        f"{path}, line {number}: more than {LARGEST_LINE:,} bytes; put one "
+                        "sentence on each line"
+                    )
+                try:
+                    yield raw.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise _not_utf8(error, path, number) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+def _not_utf8(error: UnicodeDecodeError, path: Path, line: int) -> DataError:
+    byte = error.object[error.start]
+    return DataError(f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8")
 
 
 def read_json(path: Path, largest: int | None = None) -> dict[str, Any]:
@@ -163,9 +197,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def write_mapped(path: Path, array: np.ndarray) -> None:
     """Write an array in NumPy's own format, from which it can be mapped."""
-    content = io.BytesIO()
-    np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-    write_bytes(path, content.getvalue())
+    with new_file(path) as file:
+        # No file to NumPy: it would write past Python, and not say that the disk is full.
+        by_parts: Any = SimpleNamespace(write=file.write)
+        np.lib.format.write_array(by_parts, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_mapped(path: Path) -> np.ndarray:

@@ -4,24 +4,37 @@ import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unroll.data import grammar, ptb
-from unroll.data.corpus import Corpus, from_texts, read_texts
+from unroll.data.corpus import Corpus, WordOptions, from_folder, from_texts
 from unroll.data.sequences import SPLITS
+from unroll.data.source import refuse_idle
 from unroll.errors import DataError
-from unroll.options import Strict
 from unroll.tasks.task import Task
 
+OWN = "a folder"
+ONLY_OF = {  # options, by the source of which they are
+    "ptb": ("ptb_folder",),
+    "grammar": ("sentences", "seed"),
+    OWN: tuple(WordOptions.model_fields),
+}
 
-class TextOptions(Strict):
-    """The data section of a text task."""
+
+class TextOptions(WordOptions):
+    """The data section of a text task. An option that does nothing with its source is refused."""
 
     kind: Literal["text"]
     source: str
     ptb_folder: str | None = None
     sentences: Annotated[int, Field(ge=300)] = 5_000  # fewer may lack a word of valid
     seed: Annotated[int, Field(ge=0)] = 1984
+
+    @model_validator(mode="after")
+    def _all_have_an_effect(self) -> "TextOptions":
+        here = self.source if self.source in ONLY_OF else OWN
+        refuse_idle(self, {of: names for of, names in ONLY_OF.items() if of != here})
+        return self
 
 
 class Text(Task[TextOptions]):
@@ -47,8 +60,7 @@ class Text(Task[TextOptions]):
             return _from_grammar(self.options)
         if not Path(source).is_dir():
             raise DataError(f"source: {source} is no folder; name one, or choose: ptb, grammar")
-        texts, places, notes = read_texts(Path(source))
-        return from_texts(texts, places, {"source": source, **({"found": notes} if notes else {})})
+        return from_folder(source, self.options)
 
 
 def _penn_treebank(options: TextOptions) -> Corpus:

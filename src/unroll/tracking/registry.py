@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from unroll.options import resolved
+from unroll.runs.imported import OF_MODEL, Imported, origin_of
 from unroll.runs.record import Record, best, seed_folder
 from unroll.runs.trained import trained
 from unroll.study import Study
@@ -51,8 +52,9 @@ def bring_models(
             _hand_over(client, old, version)
         aliases[variant] = str(version.version)
         done.append((f"{name} version {version.version} ({variant} seed {record.seed})", action))
-    champion = best(records.values()).subject.variant
-    aliases[CHAMPION] = aliases[champion]
+    if not isinstance(study, Imported):  # the champion is one of those that were trained here
+        champion = best(records.values()).subject.variant
+        aliases[CHAMPION] = aliases[champion]
     return done + _set_aliases(client, name, aliases)
 
 
@@ -129,13 +131,15 @@ def _logged(client: MlflowClient, experiment: str, folder: Path, run: str) -> st
         [experiment], filter_string=f"tags.`{KEY}` = '{record.key}'"
     ):  # of a try that was killed, or of a run that is gone
         client.delete_logged_model(left.model_id)
-    kind, subject = record.kind, record.subject
+    kind, subject, options = record.kind, record.subject, resolved(record.options)
+    if origin_of(record):
+        options = {name: value for name, value in options.items() if name in OF_MODEL}
     model = client.create_logged_model(
         experiment,
         name=subject.variant,
         source_run_id=run,
         tags={KEY: record.key, "variant": subject.variant, "seed": str(record.seed)},
-        params={k: str(v) for k, v in resolved(record.options).items()},
+        params={k: str(v) for k, v in options.items()},
         model_type=kind.name,
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -166,7 +170,7 @@ def _add_version(
         source=f"models:/{model}",
         run_id=run,
         model_id=model,
-        tags={**tags, metric: f"{record.chosen_by:.6g}"},
+        tags={**tags, metric: f"{record.chosen_by:.6g}", **origin_of(record)},
         description=f"{_begins(tags)}{metric.replace('_', ' ')} "
         f"{record.kind.main.show(record.chosen_by)}",
     )

@@ -23,6 +23,7 @@ from unroll.runs.circumstances import (
     circumstances_of,
     read_diff,
 )
+from unroll.runs.imported import FILE, OF_MODEL, SHA256, origin_of
 from unroll.runs.record import DOCUMENTS, Record, seed_folder
 from unroll.runs.subject import Subject
 from unroll.runs.trained import trained
@@ -177,7 +178,20 @@ def desired(study: Study, variant: str) -> VariantState:
         run.params["parameters"] = str(first.parameters)
         _add_scores(run, parts.get(which, {}), first)
     _add_texts(study, state, parts, samples, found, first)
+    if origin := origin_of(first):
+        for _, run in _runs(state):
+            _leave_unknown(run, origin)
     return state
+
+
+def _leave_unknown(run: RunState, origin: Mapping[str, str]) -> None:
+    """Leave out what is not known of a model that was trained elsewhere; say where it is from."""
+    known = OF_MODEL | {NAME, "parameters", "seed", "seeds"}
+    run.params = {name: value for name, value in run.params.items() if name in known}
+    run.points = [p for p in run.points if not p.metric.startswith(("work/", "system/"))]
+    for tag in ("plan.digest", f"environment.{FILE}", f"environment.{SHA256}"):
+        run.tags.pop(tag, None)
+    run.tags |= origin
 
 
 def _opening_of(subject: Subject, found: Mapping[int, Circumstances]) -> VariantState:
@@ -284,6 +298,8 @@ def _add_texts(
         note = describe_run(
             record.kind, subject, seed, scores.get(seed, {}), record.parameters, text
         )
+        if elsewhere := origin_of(record):
+            note += f"\n\nImported from {elsewhere['imported.file']}: its training is not known."
         if origin.files:
             note += "\n\n" + way_back(study, study.model(variant), found[begun].source)
         run.tags |= {DESCRIPTION: note, NOTE: digest_of(note)}

@@ -6,6 +6,7 @@ from functools import partial
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from unroll.runs.imported import Imported, all_imported
 from unroll.runs.record import seed_folder
 from unroll.storage.folders import MANIFEST
 from unroll.study import Study
@@ -17,12 +18,20 @@ from unroll.tracking.views import experiment_tags
 
 
 class Sync:
-    """Brings MLflow to the state that the outputs of a study imply, and notes what it did."""
+    """Brings MLflow to the state that the outputs of a study imply, and notes what it did.
+
+    The experiments are those of `home`: the study itself, or that for whose task a model was
+    imported.
+    """
 
     def __init__(
-        self, client: MlflowClient, study: Study, rows: list[dict[str, str]] | None = None
+        self,
+        client: MlflowClient,
+        study: Study,
+        rows: list[dict[str, str]] | None = None,
+        home: Study | None = None,
     ) -> None:
-        self.client, self.study = client, study
+        self.client, self.study, self.home = client, study, home or study
         self.rows = [] if rows is None else rows  # of the table that people see
         self.runs: dict[str, str] = {}  # the run id of each key
 
@@ -32,6 +41,15 @@ class Sync:
             self.variant(variant)
         for task in self.study.tasks:
             self.models(task)
+        for one in all_imported(self.study):
+            self.imported(one)
+
+    def imported(self, one: Imported) -> None:
+        """Bring the runs of a model that was trained elsewhere, and register it."""
+        apart = Sync(self.client, one, self.rows, self.home)
+        for name, options in one.variants.items():
+            apart.variant(name)
+            apart.models(options.task)
 
     def variant(self, variant: str, only: Collection[int] | None = None) -> None:
         """Bring the runs of a variant, as far as it is trained: of all seeds, or of some alone.
@@ -77,7 +95,7 @@ class Sync:
     def experiment(self, task: str) -> str:
         """Return the id of a task's experiment."""
         name = experiment_name(self.study.name, task)
-        return experiment(self.client, name, partial(experiment_tags, self.study, task))
+        return experiment(self.client, name, partial(experiment_tags, self.home, task))
 
     def _note(self, what: str, seed: str, action: str, run: str) -> None:
         self.rows.append({"what": what, "seed": seed, "action": action, "run": run})

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from unroll.errors import DataError
 from unroll.evaluation.scores import six_digits
 from unroll.options import changes, resolved
+from unroll.runs.imported import all_imported
 from unroll.runs.record import read_documents, seed_folders
 from unroll.study import Study
 from unroll.tracking.state import KEY, NAME, experiment_name
@@ -65,9 +66,12 @@ def runs_table(client: MlflowClient, study: Study, level: str) -> pd.DataFrame:
 def _keys(study: Study) -> set[str]:
     """Return the keys of the runs whose evaluations lie here, and of their variants."""
     keys = set()
-    for variant in study.variants:
+    places = [study.evaluation(variant) for variant in study.variants]
+    with contextlib.suppress(DataError):
+        places += [one.evaluation(name) for one in all_imported(study) for name in one.variants]
+    for place in places:
         with contextlib.suppress(DataError):
-            for folder in seed_folders(study.evaluation(variant)):
+            for folder in seed_folders(place):
                 record = read_documents(folder)
                 keys |= {record.key, record.subject.key(None)}
     return keys
@@ -98,7 +102,8 @@ def _row(run: Run, here: str, keys: set[str], first: Mapping[str, object]) -> di
     row["status"] = run.info.status
     row["parameters"] = int(run.data.params.get("parameters", 0)) or None
     options = {name: text for name, text in run.data.params.items() if name not in SAME}
-    row[DIFFERS] = ", ".join(changes(options, first))
+    elsewhere = [f"from {tags['imported.file']}"] if "imported.file" in tags else []
+    row[DIFFERS] = ", ".join([*elsewhere, *changes(options, first)])
     row["experiment"] = tags.get("dvc.experiment")
     shown = {
         name.replace("/", "_", 1).removeprefix("work_"): six_digits(value)

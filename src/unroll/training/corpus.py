@@ -13,6 +13,7 @@ from unroll.options import CorpusOptions
 from unroll.training.checkpoint import Unfit
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
+from unroll.training.windows import even, varied
 
 
 class CorpusObjective(Objective):
@@ -47,21 +48,32 @@ class CorpusObjective(Objective):
             tokens[first : first + self.streams * self.length].view(self.streams, self.length)
             for first in (0, 1)
         )
-        self.time_steps = options.time_steps
-        self.steps = -(-self.length // options.time_steps)
+        self.options = options
+        self.steps = len(self._windows(1))
         self.carried: State | None = None  # after the last window that was read
 
     def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each window, from the first of the streams to the last."""
         if not start:
             self.carried = None
-        for step in range(start, self.steps):
-            window = slice(step * self.time_steps, (step + 1) * self.time_steps)
+        windows = self._windows(epoch)
+        read = sum(windows[:start])
+        for steps in windows[start:]:
+            window, read = slice(read, read + steps), read + steps
+            # A longer window has more to say, and a larger step.
+            self.part = steps / self.options.time_steps if self.options.random_time_steps else 1.0
             inputs, targets = self.inputs[:, window].long(), self.targets[:, window].long()
             with self.machine.autocast():
                 loss, after = self.model.loss(inputs, targets, self.carried)
             self.carried = tuple(part.detach() for part in after)
             yield loss
+
+    def _windows(self, epoch: int) -> list[int]:
+        """Return how many steps each window of an epoch has."""
+        time_steps = self.options.time_steps
+        if self.options.random_time_steps:
+            return varied(self.length, time_steps, epoch)
+        return even(self.length, time_steps)
 
     def state(self) -> dict[str, Tensor]:
         """Return the state that is carried on: h, or h and c."""

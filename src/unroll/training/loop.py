@@ -11,11 +11,13 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from unroll.errors import TrainingError, first_line
+from unroll.kinds import kind_of
 from unroll.options import Strict, VariantOptions
 from unroll.training.checkpoint import Checkpoint, Snapshot, Unfit
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.objective import Objective
 from unroll.training.optimisation import Optimisation
+from unroll.training.weights import KEEP
 
 REPORT_SECONDS = 1.0
 
@@ -78,6 +80,8 @@ class Training:
         self.objective = objective
         self.epochs = options.epochs
         self.optimisation = Optimisation(objective.model, options, options.epochs * objective.steps)
+        self.weights = KEEP[options.keep](objective.model, options)
+        self.main = kind_of(options).main
         self.history: list[Epoch] = []
         self.steps = 0  # taken of the epoch that runs
         self.total: Tensor | None = None  # sum of their losses
@@ -89,9 +93,16 @@ class Training:
         """The epoch that runs, from 1; one more than there are when all is done."""
         return len(self.history) + 1
 
+    @property
+    def validations(self) -> list[float]:
+        """What decides, of the epochs so far: a number for each, lower being better."""
+        name = f"valid_{self.main.name}"
+        return [-self.main.sign * epoch.metrics[name] for epoch in self.history]
+
     def step(self, loss: Tensor) -> None:
         """Take a step down the gradient of a loss."""
-        self.optimisation.step(loss)
+        self.optimisation.step(loss, self.validations, self.objective.part)
+        self.weights.after_step(self.validations)
         detached = loss.detach()
         self.total = detached if self.total is None else self.total + detached
         self.steps += 1
@@ -99,6 +110,7 @@ class Training:
     def end_epoch(self, epoch: Epoch) -> None:
         """Note what the epoch has brought; the next one begins."""
         self.history.append(epoch)
+        self.weights.after_epoch(self.validations)
         self.steps, self.total, self.seconds = 0, None, 0.0
 
     def snapshot(self) -> Snapshot:
@@ -116,6 +128,7 @@ class Training:
         tensors |= {f"objective.{name}": t for name, t in objective.state().items()}
         tensors |= {f"generator.{name}": g.get_state() for name, g in objective.generators.items()}
         tensors |= {f"optimiser.{name}": t for name, t in self.optimisation.state().items()}
+        tensors |= {f"weights.{name}": t for name, t in self.weights.state().items()}
         if self.total is not None:
             tensors["total"] = self.total
         facts = {
@@ -151,6 +164,7 @@ class Training:
         taken = len(stands.history) * self.objective.steps + stands.step
         self.optimisation.restore(_part(tensors, "optimiser."), taken)
         self.history = [Epoch(**epoch.model_dump()) for epoch in stands.history]
+        self.weights.restore(_part(tensors, "weights."), self.validations)
         self.steps, self.seconds = stands.step, stands.seconds
         self.sources = snapshot.sources
 
@@ -228,6 +242,7 @@ def train(
         if checkpoint is not None:
             checkpoint.write(training.snapshot())
         raise
+    training.weights.end()
     return [epoch.metrics for epoch in training.history]
 
 
@@ -240,7 +255,8 @@ def _run_epoch(
     """Take the steps of an epoch that are left, and score the validation split."""
     _take_steps(training, report, checkpoint, interruption)
     started = time.perf_counter()
-    with interruption.anywhere():  # it may take long, and changes nothing
+    # It may take long, and changes nothing.
+    with interruption.anywhere(), training.weights.validated():
         scores = training.objective.validate()
     row = {"epoch": training.epoch, "train_loss": training.mean_loss(), **scores}
     _check_finite(row, f"epoch {training.epoch}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from unroll.models.layers import set_generator
+from unroll.models.dropout import set_generator
 from unroll.seeds import torch_generator
 from unroll.training.machine import Machine
 
@@ -21,6 +21,7 @@ class Objective(ABC):
 
     model: nn.Module
     steps: int  # per epoch
+    part = 1.0  # of the learning rate: what the step that was yielded last is to have
     generators: dict[str, torch.Generator]  # that a step draws from; they go into checkpoints
 
     def __init__(self, model: nn.Module, seed: int, machine: Machine) -> None:

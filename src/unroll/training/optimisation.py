@@ -1,8 +1,7 @@
-"""Optimiser and learning-rate schedule."""
+"""Optimiser and learning rate."""
 
 import inspect
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MethodType
 from typing import Any
 
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 
 from unroll.options import VariantOptions
 from unroll.training.checkpoint import Unfit
+from unroll.training.muon import Muon
+from unroll.training.schedules import SCHEDULES
 
 # What each optimiser keeps of a parameter: of its shape, but for `step`.
-MOMENTS = {
-    "sgd": (),
-    "adam": ("step", "exp_avg", "exp_avg_sq"),
-    "adamw": ("step", "exp_avg", "exp_avg_sq"),
-    "rmsprop": ("step", "square_avg"),
+MOMENTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.SGD: (),
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.RMSprop: ("step", "square_avg"),
+    Muon: ("momentum_buffer",),
 }
-
-WARM_UP = 0.1  # share of the steps in which one_cycle rises to its peak
 
 
 class Optimisation:
@@ -29,28 +29,42 @@ class Optimisation:
     def __init__(self, model: nn.Module, options: VariantOptions, steps: int) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.options, self.steps = options, steps
-        self.optimizer = _optimizer(self.parameters, options)
-        # As it is written: what PyTorch puts around it is for hooks and for its compiler.
-        self._update = MethodType(inspect.unwrap(type(self.optimizer).step), self.optimizer)
+        self.schedule = SCHEDULES[options.schedule]
+        _without_compiler()
+        self.optimizers = _optimizers(model, self.parameters, options)
+        # As they are written: what PyTorch puts around them is for hooks and for its compiler.
+        self._updates = [MethodType(inspect.unwrap(type(o).step), o) for o in self.optimizers]
         self.taken = 0  # steps so far
 
-    def step(self, loss: Tensor) -> None:
-        """Go one step down the gradient of `loss`; its global norm is at most `clip`."""
-        rate = self.options.learning_rate * SCHEDULES[self.options.schedule](self.taken, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad()
+    def step(self, loss: Tensor, validations: Sequence[float] = (), part: float = 1.0) -> None:
+        """Go one step down the gradient of `loss`; its global norm is at most `clip`.
+
+        `validations` are those of the epochs so far, lower being better, for the schedule; `part`
+        is the share of the rate that this step has.
+        """
+        rate = part * self.options.learning_rate
+        rate *= self.schedule(self.taken, self.steps, validations)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
         loss.backward()
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         with torch.no_grad():
-            self._update()
+            for update in self._updates:
+                update()
         self.taken += 1
 
     def state(self) -> dict[str, Tensor]:
         """Return what the optimiser keeps of each parameter; the steps taken decide the rest."""
-        moments = self.optimizer.state_dict()["state"]
-        return {f"{i}.{name}": t for i, of in moments.items() for name, t in of.items()}
+        numbers: dict[Tensor, int] = {p: i for i, p in enumerate(self.parameters)}
+        return {
+            f"{numbers[parameter]}.{name}": tensor
+            for optimizer in self.optimizers
+            for parameter, moments in optimizer.state.items()
+            for name, tensor in moments.items()
+        }
 
     def restore(self, tensors: Mapping[str, Tensor], taken: int) -> None:
         """Take over what `state` returned after so many steps.
@@ -58,19 +72,23 @@ class Optimisation:
         Raises:
             Unfit: it is not of such an optimiser.
         """
+        numbers: dict[Tensor, int] = {p: i for i, p in enumerate(self.parameters)}
         wanted = {
-            f"{i}.{name}": torch.Size() if name == "step" else parameter.shape
-            for i, parameter in enumerate(self.parameters)
-            for name in (MOMENTS[self.options.optimizer] if taken else ())
+            f"{numbers[parameter]}.{name}": torch.Size() if name == "step" else parameter.shape
+            for optimizer in self.optimizers
+            for parameter in _parameters_of(optimizer)
+            for name in (MOMENTS[type(optimizer)] if taken else ())
         }
         if {name: tensor.shape for name, tensor in tensors.items()} != wanted:
             raise Unfit("the moments of the optimiser are missing or of another shape")
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            i, _, moment = name.partition(".")
-            moments.setdefault(int(i), {})[moment] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for optimizer in self.optimizers:
+            moments: dict[int, dict[str, Tensor]] = {}
+            for place, parameter in enumerate(_parameters_of(optimizer)):
+                for name in MOMENTS[type(optimizer)] if taken else ():
+                    of = moments.setdefault(place, {})
+                    of[name] = tensors[f"{numbers[parameter]}.{name}"]
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.taken = taken
 
 
@@ -83,15 +101,28 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 
 
-def _optimizer(parameters: list[nn.Parameter], options: VariantOptions) -> torch.optim.Optimizer:
-    _without_compiler()
-    of_class, own = OPTIMIZERS[options.optimizer]
-    arguments: dict[str, Any] = {
-        "lr": options.learning_rate,
-        "weight_decay": options.weight_decay,
-        **own,
+def _optimizers(
+    model: nn.Module, parameters: list[nn.Parameter], options: VariantOptions
+) -> list[torch.optim.Optimizer]:
+    """Return what moves the parameters: one for all; with Muon one for matrices of layers alone."""
+    settings: dict[str, Any] = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+    if options.optimizer != "muon":
+        of_class, own = OPTIMIZERS[options.optimizer]
+        return [of_class(parameters, **settings, **own)]
+    matrices = {
+        weight: len(weight) // layer.hidden_size
+        for layer in model.modules()
+        if isinstance(layer, nn.RNNBase)
+        for weight in layer.parameters(recurse=False)
+        if weight.dim() == 2
     }
-    return of_class(parameters, **arguments)
+    others = [p for p in parameters if p not in matrices]
+    of_class, own = OPTIMIZERS["adamw"]
+    return [Muon(matrices.items(), **settings), of_class(others, **settings, **own)]
+
+
+def _parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _without_compiler() -> None:
@@ -103,22 +134,3 @@ def _without_compiler() -> None:
     for method in vars(torch.optim.Optimizer).values():
         if plain := getattr(method, "__wrapped__", None):
             vars(plain).setdefault("__dynamo_disable", plain)
-
-
-def constant(step: int, steps: int) -> float:
-    """Return 1: the rate stays as it is."""
-    return 1.0
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """Return the share of the peak rate at a step (from 0): a straight rise, then half a cosine.
-
-    After Smith & Topin, 2018, "Super-Convergence". No step has a rate of zero.
-    """
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise + 1) / (steps - rise + 1)))
-
-
-SCHEDULES = {"constant": constant, "one_cycle": one_cycle}

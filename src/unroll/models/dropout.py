@@ -1,0 +1,88 @@
+"""What is set to zero in training: values, words, weights. Each draws from a generator of its own.
+
+What is left is divided by its share, so that nothing is different where nothing is dropped.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Drops(nn.Module):
+    """Base of what drops a share of `rate`, in training alone."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.generator: torch.Generator | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is dropped now."""
+        return self.training and self.rate > 0
+
+    def kept(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Draw what is kept (1) and what is not (0), in numbers of the type and place of `like`."""
+        if self.generator is None:
+            raise RuntimeError("dropout has no generator: call set_generator on the model")
+        keep = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return keep.bernoulli_(1 - self.rate, generator=self.generator)
+
+
+class Dropout(Drops):
+    """Dropout of values.
+
+    With `variational`, one mask serves all time steps of a sequence (Gal & Ghahramani,
+    2016, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks").
+    """
+
+    def __init__(self, rate: float, variational: bool = False) -> None:
+        super().__init__(rate)
+        self.variational = variational
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (N, T, D), in training with a share of `rate` set to zero."""
+        if not self.is_on:
+            return x
+        shape = (x.shape[0], 1, x.shape[2]) if self.variational else x.shape
+        return x * self.kept(shape, x) / (1 - self.rate)
+
+
+class WordDropout(Drops):
+    """Dropout of words: one that is dropped is zero wherever it stands in what is read at once.
+
+    After Gal & Ghahramani, 2016, section 4.2, and Merity et al., 2018, "Regularizing and Optimizing
+    LSTM Language Models", section 4.3.
+    """
+
+    def forward(self, embedded: Tensor, tokens: Tensor, words: int) -> Tensor:
+        """Return embeddings (N, T, D) of tokens (N, T), which are ids of so many words."""
+        if not self.is_on:
+            return embedded
+        return embedded * self.kept((words, 1), embedded)[tokens] / (1 - self.rate)
+
+
+class WeightDrop(Drops):
+    """Dropout of recurrent weights: one mask for all that is read at once.
+
+    After Wan et al., 2013, "Regularization of Neural Networks using DropConnect", and Merity et
+    al., 2018, section 2.
+    """
+
+    def forward(self, layer: nn.RNNBase) -> dict[str, Tensor]:
+        """Return, by name, the weights of a layer that are other ones now."""
+        if not self.is_on:
+            return {}
+        return {
+            name: weight * self.kept(weight.shape, weight) / (1 - self.rate)
+            for name, weight in layer.named_parameters(recurse=False)
+            if name.startswith("weight_hh")
+        }
+
+
+def set_generator(model: nn.Module, generator: torch.Generator) -> None:
+    """Let all that drops something of `model` draw from `generator`."""
+    for module in model.modules():
+        if isinstance(module, Drops):
+            module.generator = generator
