@@ -298,8 +298,8 @@ OPTION_EDITS = [
     Edit(
         "keep: best",
         "training/weights.py",
-        "if validations[-1] < min(",
-        "if validations[-1] > min(",
+        "if validations[-1] < min(validations[:-1], default=math.inf):",
+        "if len(validations) == 1:",
         ("mixed-softmaxes", "plateau"),
         ("words", "mogrified"),
     ),
@@ -314,8 +314,8 @@ OPTION_EDITS = [
     Edit(
         "keep: average_on_plateau",
         "training/weights.py",
-        "if i > PATIENCE",
-        "if i >= PATIENCE",
+        "found > min(validations[: i - PATIENCE])",
+        "found < min(validations[: i - PATIENCE])",
         ("awd",),
         ("words", "mogrified"),
     ),
@@ -386,8 +386,8 @@ OPTION_EDITS = [
     Edit(
         "random_time_steps",
         "training/windows.py",
-        "time_steps / 2 if",
-        "time_steps / 3 if",
+        "SPREAD = 5",
+        "SPREAD = 9",
         ("awd",),
         ("words",),
     ),
@@ -410,8 +410,8 @@ OPTION_EDITS = [
     Edit(
         "softmaxes",
         "models/mixture.py",
-        "logs + shares[..., None]",
-        "logs",
+        "self.latent(hidden).tanh()",
+        "self.latent(hidden)",
         ("mixed-softmaxes",),
         ("words", "tied"),
     ),

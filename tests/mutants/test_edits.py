@@ -122,10 +122,10 @@ def test_scores_of_texts_are_computed_again_where_a_task_keeps_them(
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
-        ("cache", "(before < now - size)", "(before < now - 2 * size)"),
+        ("cache", "(before >= now)", "(before > now)"),
         ("cache", "(1 - share) * own + share * cached", "(1 - share) * cached + share * own"),
-        ("dynamic", 'weight.lerp_(before, setting["decay"])', "pass"),
-        ("dynamic", "weight.lerp_(before, back)", "pass"),
+        ("dynamic", 'alpha=setting["rate"]', 'alpha=2 * setting["rate"]'),
+        ("dynamic", 'value=-setting["rate"]', 'value=-2 * setting["rate"]'),
         ("mc_dropout", "torch_generator(reading,", "torch_generator(0,"),
         ("temperature", 'precise / setting["temperature"]', 'precise * setting["temperature"]'),
         ("method", "best = min(", "best = max("),
