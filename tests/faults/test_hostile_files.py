@@ -292,7 +292,8 @@ def must_be_refused(path: Path) -> bool:
         return "train" in path.parts
     if path.parts[0] == "data":
         formats = (".safetensors", ".json", ".csv", ".npy")
-        return path.suffix in formats and path.name != "tracked.csv"
+        # These two are for people alone.
+        return path.suffix in formats and path.name not in ("tracked.csv", "settings.json")
     return path.name in ("params.yaml", "comparison.csv", "mlflow.db")
 
 
