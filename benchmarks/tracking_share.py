@@ -122,7 +122,7 @@ def main(variant: str, epochs: int, times: int, quick: bool) -> None:
                 found[kind].append(tuple(map(float, printed.splitlines()[-1].split())))
     print(f"{variant}, {epochs} epochs, {len(SEEDS)} seeds side by side, {times} times each:")
     for kind in KINDS:
-        values = ", ".join(f"{wall:.1f} ({cpu:.1f}; {own:.1f})" for wall, cpu, own in found[kind])
+        values = ", ".join(f"{wall:.2f} ({cpu:.2f}; {own:.2f})" for wall, cpu, own in found[kind])
         print(f"  {kind:7} MLflow, seconds (CPU seconds of the parent; of the epochs): {values}")
     wall, cpu = (
         {kind: statistics.median(row[i] for row in found[kind]) for kind in KINDS} for i in (0, 1)

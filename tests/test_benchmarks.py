@@ -69,8 +69,9 @@ def test_tracking_share():
         assert cpu > 0
     assert tracked[1] > without[1]  # MLflow was imported at least
     share, taken = (numbers(line)[0] for line in lines[-2:])
-    assert share == pytest.approx(100 * (tracked[0] / without[0] - 1), abs=1.5)
-    assert taken == pytest.approx(100 * (tracked[1] - without[1]) / (2 * without[0]), abs=1.5)
+    # Seconds are printed to a hundredth: of a training of three seconds half a percent.
+    assert share == pytest.approx(100 * (tracked[0] / without[0] - 1), abs=1)
+    assert taken == pytest.approx(100 * (tracked[1] - without[1]) / (2 * without[0]), abs=1)
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from unroll.data.vocabulary import Vocabulary
 from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
 from unroll.models.padding import PADDINGS
-from unroll.models.pictures import CHANNELS, PictureEncoder
+from unroll.models.pictures import PictureEncoder
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import PictureSide, Side, side_of
 
@@ -46,7 +46,7 @@ INPUTS = torch.tensor([[1, 3, 4, 5], [1, 6, 7, 8]])
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize(("size", "side"), [(16, 2), (32, 4), (33, 5)])
+@pytest.mark.parametrize(("size", "side"), [(8, 8), (16, 8), (32, 8), (33, 5), (64, 8)])
 def test_a_picture_leaves_what_a_sequence_leaves(size, side, cell, layers):
     model = seer(size, cell=cell, layers=layers, hidden_size=6)
     assert isinstance(model.encoder, PictureEncoder)
@@ -60,14 +60,15 @@ def test_a_picture_leaves_what_a_sequence_leaves(size, side, cell, layers):
 
 
 def convolved(x: np.ndarray, layer: torch.nn.Conv2d) -> np.ndarray:
-    """3 × 3 with a stride of 2 over x (C, S, S), around which is a row of zeros."""
-    weight, bias = array(layer.weight), array(layer.bias)
+    """3 × 3 with a stride over x (C, S, S), around which is a row of zeros."""
+    weight, bias, (step, _) = array(layer.weight), array(layer.bias), layer.stride
     _, height, width = x.shape
     padded = np.zeros((x.shape[0], height + 2, width + 2))
     padded[:, 1:-1, 1:-1] = x
-    found = np.zeros((len(weight), (height + 1) // 2, (width + 1) // 2))
+    found = np.zeros((len(weight), math.ceil(height / step), math.ceil(width / step)))
     for channel, row, column in np.ndindex(found.shape):
-        seen = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
+        top, left = step * row, step * column
+        seen = padded[:, top : top + 3, left : left + 3]
         found[channel, row, column] = (seen * weight[channel]).sum() + bias[channel]
     return found
 
@@ -80,8 +81,11 @@ def normalised(x: np.ndarray, layer: torch.nn.GroupNorm) -> np.ndarray:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("size", [8, 9])
-def test_the_encoder_computes_its_equations(size, cell):
+@pytest.mark.parametrize(
+    ("size", "strides", "channels"),
+    [(8, [1], [16]), (9, [1, 2], [16, 32]), (17, [1, 2, 2], [16, 32, 64])],
+)
+def test_the_encoder_computes_its_equations(size, strides, channels, cell):
     """By loops in NumPy, in float64: one layer above the other, and the state's parts in order."""
     encoder, H = seer(size, cell=cell, layers=2).double().encoder, 4
     with torch.no_grad():
@@ -93,12 +97,16 @@ def test_the_encoder_computes_its_equations(size, cell):
     x = np.concatenate([pictures(1, size)[0] / 127.5 - 1, where])
     for layer, norm in zip(encoder.convolutions, encoder.norms, strict=True):
         x = normalised(convolved(x, layer), norm).clip(0)
-    side = math.ceil(size / 8)
-    assert x.shape == (CHANNELS[-1], side, side)
+    assert [layer.stride[0] for layer in encoder.convolutions] == strides
+    assert [layer.out_channels for layer in encoder.convolutions] == channels
+    side = math.ceil(size / math.prod(strides))
+    assert x.shape == (channels[-1], side, side)
     rows = np.array([x[:, r, c] for r in range(side) for c in range(side)])  # row by row
     places = np.tanh(rows @ array(encoder.place.weight).T + array(encoder.place.bias))
     narrow = places @ array(encoder.narrow.weight).T + array(encoder.narrow.bias)
-    whole = np.tanh(array(encoder.whole.weight) @ narrow.ravel() + array(encoder.whole.bias))
+    flat = narrow.ravel()
+    flat = (flat - flat.mean()) / np.sqrt(flat.var() + 1e-5)
+    whole = np.tanh(array(encoder.whole.weight) @ flat + array(encoder.whole.bias))
     memory, state = encoder(torch.from_numpy(pictures(1, size)))
     assert memory.states.dtype == torch.float64
     np.testing.assert_allclose(array(memory.states)[0], places, rtol=1e-10, atol=1e-12)
@@ -144,9 +152,27 @@ def test_the_state_depends_on_every_part_of_a_picture():
         assert not torch.equal(encoder(torch.from_numpy(after))[1][0], h), (row, column)
 
 
-def test_a_bridge_of_h_alone_has_no_c():
-    _, (h, c) = seer(bridge="hidden").encode(torch.from_numpy(pictures()))
+def test_channels_are_no_more_than_the_most():
+    layers = seer(128).encoder.convolutions
+    assert [layer.out_channels for layer in layers] == [16, 32, 64, 64, 64]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_bridge_of_h_alone_has_no_c_and_computes_none(layers):
+    model = seer(bridge="hidden", layers=layers, hidden_size=6)
+    _, (h, c) = model.encode(torch.from_numpy(pictures()))
+    assert h.shape == c.shape == (layers, 2, 6)
     assert h.any() and not c.any()
+    assert model.encoder.whole.out_features == layers * 6
+
+
+def test_pictures_differ_in_the_state_from_the_first():
+    """Where they hardly did, a plain decoder learned which captions there are, and nothing more."""
+    dark, light = (torch.full((1, 3, 32, 32), value, dtype=torch.uint8) for value in (0, 255))
+    light[:, :, 8:24, 8:24] = 0
+    encoder = seer(32, hidden_size=64).encoder
+    (one, *_), (other, *_) = (encoder(picture)[1] for picture in (dark, light))
+    assert (one - other).abs().mean() > 0.2
 
 
 # Gradients
@@ -251,7 +277,7 @@ def test_options_that_say_nothing_of_pictures_are_refused(options, fault):
 
 
 def test_default_draws_convolutions_by_their_fan_in():
-    for layer, before in zip(seer().encoder.convolutions, (5, *CHANNELS), strict=False):
+    for layer, before in zip(seer(32).encoder.convolutions, (5, 16, 32), strict=True):
         bound = 1 / math.sqrt(9 * before)
         assert layer.weight.abs().max() <= bound
         assert layer.weight.abs().max() > 0.98 * bound
@@ -261,8 +287,8 @@ def test_default_draws_convolutions_by_their_fan_in():
 
 
 def test_book_draws_convolutions_by_their_fan_in_and_biases_are_zero():
-    layers = seer(scheme="book").encoder.convolutions
-    for layer, before in zip(layers, (5, *CHANNELS), strict=False):
+    layers = seer(32, scheme="book").encoder.convolutions
+    for layer, before in zip(layers, (5, 16, 32), strict=True):
         assert layer.weight.std().item() == pytest.approx(1 / math.sqrt(9 * before), rel=0.1)
         assert not layer.bias.any()
 
@@ -276,7 +302,7 @@ def test_the_seed_decides_what_is_drawn_and_the_decoder_does_not(scheme):
     other = seer(scheme=scheme, seed=1).encoder.state_dict()
     assert all(torch.equal(one[name], same[name]) for name in one)
     drawn = [name for name in one if name.endswith("weight") and "norms" not in name]
-    assert len(drawn) == len(CHANNELS) + 3
+    assert len(drawn) == len(seer().encoder.convolutions) + 3
     assert not [name for name in drawn if torch.equal(one[name], other[name])]
 
 
@@ -291,5 +317,5 @@ def test_every_parameter_is_drawn_but_those_that_norms_begin_with(scheme):
     initialise(model, scheme, seed=0)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     begins = {name: p.unique().tolist() for name, p in model.named_parameters() if name in norms}
-    assert len(begins) == 2 * len(CHANNELS)
+    assert len(begins) == 2 * len(model.encoder.norms) > 0
     assert all(of == [1.0 if name.endswith("weight") else 0.0] for name, of in begins.items())

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from unroll.errors import DataError
@@ -108,3 +108,14 @@ def read_rows(
         if len(row) != len(head):
             raise DataError(f"{place}: {len(row)} fields, but the first row names {len(head)}")
     return [(tuple(row[i] for i in places), place) for row, place in rows], notes
+
+
+def check_free(symbols: Iterable[str], reserved: Collection[str], place: str) -> None:
+    """Check that a text has no symbol that stands for something else.
+
+    Raises:
+        DataError: it has; the message names the symbol and the place.
+    """
+    for symbol in symbols:
+        if symbol in reserved:
+            raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")

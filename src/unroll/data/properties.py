@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LENGTHS = (1, 3, 5, 8, 13, 21)  # where bands of the lengths of sentences begin
 CROSS = " × "  # between the names of two properties, and the labels of their classes
 
 
@@ -29,6 +30,11 @@ def of_bands(name: str, values: np.ndarray, starts: Sequence[int]) -> Property:
     ends = [start - 1 for start in starts[1:]]
     labels = [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(starts, ends, strict=False)]
     return Property(name, (*labels, f"{starts[-1]:,}–"), codes)
+
+
+def of_lengths(name: str, lengths: Sequence[int]) -> Property:
+    """Return the bands of the lengths of sentences, in symbols."""
+    return of_bands(name, np.array(lengths), LENGTHS)
 
 
 def crossed(one: Property, other: Property) -> Property:

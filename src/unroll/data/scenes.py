@@ -115,13 +115,16 @@ class Scene:
     def draw(self, size: int, random: np.random.Generator) -> np.ndarray:
         """Return the picture (3, S, S), no two of which are quite alike."""
         width = size * FINER
-        y, x = (np.mgrid[:width, :width] + 0.5) / width
+        steps = (np.arange(width) + 0.5) / width
         picture = np.full((3, width, width), float(random.integers(225, 256)))
         for thing in self.things:
             paint = np.array(COLOURS[thing.colour]) + random.integers(-20, 21, size=3)
-            inside = _inside(thing.shape, (x - thing.x) / SIZES[thing.size],
-                             (y - thing.y) / SIZES[thing.size])  # fmt: skip
-            picture[:, inside] = paint[:, None]
+            across, down = ((steps - at) / SIZES[thing.size] for at in (thing.x, thing.y))
+            # Only the part of the picture where it may be.
+            columns, rows = (np.flatnonzero(abs(of) <= 1) for of in (across, down))
+            inside = _inside(thing.shape, across[columns], down[rows, None])
+            part = picture[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            part[:, inside] = paint[:, None]
         small = picture.reshape(3, size, FINER, size, FINER).mean(axis=(2, 4))
         noisy = small + random.normal(0, 4, small.shape)
         return np.asarray(noisy.round().clip(0, 255), dtype=np.uint8)

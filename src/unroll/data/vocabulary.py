@@ -21,6 +21,8 @@ Unit = Literal["character", "word", "token"]
 
 # What the special symbols are called where they are no symbols of the text.
 SPECIAL: dict[Role, str] = {"pad": "<pad>", "start": "<sos>", "end": "<eos>", "unknown": "<unk>"}
+# What a text of a user's own cannot hold, as answers begin and end with it.
+RESERVED = frozenset(SPECIAL.values()) - {SPECIAL["unknown"]}
 
 JOINER = "\uffed"  # ￭, in a text the same as a blank
 

@@ -8,6 +8,7 @@ al., 2015, "Show, Attend and Tell").
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unroll.models.dropout import Dropout
@@ -15,31 +16,36 @@ from unroll.models.encoder import Memory
 from unroll.models.layers import State
 from unroll.options import CaptionsOptions
 
-CHANNELS = (32, 64, 64)  # of the layers, each of which halves width and height
+CHANNELS = (16, 64)  # of the first layer, and at most: each further one has twice those before
+SIDE = 8  # width and height of the feature map, at most
 GROUPS = 8  # of channels, that are normalised together (Wu and He, 2018, "Group Normalization")
-NARROW = 16  # numbers of each place in the flattened map
+NARROW = 8  # numbers of each place in the flattened map
 PARTS = {"lstm": 2, "gru": 1, "rnn": 1}  # of a state
 
 
 class PictureEncoder(nn.Module):
-    """Convolutions of 3 × 3, each with a stride of 2, over a picture (3, S, S)."""
+    """Convolutions of 3 × 3 over a picture (3, S, S).
+
+    The first is as fine as the picture, for a shape is told by its edges; each further one has a
+    stride of 2, until the feature map is no wider than SIDE.
+    """
 
     def __init__(self, options: CaptionsOptions, size: int) -> None:
         super().__init__()
-        H, self.state_shape = options.hidden_size, (PARTS[options.cell], options.layers)
-        widths = [3 + 2, *CHANNELS]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1)
-            for before, after in zip(widths, CHANNELS, strict=False)
-        )
+        H, first = options.hidden_size, CHANNELS[0]
+        parts = 1 if options.bridge == "hidden" else PARTS[options.cell]
+        self.state_shape, self.missing = (parts, options.layers), PARTS[options.cell] - parts
+        self.convolutions = nn.ModuleList([nn.Conv2d(3 + 2, first, 3, padding=1)])
         # Each picture by itself, so that none depends on which others are read with it.
-        self.norms = nn.ModuleList(nn.GroupNorm(GROUPS, after) for after in CHANNELS)
-        side = size
-        for _ in CHANNELS:
-            side = (side + 1) // 2
+        self.norms = nn.ModuleList([nn.GroupNorm(GROUPS, first)])
+        channels, side = first, size
+        while side > SIDE:
+            before, channels, side = channels, min(2 * channels, CHANNELS[1]), (side + 1) // 2
+            self.convolutions.append(nn.Conv2d(before, channels, 3, stride=2, padding=1))
+            self.norms.append(nn.GroupNorm(GROUPS, channels))
         self.side = side  # width and height of the feature map
         self.dropout = Dropout(options.dropout)
-        self.place = nn.Linear(CHANNELS[-1], H)
+        self.place = nn.Linear(channels, H)
         self.narrow = nn.Linear(H, NARROW)
         self.whole = nn.Linear(NARROW * side**2, math.prod(self.state_shape) * H)
 
@@ -54,9 +60,12 @@ class PictureEncoder(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(convolution(x)).relu()
         places = self.place(x.flatten(2).transpose(1, 2)).tanh()  # (N, places, H)
-        flat = self.dropout(self.narrow(places).flatten(1)[:, None]).squeeze(1)
-        whole = self.whole(flat).tanh()
+        flat = self.narrow(places).flatten(1)
+        # As they are, pictures differ so little here that a state alone would never learn them.
+        flat = F.layer_norm(flat, flat.shape[1:])
+        whole = self.whole(self.dropout(flat[:, None]).squeeze(1)).tanh()
         state = whole.view(len(x), *self.state_shape, self.place.out_features)
+        state = F.pad(state, (0, 0, 0, 0, 0, self.missing))  # the c that a bridge of h leaves 0
         parts = tuple(part.transpose(0, 1).contiguous() for part in state.unbind(1))
         positions = torch.arange(places.shape[1], device=x.device).expand(len(x), -1)
         return Memory(places, parts[0][-1], None, positions), parts

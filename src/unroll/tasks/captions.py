@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from unroll.data.captioned import Captioned, Captions, from_captions
-from unroll.data.found import read_found, read_rows
+from unroll.data.found import check_free, read_found, read_rows
 from unroll.data.pictures import read_picture, to_png, to_text
-from unroll.data.plain import PlainOptions
 from unroll.data.properties import Property, of_values
 from unroll.data.scenes import Scene, draw_scene, read_scene
 from unroll.data.sequences import SPLITS
+from unroll.data.source import SourceOptions
 from unroll.data.splits import splits_of
-from unroll.data.vocabulary import SPECIAL, Unit, split
+from unroll.data.vocabulary import RESERVED, Unit, split
 from unroll.errors import DataError
 from unroll.options import Count
 from unroll.seeds import numpy_generator
@@ -32,17 +32,14 @@ from unroll.tasks.task import Task
 
 BUILT_IN = "scenes"
 LONGEST = 1_000  # symbols of a caption
-RESERVED = set(SPECIAL.values()) - {SPECIAL["unknown"]}
-
-# Options that do nothing, by whether scenes are drawn or a folder is read.
-IDLE = {
-    True: ("captions", "file_column", "caption_column", "minimum_count"),
-    False: ("train", "new_combinations"),
-}
 
 
-class CaptionsDataOptions(PlainOptions):
+class CaptionsDataOptions(SourceOptions):
     """The data section of a captions task."""
+
+    built_in, own = BUILT_IN, "a folder"
+    of_built_in = ("train", "new_combinations")
+    of_own = ("captions", "file_column", "caption_column", "minimum_count")
 
     kind: Literal["captions"]
     source: str = BUILT_IN
@@ -57,15 +54,6 @@ class CaptionsDataOptions(PlainOptions):
     test: Count = 2_000
     new_combinations: Count = 500  # scenes of the test split, beside those
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
-
-    @model_validator(mode="after")
-    def _all_have_an_effect(self) -> "CaptionsDataOptions":
-        drawn, fields = self.source == BUILT_IN, type(self).model_fields
-        idle = [name for name in IDLE[drawn] if getattr(self, name) != fields[name].default]
-        if idle:
-            of = "a folder" if drawn else BUILT_IN
-            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
-        return self
 
 
 class CaptionsTask(Task[CaptionsDataOptions]):
@@ -89,7 +77,7 @@ class CaptionsTask(Task[CaptionsDataOptions]):
         Raises:
             DataError: there is no such folder, a file of it cannot be read, or it has too few.
         """
-        return self._scenes() if self.options.source == BUILT_IN else self._folder()
+        return self._scenes() if self.options.is_built_in else self._folder()
 
     def same(self, question: str) -> Hashable:
         """Return the scene, or the file's name with its content: none in two splits."""
@@ -97,7 +85,7 @@ class CaptionsTask(Task[CaptionsDataOptions]):
 
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return what scenes show, and whether their combinations were in train."""
-        if self.options.source != BUILT_IN:
+        if not self.options.is_built_in:
             return []
         scenes = [read_scene(text) for text in questions]
         return [
@@ -107,8 +95,7 @@ class CaptionsTask(Task[CaptionsDataOptions]):
 
     def is_true(self, question: str, answer: str) -> bool | None:
         """Say whether a caption is true of a scene; of a picture from a file nobody knows."""
-        built_in = self.options.source == BUILT_IN
-        return read_scene(question).is_true(answer) if built_in else None
+        return read_scene(question).is_true(answer) if self.options.is_built_in else None
 
     def mistake(self, expected: str, answered: str) -> str:
         """Return the first word that differs."""
@@ -151,8 +138,7 @@ class CaptionsTask(Task[CaptionsDataOptions]):
                 raise DataError(f"{place}: there is no caption")
             if length > LONGEST or not _can_be_written(plain):
                 raise DataError(f"{place}: no caption, but a text of {length:,} symbols")
-            for symbol in set(split(plain, options.unit)) & RESERVED:
-                raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
+            check_free(split(plain, options.unit), RESERVED, place)
             captions.setdefault(name, {})[plain] = None
         pixels = {name: read_picture(folder / name, options.size) for name in captions}
         # The same picture under two names is one picture.

@@ -28,8 +28,8 @@ from unroll.tasks.task import Task
 NAMES = "abcdefgh"  # of variables; a program assigns each once
 MORE_NAMES = "nopr"  # where there are more operations than these
 ALPHABETS = (f"{NAMES} forinagepstl x0123456789=+-*<>():;", "-0123456789")
-HELD_OUT = {"test": 10, "valid": 5}  # of a hundred programs
-FRUITLESS = 20  # tries for each program that is wanted
+SHARES = {"test": 10, "valid": 5, "train": 85}  # of a hundred programs: into which split they go
+FRUITLESS = 20  # times that as many are drawn as would do if none came twice
 LONGEST = 500  # characters of a program
 MOST_ROUNDS = 1_000  # of a loop
 LARGEST = 10**LONGEST  # number of a program
@@ -76,12 +76,13 @@ class Programs(Task[ProgramsOptions]):
             UserError: there are too few of the greatest difficulty.
         """
         options = self.options
-        further = options.digits + options.beyond, options.operations + options.beyond
-        drawn = {
-            (digits, operations): self._draw(digits, operations)
-            for operations in range(1, further[1] + 1)
-            for digits in range(1, further[0] + 1)
-        }
+        # In the order of the naive curriculum: first more digits, then more operations.
+        levels = [
+            (digits, operations)
+            for operations in range(1, options.operations + options.beyond + 1)
+            for digits in range(1, options.digits + options.beyond + 1)
+        ]
+        drawn = {level: self._draw(*level) for level in levels}
         hardest = drawn[options.digits, options.operations]
         for split, wanted in {"train": options.train, "valid": options.valid}.items():
             if len(hardest[split]) < wanted:
@@ -89,34 +90,36 @@ class Programs(Task[ProgramsOptions]):
                     f"{split}: of the greatest difficulty only {len(hardest[split]):,} programs "
                     f"could be drawn, not {wanted:,}; lower {split}, or raise digits or operations"
                 )
-        # In the order of the naive curriculum: first more digits, then more operations.
-        taught = [
-            of["train"]
-            for (digits, operations), of in drawn.items()
-            if digits <= options.digits and operations <= options.operations
-        ]
+        taught = [of["train"] for of in drawn.values() if "train" in of]
         texts = {
             "train": [text for level in taught for text in level],
             "valid": hardest["valid"],
             "test": [text for of in drawn.values() for text in of["test"]],
         }
         rows = {split: [(text, run(text)) for text in of] for split, of in texts.items()}
-        counts = {f"{d} digits, {o} operations": len(of["train"]) for (d, o), of in drawn.items()}
-        levels = np.repeat(np.arange(1, len(taught) + 1), [len(level) for level in taught])
+        counts = {
+            f"{digits} digits, {operations} operations": {s: len(of[s]) for s in of}
+            for (digits, operations), of in drawn.items()
+        }
         data = from_texts(rows, facts={"drawn": counts}, alphabets=ALPHABETS)
-        return replace(data, levels=levels)
+        numbers = np.arange(1, len(taught) + 1)
+        return replace(data, levels=np.repeat(numbers, [len(level) for level in taught]))
 
     def _draw(self, digits: int, operations: int) -> dict[str, list[str]]:
         """Return different programs of one difficulty, as many of each split as there can be."""
         options = self.options
-        wanted = {"train": options.train, "valid": options.valid, "test": options.test}
+        wanted = {"test": options.test}
+        if digits <= options.digits and operations <= options.operations:
+            wanted["train"] = options.train
+        if (digits, operations) == (options.digits, options.operations):
+            wanted["valid"] = options.valid
         random = numpy_generator(options.seed, "programs", str(digits), str(operations))
         found: dict[str, dict[str, None]] = {split: {} for split in wanted}  # in order of drawing
-        for _ in range(FRUITLESS * sum(wanted.values())):
+        for _ in range(FRUITLESS * max(n * 100 // SHARES[split] for split, n in wanted.items())):
             text = draw(digits, operations, options.allowed, random)
-            of = found[split_of(text)]
-            if len(of) < wanted[split_of(text)]:
-                of[text] = None
+            split = split_of(text)
+            if len(found.get(split, "")) < wanted.get(split, 0):
+                found[split][text] = None
             elif all(len(found[split]) == size for split, size in wanted.items()):
                 break
         return {split: list(texts) for split, texts in found.items()}
@@ -158,11 +161,11 @@ class Programs(Task[ProgramsOptions]):
 def split_of(text: str) -> str:
     """Return the split into which a program goes, by a digest of its text."""
     place = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 100
-    for split, share in HELD_OUT.items():
+    for split, share in SHARES.items():
         if place < share:
             return split
         place -= share
-    return "train"
+    raise AssertionError(f"{SHARES} are not a hundred")
 
 
 # Drawing programs

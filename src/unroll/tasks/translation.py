@@ -11,20 +11,19 @@ as the options say, goes with all its translations into one.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from num2words import num2words
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from unroll.data.found import read_found
+from unroll.data.found import check_free, read_found
 from unroll.data.pairs import Pairs, from_translations
-from unroll.data.plain import PlainOptions
-from unroll.data.properties import Property, of_bands
+from unroll.data.properties import Property, of_lengths
 from unroll.data.sequences import SPLITS
+from unroll.data.source import SourceOptions
 from unroll.data.splits import splits_of
-from unroll.data.vocabulary import SPECIAL, Unit, split
+from unroll.data.vocabulary import RESERVED, Unit, split
 from unroll.errors import DataError, UserError
 from unroll.options import Count
 from unroll.seeds import numpy_generator
@@ -33,19 +32,15 @@ from unroll.tasks.task import Task
 Language = Literal["en", "fr", "ko"]
 BUILT_IN = "numbers"
 NUMBERS = 1_000_000  # from 0
-LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-RESERVED = set(SPECIAL.values()) - {SPECIAL["unknown"]}
 Longest = Annotated[int, Field(ge=1, le=9_998)]
 
-# Options that do nothing, by whether numbers are written or a file is read.
-IDLE = {
-    True: ("from_column", "to_column", "minimum_count", "longest_source", "longest_target"),
-    False: ("from_language", "to_language", "train"),
-}
 
-
-class TranslationOptions(PlainOptions):
+class TranslationOptions(SourceOptions):
     """The data section of a translation task."""
+
+    built_in = BUILT_IN
+    of_built_in = ("from_language", "to_language", "train")
+    of_own = ("from_column", "to_column", "minimum_count", "longest_source", "longest_target")
 
     kind: Literal["translation"]
     source: str = BUILT_IN
@@ -63,15 +58,6 @@ class TranslationOptions(PlainOptions):
     test: Count = 2_000
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
 
-    @model_validator(mode="after")
-    def _all_have_an_effect(self) -> "TranslationOptions":
-        numbers, fields = self.source == BUILT_IN, type(self).model_fields
-        idle = [name for name in IDLE[numbers] if getattr(self, name) != fields[name].default]
-        if idle:
-            of = "a file; numbers are written" if numbers else f"{BUILT_IN}; a file is read"
-            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
-        return self
-
 
 class Translation(Task[TranslationOptions]):
     """Texts of one language, answered by texts of another."""
@@ -85,7 +71,7 @@ class Translation(Task[TranslationOptions]):
     def example(self) -> str:
         """A number in words; of a file there is none."""
         options = self.options
-        return self._written(1984, options.from_language) if options.source == BUILT_IN else ""
+        return self._written(1984, options.from_language) if options.is_built_in else ""
 
     def prepare(self) -> Pairs:
         """Write numbers in words, or read a file of pairs.
@@ -94,7 +80,7 @@ class Translation(Task[TranslationOptions]):
             UserError: more numbers are asked for than there are, or one language twice.
             DataError: the file is missing, or has a line that is no pair.
         """
-        return self._numbers() if self.options.source == BUILT_IN else self._file()
+        return self._numbers() if self.options.is_built_in else self._file()
 
     def question(self, text: str) -> str:
         """Return a text as those of the data were made.
@@ -109,8 +95,8 @@ class Translation(Task[TranslationOptions]):
 
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the bands of their lengths."""
-        lengths = np.array([len(split(question, self.options.from_unit)) for question in questions])
-        return [of_bands("source length", lengths, LENGTHS)]
+        lengths = [len(split(question, self.options.from_unit)) for question in questions]
+        return [of_lengths("source length", lengths)]
 
     def mistake(self, expected: str, answered: str) -> str:
         """Return how many symbols of a wrong answer are right."""
@@ -153,9 +139,7 @@ class Translation(Task[TranslationOptions]):
         return from_translations(rows, (options.from_unit, options.to_unit), {"source": BUILT_IN})
 
     def _file(self) -> Pairs:
-        path, options = Path(self.options.source), self.options
-        if not path.is_file():
-            raise DataError(f"source: {path} is no file; name one, or choose: {BUILT_IN}")
+        path, options = self.options.file(), self.options
         text, notes = read_found(path)
         pairs = [
             self._pair(line, f"{path}, line {n}")
@@ -166,7 +150,7 @@ class Translation(Task[TranslationOptions]):
         whole = {pair: lengths for pair, lengths in different.items() if min(lengths)}
         longest = (options.longest_source, options.longest_target)
         short = [pair for pair, of in whole.items() if of[0] <= longest[0] and of[1] <= longest[1]]
-        rows = self._by_source(short, path)
+        rows = self._by_source(short)
         facts: dict[str, object] = {
             "source": str(path),
             "pairs": len(pairs),
@@ -195,13 +179,10 @@ class Translation(Task[TranslationOptions]):
             )
         source, target = (self.options.plain(columns[column - 1]) for column in wanted)
         for side, unit in ((source, self.options.from_unit), (target, self.options.to_unit)):
-            for symbol in set(split(side, unit)) & RESERVED:
-                raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
+            check_free(split(side, unit), RESERVED, place)
         return source, target
 
-    def _by_source(
-        self, pairs: Sequence[tuple[str, str]], path: Path
-    ) -> Mapping[str, list[tuple[str, str]]]:
+    def _by_source(self, pairs: Sequence[tuple[str, str]]) -> Mapping[str, list[tuple[str, str]]]:
         """Return the pairs of each split: all translations of a source are in one of them."""
         options = self.options
         of = splits_of(
@@ -209,7 +190,7 @@ class Translation(Task[TranslationOptions]):
             options.valid,
             options.test,
             numpy_generator(options.seed, "translation", "splits"),
-            f"sources of {path}",
+            f"sources of {options.source}",
         )
         rows: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
         for source, target in pairs:
