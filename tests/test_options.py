@@ -69,6 +69,7 @@ OTHER = {
     "double_source": True,
     "curriculum": "mixed",
     "pooling": "attention",
+    "encoder": "pretrained",
     "tie_weights": True,
     "skip_connections": True,
     "variational_dropout": True,

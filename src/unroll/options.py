@@ -168,6 +168,8 @@ class CaptionsOptions(PairsOptions):
 
     kind = "captions"
 
+    encoder: Annotated[Literal["small", "pretrained"], Neutral("small")] = "small"
+
     @model_validator(mode="after")
     def _of_sequences(self) -> "CaptionsOptions":
         idle = [n for n in ("reverse_source", "double_source", "bidirectional") if getattr(self, n)]

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,29 @@ def test_elsewhere_each_picture_is_an_example_with_all_its_captions_as_reference
     assert data.references("test") == FOUND["test"].captions
     assert data.targets["test"].texts(data.form.answers) == ["red", "blue", "a red one"]
     assert data.facts == {"source": "here", "counts": {"train": 3, "valid": 1, "test": 3}}
+
+
+def with_weights(net: str | None = "resnet18", count: int | None = 8) -> Captioned:
+    data = made()
+    weights = None if count is None else np.arange(count).astype(np.uint8)
+    return replace(data, form=data.form.model_copy(update={"net": net}), weights=weights)
+
+
+def test_weights_of_an_encoder_are_kept_with_its_name(tmp_path):
+    save_captioned(with_weights(), tmp_path / "prepared")
+    found = load_captioned(tmp_path / "prepared")
+    assert found.form.net == "resnet18"
+    assert found.weights.tolist() == [*range(8)]
+    save_captioned(made(), tmp_path / "without")
+    assert load_captioned(tmp_path / "without").weights is None
+    assert "net" not in json.loads((tmp_path / "without" / "form.json").read_text())
+
+
+@pytest.mark.parametrize("part", [{"net": None}, {"count": None}], ids=str)
+def test_weights_and_their_name_stand_together(part, tmp_path):
+    save_captioned(with_weights(**part), tmp_path / "prepared")
+    with pytest.raises(DataError, match="weights of an encoder and its name stand together, or"):
+        load_captioned(tmp_path / "prepared")
 
 
 def test_words_are_those_of_train_and_the_width_is_that_of_the_longest_example():

@@ -166,6 +166,7 @@ of_corpus = {
     "random_time_steps": st.booleans(),
     "mogrifier_rounds": st.integers(-1, 21),
     "softmaxes": counts,
+    "encoder": st.sampled_from(["small", "pretrained"]),
 }
 additions = section(
     {"kind": of("addition")}, {"max_digits": st.integers(1, 9), "train": counts, "source": texts}

@@ -12,12 +12,15 @@ from unroll.data.captioned import Captioned, CaptionedForm
 from unroll.data.pictures import Pictures
 from unroll.data.sequences import SPLITS, encode
 from unroll.data.vocabulary import Vocabulary
+from unroll.errors import UserError
 from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
 from unroll.models.padding import PADDINGS
 from unroll.models.pictures import PictureEncoder
+from unroll.models.resnet import numbers_of
 from unroll.models.seq2seq import Seq2Seq
 from unroll.models.side import PictureSide, Side, side_of
+from unroll.training.run import begin
 
 CELLS = ("lstm", "gru", "rnn")
 DECODERS = ("plain", "peeky", "attention", "input_feeding")
@@ -30,7 +33,8 @@ LETTERS = Vocabulary(
 def seer(size: int = 16, seed: int = 0, scheme: str = "default", **changes) -> Seq2Seq:
     """Return a model that says what is on pictures of this size."""
     options = captions_options(init=scheme, **{"bridge": "state", **changes})
-    form = CaptionedForm(size=size, answers=LETTERS, target_width=6)
+    net = "resnet18" if options.encoder == "pretrained" else None
+    form = CaptionedForm(size=size, net=net, answers=LETTERS, target_width=6)
     model = kind_of(options).build(options, form)
     initialise(model, scheme, seed)
     return model
@@ -173,6 +177,45 @@ def test_pictures_differ_in_the_state_from_the_first():
     encoder = seer(32, hidden_size=64).encoder
     (one, *_), (other, *_) = (encoder(picture)[1] for picture in (dark, light))
     assert (one - other).abs().mean() > 0.2
+
+
+# Pretrained
+
+
+def test_a_pretrained_encoder_leaves_what_the_small_one_does():
+    model = seer(64, encoder="pretrained", decoder="attention", layers=2, hidden_size=6)
+    memory, state = model.encoder(torch.from_numpy(pictures(2, 64)))
+    assert memory.states.shape == (2, 4, 6)
+    assert [part.shape for part in state] == [(2, 2, 6)] * 2
+    features = model.encoder.net(torch.from_numpy(pictures(2, 64)))
+    rows = features.flatten(2).transpose(1, 2)
+    assert torch.equal(memory.states, model.encoder.place(rows).tanh())
+
+
+def test_only_what_follows_a_pretrained_encoder_is_learned():
+    model = seer(64, encoder="pretrained", decoder="attention").train()
+    inputs = INPUTS.repeat(2, 1)
+    model(torch.from_numpy(pictures(4, 64)), inputs).sin().sum().backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith("encoder.net."):
+            assert parameter.grad is None and not parameter.requires_grad
+        else:
+            assert parameter.grad.any(), name
+
+
+def test_training_begins_with_the_weights_that_the_data_have():
+    options = captions_options(encoder="pretrained", bridge="state")
+    kind = kind_of(options)
+    data = kind.made_up(options)
+    model = begin(options, data, 0, CPU).model
+    assert data.form.net == "resnet18"
+    np.testing.assert_array_equal(numbers_of(model.encoder.net.state_dict()), data.weights)
+
+
+def test_without_weights_there_is_no_pretrained_encoder():
+    form = CaptionedForm(size=16, answers=LETTERS, target_width=6)
+    with pytest.raises(UserError, match="the task has no pretrained one; name its file as `weigh"):
+        Seq2Seq(captions_options(encoder="pretrained"), form)
 
 
 # Gradients

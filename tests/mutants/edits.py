@@ -400,6 +400,14 @@ OPTION_EDITS = [
         ("words",),
     ),
     Edit(
+        "encoder",
+        "models/resnet.py",
+        "else x + shortcut).relu()",
+        "else x).relu()",
+        ("seen-pretrained",),
+        ("seen",),
+    ),
+    Edit(
         "mogrifier_rounds",
         "models/mogrifier.py",
         "h = 2 * gate(x).sigmoid() * h",

@@ -83,6 +83,7 @@ CAPTIONS: dict[str, dict[str, Any]] = {
     "seen-book": {**BOOK, "cell": "gru"},
     "seen-peeky": {"padding": "masked", "decoder": "peeky", "bridge": "state"},
     "seen-modern": {**MODERN, "decoder": "attention", "bridge": "state", "padding": "masked"},
+    "seen-pretrained": {"encoder": "pretrained", "decoder": "attention"},
 }
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},

@@ -115,7 +115,7 @@ def test_the_options_that_came_later_are_these():
     assert {kind: neutral_values(of) for kind, of in OPTIONS.items()} == {
         "pairs": LATER_OF_PAIRS,
         "replies": LATER_OF_PAIRS,
-        "captions": LATER_OF_PAIRS,
+        "captions": {**LATER_OF_PAIRS, "encoder": "small"},
         "corpus": {
             **LATER_OF_ALL,
             "input_dropout": None,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from unroll.data.pictures import from_text, picture_of, read_picture
 from unroll.data.scenes import read_scene
 from unroll.data.sequences import SPLITS
 from unroll.errors import DataError
+from unroll.models.resnet import ResNet, numbers_of
 from unroll.tasks.captions import CaptionsDataOptions, CaptionsTask
 
 FEW = {"size": 16, "train": 60, "valid": 10, "test": 12, "new_combinations": 8}
@@ -423,3 +425,26 @@ def test_an_option_that_does_nothing_is_refused(options, idle):
 def test_a_size_that_no_model_sees_is_refused(size):
     with pytest.raises(ValidationError, match="size"):
         captions(size=size)
+
+
+# A pretrained encoder
+
+
+def test_weights_of_a_net_are_among_the_data(folder, tmp_path):
+    csv(folder)
+    net = ResNet("resnet18")
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    task = of(folder, weights=str(tmp_path / "net.pth"))
+    data = task.prepare()
+    assert data.form.net == "resnet18"
+    np.testing.assert_array_equal(data.weights, numbers_of(net.state_dict()))
+    assert data.facts["encoder"] == {"net": "resnet18", "weights": str(tmp_path / "net.pth")}
+    without = of(folder).prepare()
+    assert without.weights is None and without.form.net is None
+    assert without.texts == data.texts
+
+
+def test_weights_that_are_not_there_are_named(folder):
+    csv(folder)
+    with pytest.raises(DataError, match=r"net\.pth does not exist; it is to hold the weights of a R"):
+        of(folder, weights=str(folder / "net.pth")).prepare()

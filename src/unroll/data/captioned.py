@@ -16,11 +16,17 @@ from unroll.data.vocabulary import Unit, Vocabulary
 from unroll.errors import DataError
 from unroll.options import Strict
 
+WEIGHTS = "weights"  # the array that holds them, where there are any
+
 
 class CaptionedForm(Strict):
-    """What a model must know: the size of pictures, the symbols of captions and their number."""
+    """What a model must know: the size of pictures, the symbols of captions and their number.
+
+    And, where the data hold the weights of a pretrained encoder, of which net they are.
+    """
 
     size: Annotated[int, Field(ge=8, le=1_024)]
+    net: str | None = None
     answers: Vocabulary
     target_width: Annotated[Width, Field(ge=2)]
 
@@ -38,6 +44,7 @@ class Captioned(Pairs):
 
     form: CaptionedForm  # type: ignore[assignment]
     sources: dict[str, Pictures]  # type: ignore[assignment]
+    weights: np.ndarray | None = None  # of a pretrained encoder: float32, as bytes
 
 
 class Captions(Strict):
@@ -102,6 +109,8 @@ def save_captioned(data: Captioned, folder: Path) -> None:
     sequences = {f"{split}.target": data.targets[split] for split in SPLITS}
     arrays = {f"{split}.pixels": data.sources[split].pixels for split in SPLITS}
     arrays |= {f"{split}.rows": data.sources[split].rows for split in SPLITS}
+    if data.weights is not None:
+        arrays[WEIGHTS] = data.weights
     texts = {split: of.model_dump() for split, of in (data.texts or {}).items()}
     write_prepared(folder, "captions", data.form, data.facts, sequences, arrays, {TEXTS: texts})
 
@@ -114,6 +123,9 @@ def load_captioned(folder: Path) -> Captioned:
     """
     form, facts, arrays = read_prepared(folder, "captions", CaptionedForm)
     sources = {split: _pictures(folder, split, arrays, form.size) for split in SPLITS}
+    weights = arrays.pop(WEIGHTS, None)
+    if (weights is None) != (form.net is None):
+        raise DataError(f"{folder}: weights of an encoder and its name stand together, or neither")
     bounds = (form.target_width, len(form.answers))
     found = check_sequences(folder, arrays, {f"{split}.target": bounds for split in SPLITS})
     targets = {split: found[f"{split}.target"] for split in SPLITS}
@@ -129,7 +141,7 @@ def load_captioned(folder: Path) -> Captioned:
             == len(sources[split])
         ):
             raise DataError(f"{folder}: {split} has more captions than pictures, or fewer")
-    return Captioned(form, sources, targets, facts, texts)
+    return Captioned(form, sources, targets, facts, texts, weights=weights)
 
 
 def _pictures(folder: Path, split: str, arrays: dict[str, np.ndarray], size: int) -> Pictures:

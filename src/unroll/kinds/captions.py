@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from unroll.evaluation.attention import Look
     from unroll.evaluation.evaluation import Evaluation
     from unroll.runs.model import TrainedModel
+    from unroll.training.machine import Machine
+    from unroll.training.objective import Objective
 
 
 class CaptionsKind(PairsKind):
@@ -57,10 +59,19 @@ class CaptionsKind(PairsKind):
     def made_up(self, options: Any) -> Captioned:
         """Return pictures of noise, each of which has a caption of another length."""
         target = letters("uvwxyz", "pad", "start", "end")
-        form = CaptionedForm(size=16, answers=target, target_width=7)
+        net, weights = _made_up_net() if options.encoder == "pretrained" else (None, None)
+        form = CaptionedForm(size=16, net=net, answers=target, target_width=7)
         sources = {s: each(_noise(s, COUNTS[s])) for s in SPLITS}
         targets = {s: sequences(s, "target", target, form.target_width) for s in SPLITS}
-        return self.with_texts(Captioned(form, sources, targets, {}))
+        return self.with_texts(Captioned(form, sources, targets, {}, weights=weights))
+
+    def objective(
+        self, model: Any, data: Any, options: Any, seed: int, machine: "Machine"
+    ) -> "Objective":
+        """Return what training minimises. What is pretrained is as the data have it."""
+        if data.weights is not None and options.encoder == "pretrained":
+            model.encoder.net.take(data.weights)
+        return super().objective(model, data, options, seed, machine)
 
     def with_texts(self, data: Any) -> Captioned:
         """Return the pictures with names, and their captions as texts."""
@@ -143,6 +154,16 @@ class CaptionsKind(PairsKind):
 def _noise(split: str, count: int) -> np.ndarray:
     random = numpy_generator(0, "made up", split, "pictures")
     return random.integers(0, 256, size=(count, 3, 16, 16)).astype(np.uint8)
+
+
+def _made_up_net() -> tuple[str, np.ndarray]:
+    """Return the least of the nets, with the weights that a training would begin with."""
+    from unroll.models.initialise import initialise
+    from unroll.models.resnet import ResNet, numbers_of
+
+    net = ResNet("resnet18")
+    initialise(net, "default", seed=0)
+    return "resnet18", numbers_of(net.state_dict())
 
 
 KIND = CaptionsKind()

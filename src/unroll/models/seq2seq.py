@@ -8,7 +8,7 @@ from unroll.data.pairs import PairsForm
 from unroll.models.decoders import DECODERS, Decoded
 from unroll.models.encoder import Encoder, Memory
 from unroll.models.layers import State
-from unroll.models.pictures import PictureEncoder
+from unroll.models.pictures import ENCODERS
 from unroll.options import CaptionsOptions, PairsOptions
 
 
@@ -70,5 +70,5 @@ def encoder_of(options: PairsOptions, form: PairsForm | CaptionedForm) -> nn.Mod
     """Return the encoder of what a model reads: sequences, or pictures."""
     if isinstance(form, CaptionedForm):
         assert isinstance(options, CaptionsOptions)
-        return PictureEncoder(options, form.size)
+        return ENCODERS[options.encoder](options, form)
     return Encoder(options, len(form.source))

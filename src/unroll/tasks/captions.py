@@ -9,6 +9,7 @@ picture that stands there several times has several captions. A picture stands i
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -47,6 +48,7 @@ class CaptionsDataOptions(SourceOptions):
     captions: str = "captions.csv"  # the file in the folder
     file_column: str = "file"
     caption_column: str = "caption"
+    weights: str | None = None  # the file of a ResNet, for `encoder: pretrained`
     unit: Unit = "token"
     minimum_count: Count = 1
     train: Count = 10_000
@@ -75,9 +77,21 @@ class CaptionsTask(Task[CaptionsDataOptions]):
         """Draw scenes, or read a folder.
 
         Raises:
-            DataError: there is no such folder, a file of it cannot be read, or it has too few.
+            DataError: there is no such folder, a file of it cannot be read, or it has too few; or
+                `weights` is no file of those of a ResNet.
         """
-        return self._scenes() if self.options.is_built_in else self._folder()
+        data = self._scenes() if self.options.is_built_in else self._folder()
+        return data if self.options.weights is None else self._pretrained(data)
+
+    def _pretrained(self, data: Captioned) -> Captioned:
+        """Return the data with the weights of an encoder, which models take from there."""
+        from unroll.models.resnet import read_weights
+
+        assert self.options.weights is not None
+        net, weights = read_weights(Path(self.options.weights))
+        facts = {**data.facts, "encoder": {"net": net, "weights": self.options.weights}}
+        form = data.form.model_copy(update={"net": net})
+        return replace(data, form=form, facts=facts, weights=weights)
 
     def same(self, question: str) -> Hashable:
         """Return the scene, or the file's name with its content: none in two splits."""
