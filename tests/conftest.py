@@ -243,6 +243,7 @@ generate:
   length: 10
 scoring:
   methods: [cache, dynamic]
+  inside: true
 """
 
 

@@ -323,6 +323,7 @@ class Scoring(Strict):
     """How language models predict a text, beside reading it straight on."""
 
     methods: list[MethodName] = []
+    inside: bool = False  # whether the report looks into the best seed of each
 
     @model_validator(mode="after")
     def _differ(self) -> "Scoring":

@@ -91,6 +91,7 @@ def result(
         counts=COUNTS,
         samples=samples,
         novelty=new,
+        inside=None,
         notes={},
     )
 

@@ -9,7 +9,7 @@ import pytest
 from models.toys import corpus_options, record
 from reporting.pages import Page
 from unroll.evaluation.inside import Influence, Inside, Saturation, Spectrum, Unit
-from unroll.reporting.inside import inside_page
+from unroll.reporting.inside import compared, inside_page, sections
 
 HOSTILE = "<script>alert(1)</script>"
 FOUND = Inside(
@@ -129,3 +129,22 @@ def test_a_seed_among_others_is_the_best_of_them():
 
 def test_what_a_model_has_is_not_excused(page):
     assert not re.search("Mogrifier|no gates|was zero|without a clip", page.text)
+
+
+# In the report
+
+
+def test_a_report_shows_no_word_of_the_text():
+    found = sections(corpus_options(clip=0.5, time_steps=5), FOUND)
+    assert [section.name for section in found] == ["gradients", "matrices", "gates"]
+    assert not any(section.texts for section in found)
+    assert HOSTILE not in str(found)
+
+
+def test_models_are_compared_by_how_far_their_gradients_reach():
+    found = compared({"rnn, seed 1": 0.5 ** np.arange(36), "lstm, seed 0": 0.9 ** np.arange(36)})
+    assert found.seen == (
+        "lstm, seed 0 keeps most over 35 steps (2.5 %), rnn, seed 1 least (3e-11)."
+    )
+    (picture,) = found.pictures
+    assert "rnn, seed 1 1e-03 after 10 and 3e-11 after 35; lstm" in picture.alt and "<svg" in picture.svg

@@ -34,7 +34,7 @@ variants:
   attention: {task: addition, decoder: attention}
   translator: {task: numbers}
   writer: {task: grammar}
-scoring: {methods: [temperature]}
+scoring: {methods: [temperature], inside: true}
 """
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 1 / 3]}).assign(

@@ -446,5 +446,5 @@ def test_weights_of_a_net_are_among_the_data(folder, tmp_path):
 
 def test_weights_that_are_not_there_are_named(folder):
     csv(folder)
-    with pytest.raises(DataError, match=r"net\.pth does not exist; it is to hold the weights of a R"):
+    with pytest.raises(DataError, match=r"net\.pth does not exist; it is to hold weights"):
         of(folder, weights=str(folder / "net.pth")).prepare()

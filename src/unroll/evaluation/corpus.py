@@ -41,6 +41,7 @@ def evaluate_corpus(model: LanguageModel, corpus: Corpus) -> Evaluation:
         {f"{split}_perplexity": float(np.exp(of.mean())) for split, of in losses.items()},
         {"perplexity": runs(losses["test"], tokens, corpus.eos)},
         breakdown.of_losses(properties, losses["test"]),
+        tokens={"perplexity": -losses["test"]},
     )
 
 
@@ -49,14 +50,16 @@ def score_by(
 ) -> Evaluation:
     """Return an evaluation with the perplexity by each of these methods."""
     scores, items, settings = dict(found.scores), dict(found.items), dict(found.settings)
+    tokens = dict(found.tokens)
     for name in methods:
         by = scored_by(METHODS[name](), model, corpus)
         metric = BY_METHOD[name].name
         losses = {split: of.numpy() for split, of in by.losses.items()}
         scores |= {f"{split}_{metric}": float(np.exp(of.mean())) for split, of in losses.items()}
         items[metric] = runs(losses["test"], np.asarray(corpus.tokens["test"]), corpus.eos)
+        tokens[metric] = -losses["test"]
         settings[metric] = dict(by.setting)
-    return replace(found, scores=scores, items=items, settings=settings)
+    return replace(found, scores=scores, items=items, tokens=tokens, settings=settings)
 
 
 def runs(losses: np.ndarray, tokens: np.ndarray, eos: int) -> Item:

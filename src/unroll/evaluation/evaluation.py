@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from unroll.errors import DataError
 from unroll.evaluation.items import Items
 from unroll.storage.files import read_json
+
+if TYPE_CHECKING:
+    from unroll.evaluation.inside import Inside
 
 # Files of a variant's evaluation, beside scores, items, breakdowns and maps.
 COUNTS = "counts.json"  # how many examples each split of the data has
@@ -33,6 +37,10 @@ class Evaluation:
     settings: dict[str, dict[str, float]] = field(
         default_factory=dict
     )  # that methods were tuned to
+    tokens: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # log-probabilities (T,) of each token of a text, by metric (evaluation/tokens.py)
+    inside: "Inside | None" = None  # (evaluation/inside.py)
     sheet: list[dict[str, Any]] = field(default_factory=list)  # of pictures (evaluation/sheets.py)
 
 

@@ -28,6 +28,7 @@ from unroll.options import CorpusOptions
 STEPS = 35  # how far back gradients are followed, and what is read before that without any
 PLACES = 128  # at which a gradient begins
 WINDOWS = 100  # of which the gradient of the loss is measured
+TRAINED = "trained"  # the name of the model that one looks into
 READ = 20_000  # tokens in which units and gates are looked at, so many at once:
 AT_ONCE = 1_000
 
@@ -118,6 +119,11 @@ class Inside:
     absent: Sequence[str]
     saturations: Sequence[Saturation]
 
+    @property
+    def trained(self) -> np.ndarray:
+        """The norms of the trained model's gradients."""
+        return self.reach[TRAINED]
+
 
 def look_inside(model: LanguageModel, options: CorpusOptions, corpus: Corpus, seed: int) -> Inside:
     """Look into a model that was trained with these options from the first weights of a seed.
@@ -137,7 +143,7 @@ def look_inside(model: LanguageModel, options: CorpusOptions, corpus: Corpus, se
         f"{cell}, first weights": first_weights(of, corpus.form, seed)
         for cell, of in _other_cells(options).items()
     }
-    models = {"trained": model, "its first weights": first, **others}
+    models = {TRAINED: model, "its first weights": first, **others}
     read = tokens[:READ]
     traces, of_text = list(trace(model, read, corpus.eos)), traits(read.numpy(), corpus)
     found = units(_hidden(traces), of_text, _read(read.numpy(), corpus))

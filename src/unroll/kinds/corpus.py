@@ -1,6 +1,7 @@
 """A corpus: a language model says what comes next, word by word."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,6 +123,18 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
         from unroll.evaluation.corpus import score_by
 
         return score_by(methods, model, data, found)
+
+    def look_inside(
+        self, model: Any, data: Corpus, options: Any, seed: int, found: "Evaluation"
+    ) -> "Evaluation":
+        """Return what was found with what goes on inside the model.
+
+        Raises:
+            DataError: the validation split is too short.
+        """
+        from unroll.evaluation.inside import look_inside
+
+        return replace(found, inside=look_inside(model.cpu(), options, data, seed))
 
     def answer(
         self, trained: "TrainedModel", texts: Sequence[str], request: CorpusRequest

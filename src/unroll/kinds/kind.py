@@ -194,6 +194,12 @@ class Kind(ABC, Generic[D, F]):
     ) -> "Evaluation":
         """Return what is known of a model on validation and test."""
 
+    def look_inside(
+        self, model: Any, data: D, options: Any, seed: int, found: "Evaluation"
+    ) -> "Evaluation":
+        """Return what was found, with what goes on inside the model where that can be shown."""
+        return found
+
     def score_by(
         self, methods: Sequence[str], model: Any, data: D, found: "Evaluation"
     ) -> "Evaluation":

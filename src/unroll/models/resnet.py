@@ -129,7 +129,7 @@ def read_weights(path: Path) -> tuple[str, np.ndarray]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)  # nothing of it is run
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; it is to hold the weights of a ResNet") from None
+        raise DataError(f"{path} does not exist; it is to hold weights of a ResNet") from None
     except Exception as error:  # PyTorch's reader ends in many ways where a file is damaged
         raise DataError(f"{path} holds no weights of PyTorch: {first_line(error)}") from None
     state = _used(found) if isinstance(found, Mapping) else {}

@@ -48,6 +48,8 @@ def evaluation_plan(
     return {
         "compute": {"device": compute.device},
         "task": tokens_digest(f"tasks/{task.options.kind}.py")[:16],
+        # What is made up is too short to look into a model that has read it.
+        **({"inside": tokens_digest("evaluation/inside.py")[:16]} if scoring.inside else {}),
         "behaviour": {
             "scores": rounded(found.scores),
             "items": {

@@ -1,7 +1,6 @@
 """The page of `unroll inside`: what goes on in a trained language model, in pictures and words."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -18,7 +17,7 @@ from unroll.evaluation.inside import (
 )
 from unroll.options import CorpusOptions
 from unroll.reporting import figures
-from unroll.reporting.page import Picture, Row, template
+from unroll.reporting.parts import Picture, Section, Text, Word, template
 from unroll.runs.record import Record
 
 STRONGEST = 60  # percent of a colour behind a word, which stays readable
@@ -26,39 +25,11 @@ DEVIATIONS = 2  # standard deviations at which a unit's colour is strongest
 SHORT = 10  # steps back, of which a sentence tells
 LAST = 5  # words before one that is predicted
 
-
-@dataclass(frozen=True)
-class Word:
-    """A word with a colour behind it: `side` is up or down, `strength` a percentage."""
-
-    word: str
-    side: str
-    strength: int
-    value: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """Coloured words, what stands above them, and what behind them."""
-
-    title: str
-    words: Sequence[Word]
-    after: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: how it is read, what is seen here, and what it cannot show."""
-
-    name: str
-    title: str
-    how: str = ""
-    seen: str = ""
-    notes: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
-    texts: Sequence[Text] = ()
-    head: Row = ()
-    rows: Sequence[Row] = ()
+HOW_REACH = (
+    "A line says how much is left, so many steps back, of the gradient that the loss of one word "
+    "has at the hidden state: where it is low, training learns nothing from what stood that far "
+    "back."
+)
 
 
 def inside_page(record: Record, options: CorpusOptions, found: Inside) -> str:
@@ -83,6 +54,34 @@ def inside_page(record: Record, options: CorpusOptions, found: Inside) -> str:
     )
 
 
+def sections(options: CorpusOptions, found: Inside) -> list[Section]:
+    """Return what a report may hold: nothing that was read stands in it, only numbers."""
+    return [
+        _reach(options, found),
+        _spectra(options, found.spectra),
+        _gates(options, found.saturations),
+    ]
+
+
+def compared(norms: Mapping[str, np.ndarray]) -> Section:
+    """Return how far the gradient reaches back in each of several trained models."""
+    left = {name: of / of[0] for name, of in norms.items()}
+    told = "; ".join(
+        f"{name} {_share(of[SHORT])} after {SHORT} and {_share(of[-1])} after {STEPS}"
+        for name, of in left.items()
+    )
+    ends = {name: of[-1] for name, of in left.items()}
+    most, least = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
+    return Section(
+        "reach",
+        "How far back does the gradient reach?",
+        HOW_REACH,
+        f"{most} keeps most over {STEPS} steps ({_share(ends[most])}), {least} least "
+        f"({_share(ends[least])}).",
+        pictures=[Picture(figures.reach(norms), f"Norm of the gradient by steps back: {told}.")],
+    )
+
+
 def _cell(options: CorpusOptions) -> str:
     return "Mogrifier LSTM" if options.mogrifier_rounds else f"Cell {options.cell}"
 
@@ -102,9 +101,7 @@ def _reach(options: CorpusOptions, found: Inside) -> Section:
     return Section(
         "gradients",
         "How far back does the gradient reach?",
-        "A line says how much is left, so many steps back, of the gradient that the loss of one "
-        "word has at the hidden state: where it is low, training learns nothing from what stood "
-        "that far back.",
+        HOW_REACH,
         f"In the {trained} model {_share(own[SHORT])} of it is left {SHORT} steps back, and "
         f"{_share(own[-1])} after {STEPS}; “{most}” keeps most over {STEPS} steps "
         f"({_share(ends[most])}), “{least}” least ({_share(ends[least])}).",
@@ -299,6 +296,7 @@ def _gates(options: CorpusOptions, saturations: Sequence[Saturation]) -> Section
         f"Most often shut is {_part(closed)} ({closed.low.mean():.0%} of its values), most often "
         f"open {_part(opened)} ({opened.high.mean():.0%}).",
         pictures=[_gate(gate, of) for gate, of in gates.items()],
+        small=True,
         head=("gate", "layer", f"below {LOW}", f"above {HIGH}"),
         rows=[
             (one.gate, str(one.layer), f"{one.low.mean():.1%}", f"{one.high.mean():.1%}")

@@ -1,6 +1,5 @@
 """reports/report.html: a study on one page that needs nothing beside itself."""
 
-import base64
 import io
 import math
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from ruamel.yaml import YAML
 
 from unroll.data.pictures import from_text, picture_of
@@ -32,6 +30,8 @@ from unroll.options import Comparison, resolved
 from unroll.reporting import figures, words
 from unroll.reporting.breakdowns import numbers
 from unroll.reporting.comparison import dicts
+from unroll.reporting.inside import compared, sections
+from unroll.reporting.parts import Picture, Row, Section, template
 from unroll.reporting.results import Result
 from unroll.study import Study
 
@@ -45,28 +45,12 @@ MEASURES = {
     CONFUSION: Metric("answered_so", Share(), high=1.0),
 }
 
-Row = tuple[str, ...]  # of a table, as it is shown
-
 # What the horizontal axis of a property's picture says, where the task does not say it.
 AXES = {
     ANSWER_LENGTH: "symbols of the expected answer",
     FIRST_WRONG: "symbol of the answer, where all before it are right",
     CONFIDENCE: "probability that the model gives to its answer",
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture with what it says, for those who cannot see it."""
-
-    svg: str
-    alt: str
-    caption: str = ""
-
-    @property
-    def address(self) -> str:
-        """The picture as an address that holds it."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -104,18 +88,6 @@ class TaskTables:
     def axes(self) -> Mapping[str, str]:
         """What the horizontal axis of each property's picture says."""
         return {**AXES, **self.first.records[0].task.axes}
-
-
-def template(name: str) -> Template:
-    """Return a template of this folder."""
-    environment = Environment(
-        loader=PackageLoader("unroll.reporting", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(name)
 
 
 def page(study: Study, tasks: list[TaskTables]) -> str:
@@ -158,6 +130,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "attention": _attention(tables),
         "sheets": _sheets(tables),
         "novelty": _novelty(tables),
+        "inside": _inside(tables),
         "samples": {v: r.samples for v, r in tables.results.items() if r.samples},
         "provenance": [_provenance(v, r) for v, r in tables.results.items()],
         "counts": ", ".join(f"{split} {count:,}" for split, count in tables.counts.items()),
@@ -397,6 +370,21 @@ def _shot(shot: Shot) -> Picture:
         f"A picture of which was said: {shot.answer} ({mark}).{right}",
         f"{shot.answer} ({mark}).{right}",
     )
+
+
+def _inside(tables: TaskTables) -> dict[str, list[Section]]:
+    """Return what was found inside the best seed of each variant, and first of all of them."""
+    found = {
+        f"{variant}, seed {result.seeds[result.best]}": (result.records[result.best], inside)
+        for variant, result in tables.results.items()
+        if (inside := result.inside) is not None
+    }
+    each = {
+        name: sections(record.options, inside)  # type: ignore[arg-type]
+        for name, (record, inside) in found.items()
+    }
+    reach = {name: inside.trained for name, (_, inside) in found.items()}
+    return {"": [compared(reach)], **each} if len(found) > 1 else each
 
 
 def _novelty(tables: TaskTables) -> list[Row]:

@@ -10,7 +10,9 @@ import pandas as pd
 from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
 from unroll.evaluation.evaluation import COUNTS, SAMPLES, read_notes
+from unroll.evaluation.inside import Inside
 from unroll.evaluation.items import Item, check_alike, outcomes, read_items
+from unroll.evaluation.looks import read_inside
 from unroll.evaluation.maps import Map, read_maps
 from unroll.evaluation.scores import scores_of
 from unroll.evaluation.sheets import Shot, read_sheet
@@ -39,6 +41,7 @@ class Result:
     counts: Mapping[str, int]  # examples of each split
     samples: str
     novelty: pd.DataFrame | None  # of language models (generation/novelty.py)
+    inside: Inside | None  # what goes on inside the best seed, where one has looked
     notes: Mapping[str, str]  # how metrics were computed that have more than one form
 
     @property
@@ -105,6 +108,7 @@ def read_result(study: Study, variant: str) -> Result:
         }
         counts = checked_counts(folder / COUNTS, read_json(folder / COUNTS))
         notes = read_notes(folders)
+        looks = [read_inside(path) for path in folders]
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
         if written.is_dir():
@@ -127,5 +131,6 @@ def read_result(study: Study, variant: str) -> Result:
         counts,
         samples,
         new,
+        next(filter(None, looks), None),
         notes,
     )

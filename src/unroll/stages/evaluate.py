@@ -7,12 +7,14 @@ from unroll.data.prepared import read_counts
 from unroll.errors import DataError
 from unroll.evaluation.evaluation import COUNTS, NOTES, SAMPLES, SETTINGS, Evaluation
 from unroll.evaluation.items import write_items
+from unroll.evaluation.looks import write_inside
 from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.evaluation.sheets import write_sheet
+from unroll.evaluation.tokens import write_tokens
 from unroll.runs.circumstances import circumstances_of, copy_circumstances
 from unroll.runs.model import read_model
-from unroll.runs.record import Record, seed_folder, write_documents
+from unroll.runs.record import Record, best, seed_folder, write_documents
 from unroll.runs.trained import trained
 from unroll.stages.checkpoints import forget
 from unroll.storage.files import write_json, write_text
@@ -46,7 +48,11 @@ def evaluate(study: Study, variant: str) -> None:
             model = read_model(seed_folder(study.model(variant), record.seed)).model
         model.to(machine.device)
         straight = kind.evaluate(model, data, record.options, task, machine.device)
-        found[record.seed] = kind.score_by(study.scoring.methods, model, data, straight)
+        scored = kind.score_by(study.scoring.methods, model, data, straight)
+        if study.scoring.inside and record.seed == best(records).seed:
+            with study.remedy(f"prepare@{study.variant(variant).task}"):
+                scored = kind.look_inside(model, data, record.options, record.seed, scored)
+        found[record.seed] = scored
     write_evaluation(study, variant, records, found, counts)
 
 
@@ -82,6 +88,10 @@ def _write_seed(folder: Path, evaluation: Evaluation) -> None:
         write_json(folder / NOTES, evaluation.notes)
     if evaluation.settings:
         write_json(folder / SETTINGS, evaluation.settings)
+    if evaluation.tokens:
+        write_tokens(folder, evaluation.tokens)
+    if evaluation.inside:
+        write_inside(folder, evaluation.inside)
     if evaluation.maps:
         write_maps(folder, evaluation.maps)
     if evaluation.sheet:
