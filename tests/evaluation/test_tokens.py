@@ -26,7 +26,7 @@ def test_they_are_read_as_they_were_written_to_three_digits(tmp_path):
 )
 def test_what_is_no_such_file_is_refused(arrays, tmp_path):
     write_arrays(tmp_path / "tokens.safetensors", arrays)
-    with pytest.raises(DataError, match=r"tokens\.safetensors holds no log-probabilities of tokens"):
+    with pytest.raises(DataError, match=r"tokens\.safetensors holds no log-prob"):
         read_tokens(tmp_path)
 
 

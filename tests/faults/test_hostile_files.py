@@ -293,7 +293,7 @@ def must_be_refused(path: Path) -> bool:
     if path.parts[0] == "data":
         formats = (".safetensors", ".json", ".csv", ".npy")
         # These two are for people alone.
-        return path.suffix in formats and path.name not in ("tracked.csv", "settings.json")
+        return path.suffix in formats and path.name not in ("tracked.csv", "tokens.safetensors")
     return path.name in ("params.yaml", "comparison.csv", "mlflow.db")
 
 

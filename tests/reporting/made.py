@@ -92,6 +92,7 @@ def result(
         samples=samples,
         novelty=new,
         inside=None,
+        settings={},
         notes={},
     )
 

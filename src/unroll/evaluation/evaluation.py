@@ -44,6 +44,22 @@ class Evaluation:
     sheet: list[dict[str, Any]] = field(default_factory=list)  # of pictures (evaluation/sheets.py)
 
 
+def read_settings(folder: Path) -> dict[str, dict[str, float]]:
+    """Return what methods were tuned to for a seed, by metric; nothing is the rule.
+
+    Raises:
+        DataError: the file does not say so.
+    """
+    path = folder / SETTINGS
+    found = read_json(path) if path.is_file() else {}
+    for setting in found.values():
+        if not isinstance(setting, dict) or not all(
+            type(value) in (int, float) for value in setting.values()
+        ):
+            raise DataError(f"{path} does not say what methods were tuned to")
+    return found
+
+
 def read_notes(folders: Sequence[Path]) -> dict[str, str]:
     """Return how metrics of the evaluations of all seeds were computed; nothing is the rule.
 

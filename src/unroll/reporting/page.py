@@ -139,6 +139,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
             for metric in tables.kind.metrics
             if metric.name in tables.first.notes
         },
+        "settings": _settings(tables),
         "options": _options(tables.options),
     }
 
@@ -414,6 +415,19 @@ def _provenance(variant: str, result: Result) -> Row:
         f"{max(of.session.peak_memory_mb for of in found):.0f}",
         source.command,
     )
+
+
+def _settings(tables: TaskTables) -> list[Row]:
+    """Return what each method was tuned to, for the best seed of each variant."""
+    return [
+        (
+            variant,
+            metric.replace("_", " "),
+            ", ".join(f"{name} {value:g}" for name, value in setting.items()) or "–",
+        )
+        for variant, result in tables.results.items()
+        for metric, setting in result.settings.items()
+    ]
 
 
 def _options(of: Mapping[str, Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from unroll.data.prepared import checked_counts
 from unroll.evaluation import breakdown
-from unroll.evaluation.evaluation import COUNTS, SAMPLES, read_notes
+from unroll.evaluation.evaluation import COUNTS, SAMPLES, read_notes, read_settings
 from unroll.evaluation.inside import Inside
 from unroll.evaluation.items import Item, check_alike, outcomes, read_items
 from unroll.evaluation.looks import read_inside
@@ -42,6 +42,7 @@ class Result:
     samples: str
     novelty: pd.DataFrame | None  # of language models (generation/novelty.py)
     inside: Inside | None  # what goes on inside the best seed, where one has looked
+    settings: Mapping[str, Mapping[str, float]]  # that methods were tuned to for the best seed
     notes: Mapping[str, str]  # how metrics were computed that have more than one form
 
     @property
@@ -109,6 +110,7 @@ def read_result(study: Study, variant: str) -> Result:
         counts = checked_counts(folder / COUNTS, read_json(folder / COUNTS))
         notes = read_notes(folders)
         looks = [read_inside(path) for path in folders]
+        settings = [read_settings(path) for path in folders]
     written = study.generated(variant)
     with study.remedy(f"generate@{variant}"):
         if written.is_dir():
@@ -132,5 +134,6 @@ def read_result(study: Study, variant: str) -> Result:
         samples,
         new,
         next(filter(None, looks), None),
+        settings[[record.seed for record in records].index(best(records).seed)],
         notes,
     )
