@@ -74,6 +74,17 @@ def test_tracking_share():
     assert taken == pytest.approx(100 * (tracked[1] - without[1]) / (2 * without[0]), abs=1)
 
 
+def test_language_model_step():
+    *_, ours, plain, ratio = run("language_model_step.py", "--quick").splitlines()
+    for line in (ours, plain):
+        milliseconds, words, reached, rate, share = numbers(line.partition(": ")[2])
+        assert words == pytest.approx(700_000 / milliseconds, rel=0.02)
+        assert 0 < reached < rate
+        assert share == pytest.approx(100 * reached / rate, abs=1)
+    median, *each = numbers(ratio)
+    assert len(each) == 2 and min(each) <= median <= max(each)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_ragged(cell):
