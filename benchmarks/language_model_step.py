@@ -164,7 +164,8 @@ def main(hidden: int, layers: int, words: int, steps: int, rounds: int, quick: b
         found, limit = statistics.median(pair[i] for pair in of_both), rate(of, square)
         print(
             f"  {name}: {1000 * found:.1f} ms a step, {STREAMS * STEPS / found:,.0f} words a "
-            f"second, {count / found / 1e9:.1f} of {limit / 1e9:.1f} GFLOP/s ({count / found / limit:.0%})"
+            f"second, {count / found / 1e9:.1f} of {limit / 1e9:.1f} GFLOP/s "
+            f"({count / found / limit:.0%})"
         )
     ratios = [other / own for own, other in of_both]
     rest = ", ".join(f"{ratio:.2f}" for ratio in ratios)
