@@ -264,6 +264,14 @@ def test_parts_hold_each_picture_once(padding):
     assert [rows.tolist() for rows in side.parts(3)] == [[0, 1, 2], [3]]
 
 
+@pytest.mark.parametrize(("size", "at_once"), [(512, 1), (256, 4), (32, 256)])
+def test_the_larger_pictures_are_the_fewer_are_read_at_once(size, at_once):
+    pixels = np.zeros((1, 3, size, size), np.uint8)
+    several = Pictures(pixels, np.zeros(300, np.int32))
+    sizes = [len(rows) for rows in side_of(several, PADDINGS["plain"], "cpu").parts(10_000)]
+    assert sizes[0] == at_once and sum(sizes) == 300
+
+
 def test_sequences_are_read_as_before():
     side = side_of(encode(["uv"], LETTERS, 4, "here"), PADDINGS["masked"], "cpu")
     assert type(side) is Side

@@ -10,6 +10,8 @@ from unroll.data.pictures import Pictures
 from unroll.data.sequences import Sequences
 from unroll.models.padding import Padding
 
+POINTS = 2**18  # of pictures that are read at once: 256 of 32 × 32, 4 of 256 × 256
+
 
 class Side:
     """The N sequences of one side of a split: sources, or targets."""
@@ -60,6 +62,10 @@ class PictureSide(Side):
     def read(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the bytes (n, 3, S, S) of n pictures; there are no lengths to know of."""
         return self.batch(rows)[0], None
+
+    def parts(self, at_once: int) -> Iterator[Tensor]:
+        """Yield the rows of all pictures, so few at once that what they become is held in memory."""
+        return super().parts(max(1, min(at_once, POINTS // self.ids[0, 0].numel())))
 
 
 def side_of(sources: Sequences | Pictures, padding: Padding, device: str) -> Side:
