@@ -64,7 +64,7 @@ class PictureSide(Side):
         return self.batch(rows)[0], None
 
     def parts(self, at_once: int) -> Iterator[Tensor]:
-        """Yield the rows of all pictures, so few at once that what they become is held in memory."""
+        """Yield the rows of all pictures, so few at once that all they become is in memory."""
         return super().parts(max(1, min(at_once, POINTS // self.ids[0, 0].numel())))
 
 
