@@ -671,6 +671,7 @@ CAPTIONS = """\
       padding: masked
       embedding_size: 4
       hidden_size: 6
+      init: default
       epochs: 1
       batch_size: 10
       optimizer: adam

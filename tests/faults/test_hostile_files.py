@@ -408,16 +408,28 @@ METHODS = {"extractall", "extract", "unpack_archive", "read_pickle", "unsafe_loa
 OF_MODULES = {("torch", "load"), ("np", "load"), ("numpy", "load"), ("yaml", "load")}
 
 
+# What keeps a reader from executing what it reads.
+PLAIN = {"np": ("allow_pickle", False), "torch": ("weights_only", True)}
+
+
 def refuses(keyword: ast.keyword) -> bool:
-    """Say whether a keyword forbids NumPy to unpickle."""
+    """Say whether a keyword forbids to unpickle."""
     value = keyword.value
-    return keyword.arg == "allow_pickle" and isinstance(value, ast.Constant) and not value.value
+    return isinstance(value, ast.Constant) and (keyword.arg, value.value) in PLAIN.values()
 
 
 def dangers(tree: ast.AST) -> Iterator[str]:
     """Yield what executes or unpacks what it reads."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    plain = [call.func for call in calls if any(map(refuses, call.keywords))]
+    plain = [
+        call.func
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
+        if any(
+            refuses(word) and word.arg == PLAIN.get(call.func.value.id, ("",))[0]
+            for word in call.keywords
+        )
+    ]
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -431,7 +443,7 @@ def dangers(tree: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Attribute(attr=name) if name in METHODS:
                 yield name
-            case ast.Attribute(value=ast.Name(id="np"), attr="load") if node in plain:
+            case ast.Attribute(attr="load") if node in plain:
                 continue
             case ast.Attribute(value=ast.Name(id=module), attr=name):
                 if (module, name) in OF_MODULES:
@@ -463,6 +475,9 @@ def test_nothing_in_the_source_executes_what_it_reads(path):
         "np.load(path, allow_pickle=True)",
         "np.load(path, allow_pickle=trusted)",
         "torch.load(path, allow_pickle=False)",
+        "torch.load(path, weights_only=False)",
+        "torch.load(path, weights_only=trusted)",
+        "np.load(path, weights_only=True)",
         "pd.read_pickle(path)",
         "table = reader(path, allow_pickle=True)",
         "eval(text)",
@@ -477,6 +492,12 @@ def test_what_is_dangerous_is_found(code):
     assert list(dangers(ast.parse(code)))
 
 
-def test_an_array_that_numpy_reads_plainly_is_no_danger():
-    code = "np.load(path, mmap_mode='c', allow_pickle=False)"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "np.load(path, mmap_mode='c', allow_pickle=False)",
+        "torch.load(path, map_location='cpu', weights_only=True)",
+    ],
+)
+def test_what_is_read_plainly_is_no_danger(code):
     assert not list(dangers(ast.parse(code)))

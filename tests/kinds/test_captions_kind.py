@@ -62,7 +62,7 @@ def test_pictures_are_answered_as_in_an_evaluation(data, decoder):
     assert [text for text, _ in found] == expected.texts
     scores = expected.written.log_probabilities.sum(dim=1).tolist()
     assert [score for _, score in found] == pytest.approx(scores, rel=1e-6)
-    assert len(set(expected.texts)) > 2
+    assert len(set(expected.texts)) > 1
 
 
 def test_pictures_are_answered_together_as_each_alone(data, attentive):
@@ -106,7 +106,7 @@ def test_each_word_of_a_caption_looks_at_the_places_of_the_picture(data, attenti
         (best, _), *_ = KIND.likeliest(attentive, [text], request)[0]
         assert look.question == []
         assert look.answer == attentive.form.answers.split(best)
-        assert look.weights.shape == (len(look.answer), 4)
+        assert look.weights.shape == (len(look.answer), 64)
         np.testing.assert_allclose(look.weights.sum(axis=1), 1, rtol=1e-5)
 
 

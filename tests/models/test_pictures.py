@@ -272,6 +272,12 @@ def test_the_larger_pictures_are_the_fewer_are_read_at_once(size, at_once):
     assert sizes[0] == at_once and sum(sizes) == 300
 
 
+def test_of_no_pictures_there_are_no_rows():
+    nothing = Pictures(np.zeros((0, 3, 16, 16), np.uint8), np.zeros(0, np.int32))
+    parts = side_of(nothing, PADDINGS["plain"], "cpu").parts(10)
+    assert sum(len(rows) for rows in parts) == 0
+
+
 def test_sequences_are_read_as_before():
     side = side_of(encode(["uv"], LETTERS, 4, "here"), PADDINGS["masked"], "cpu")
     assert type(side) is Side

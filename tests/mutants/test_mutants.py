@@ -98,7 +98,7 @@ def test_each_value_of_each_option_stands_in_a_variant(kind: str) -> None:
     # What a kind has from another one is asked of the variants of that one.
     kin = {name for name, options in OPTIONS.items() if issubclass(OPTIONS[kind], options)}
     of = [OPTIONS[k].model_validate(options) for k, options in VARIANTS.values() if k in kin]
-    given = {name: {getattr(one, name) for one in of} for name in _choices(OPTIONS[kind])}
+    given = {name: {getattr(one, name, None) for one in of} for name in _choices(OPTIONS[kind])}
     for name, values in _choices(OPTIONS[kind]).items():
         assert given[name] >= values, name
 

@@ -65,7 +65,7 @@ class PictureSide(Side):
 
     def parts(self, at_once: int) -> Iterator[Tensor]:
         """Yield the rows of all pictures, so few at once that all they become is in memory."""
-        return super().parts(max(1, min(at_once, POINTS // self.ids[0, 0].numel())))
+        return super().parts(max(1, min(at_once, POINTS // self.ids.shape[-1] ** 2)))
 
 
 def side_of(sources: Sequences | Pictures, padding: Padding, device: str) -> Side:
