@@ -32,7 +32,7 @@ from unroll.kinds.replies import RepliesKind, RepliesRequest
 from unroll.lifetime import SIGNALS
 from unroll.options import OPTIONS
 from unroll.runs.model import TrainedModel, write_model
-from unroll.serving import LOG_PROBABILITY, RECORD, Served
+from unroll.serving import LOG_PROBABILITY, RECORD, UNKNOWN, Served
 from unroll.tasks.dialogue import Dialogue, DialogueOptions
 
 KIND, PLAIN, DRAWN = RepliesKind(), RepliesRequest(), RepliesRequest(temperature=2.0)
@@ -204,8 +204,14 @@ def served(tmp_path) -> Served:
 def asked(model: Served, *texts: str, **request) -> list[tuple[str, float]]:
     table = pd.DataFrame({"text": texts})
     found = model.predict(None, table, request or None)
-    assert list(found.columns) == ["answer", LOG_PROBABILITY]
-    return list(found.itertuples(index=False, name=None))
+    assert list(found.columns) == ["answer", LOG_PROBABILITY, UNKNOWN]
+    return list(found.drop(columns=UNKNOWN).itertuples(index=False, name=None))
+
+
+def test_a_served_model_names_the_words_that_it_does_not_know(served):
+    for request in ({}, {"session": "one"}):
+        found = served.predict(None, pd.DataFrame({"text": ["a qwerty Ω", "b"]}), request)
+        assert found[UNKNOWN].tolist() == [["qwerty", "Ω"], []]
 
 
 def talked(*texts: str, **request) -> list[tuple[str, float]]:
@@ -456,7 +462,9 @@ def test_of_a_line_with_nothing_to_reply_to_is_told_and_the_talk_goes_on(project
 
 
 def test_unknown_words_are_replied_to(project):
-    assert len(replies(chat("qwerty Ω 日本"))) == 1
+    result = chat("a qwerty Ω b qwerty", "b")
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.splitlines() == ["unknown to this model: qwerty, Ω"]
 
 
 def test_a_line_that_is_no_text_ends_in_no_traceback(project):

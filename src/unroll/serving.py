@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
 from pydantic import ValidationError
 
 from unroll.conversation import Conversation, Text, begun
@@ -26,6 +27,7 @@ from unroll.runs.model import TrainedModel, read_model
 
 TEXT = "text"
 LOG_PROBABILITY = "log_probability"
+UNKNOWN = "unknown"  # the symbols of a text that the model does not know
 RECORD = "record"  # the artifact that holds the run record
 REMEDY = "register the model anew: unroll track"
 # Of one request:
@@ -42,7 +44,11 @@ def signature(kind: Kind[Any, Any]) -> ModelSignature:
     """Return what a model of this kind takes and gives."""
     defaults = kind.Request().model_dump()
     params = [ParamSpec(name, TYPES[type(v)], v) for name, v in defaults.items()]
-    outputs = [ColSpec(DataType.string, kind.output), ColSpec(DataType.double, LOG_PROBABILITY)]
+    outputs = [
+        ColSpec(DataType.string, kind.output),
+        ColSpec(DataType.double, LOG_PROBABILITY),
+        ColSpec(Array(DataType.string), UNKNOWN),
+    ]
     return ModelSignature(
         Schema([ColSpec(DataType.string, TEXT)]), Schema(outputs), ParamSchema(params)
     )
@@ -83,13 +89,16 @@ class Served(PythonModel):  # type: ignore[misc]
                 rows = [session.say(text, request) for text in texts]
             else:
                 rows = kind.answer(self.trained, texts, request)
+            unknown = [kind.unknown(self.trained, text) for text in texts]
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(str(key) for key in fault["loc"])
             raise MlflowException.invalid_parameter_value(f"{place}: {fault['msg']}") from None
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        return pd.DataFrame(rows, columns=[kind.output, LOG_PROBABILITY])
+        found = pd.DataFrame(rows, columns=[kind.output, LOG_PROBABILITY])
+        found[UNKNOWN] = unknown
+        return found
 
     def _session(self, name: str) -> Conversation | Text:
         """Return what goes on under this name; those that are silent longest are forgotten."""

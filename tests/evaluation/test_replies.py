@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import few_examples, lively, pairs, replies_options, zero
-from unroll.data.pairs import Texts, from_translations
+from unroll.data.pairs import from_translations
+from unroll.data.sequences import encode
 from unroll.evaluation.accuracy import accuracy
 from unroll.evaluation.breakdown import COLUMNS
 from unroll.evaluation.items import outcomes
-from unroll.evaluation.replies import evaluate_replies, shuffled, together
+from unroll.evaluation.replies import evaluate_replies, shuffled, taught, together
 from unroll.kinds.replies import RepliesKind
 from unroll.plans.evaluation import MadeUp
 from unroll.seeds import numpy_generator
@@ -222,17 +223,30 @@ def test_of_a_model_that_says_one_thing_to_everything_it_is_told():
     zero(model)
     with torch.no_grad():
         model.decoder.affine.bias[data.form.answers.ids["v"]] = 1
-    [said] = set(accuracy(model, data, "test", "masked", "cpu").texts)
+    assert len(set(accuracy(model, data, "test", "masked", "cpu").texts)) == 1
     found = evaluate_replies(model, data, "masked", TASK, "cpu").scores
     assert found["test_distinct_answers"] == pytest.approx(1 / 15)
     assert found["valid_distinct_answers"] == pytest.approx(1 / 10)
     assert found["test_copied_answers"] == found["valid_copied_answers"] == 0
     assert found["test_against_shuffled"] == pytest.approx(1)
-    texts = {s: of.model_dump() for s, of in data.texts.items()}
-    texts["train"]["references"][3] = [said]
-    taught = replace(data, texts={s: Texts.model_validate(of) for s, of in texts.items()})
-    found = evaluate_replies(model, taught, "masked", TASK, "cpu").scores
-    assert found["test_copied_answers"] == found["valid_copied_answers"] == 1
+
+
+def test_an_answer_that_was_taught_is_copied():
+    data = talk()
+    model = model_of(data, decoder="attention")
+    said, train = accuracy(model, data, "test", "masked", "cpu").texts, data.targets["train"]
+    short = next(text for text in said if 0 < len(text.split()) <= train.width - 2)
+    ids = encode([short], data.form.answers, train.width, "train", start=True, end=True)
+    train.ids[3], train.lengths[3] = ids.ids[0], ids.lengths[0]
+    found = evaluate_replies(model, data, "masked", TASK, "cpu").scores
+    assert found["test_copied_answers"] == said.count(short) / len(said) > 0
+
+
+def test_a_rare_word_was_taught_as_an_unknown_one():
+    rows = [("a", "u v"), ("b", "u v"), ("c", "u rare v")]
+    splits = {"train": rows, "valid": [("d", "u")], "test": [("e", "v")]}
+    data = from_translations(splits, ("word", "word"), {}, 2)
+    assert taught(data) == {"u v", "u <unk> v"}
 
 
 def test_results_are_broken_down_into_perplexities(evaluated):

@@ -144,7 +144,7 @@ def test_a_report_shows_no_word_of_the_text():
 def test_models_are_compared_by_how_far_their_gradients_reach():
     found = compared({"rnn, seed 1": 0.5 ** np.arange(36), "lstm, seed 0": 0.9 ** np.arange(36)})
     assert found.seen == (
-        "lstm, seed 0 keeps most over 35 steps (2.5 %), rnn, seed 1 least (3e-11)."
+        "“lstm, seed 0” keeps most over 35 steps (2.5 %), “rnn, seed 1” least (3e-11)."
     )
     (picture,) = found.pictures
     assert "rnn, seed 1 1e-03 after 10 and 3e-11 after 35; lstm" in picture.alt

@@ -128,6 +128,21 @@ def test_a_question_is_answered_in_a_word_and_a_sentence(verdict, begins):
             "(peeky: 7 of 8 seeds at 86.0 %, 1 at 10.0 %).",
         ),
         (
+            {
+                "verdict": "cannot be told at 4 seeds",
+                "difference": 0.0,
+                "ahead": 0,
+                "p_corrected": NAN,
+            },
+            "peeky against wide: no difference, on any item of any seed. There is nothing to tell "
+            "it from chance by.",
+        ),
+        (
+            {"verdict": "cannot be told at 4 seeds", "p_corrected": NAN},
+            "peeky against wide: +81.8 points [+75.0, +88.0], ahead in all 4 seeds. There is "
+            "nothing to tell it from chance by.",
+        ),
+        (
             {"verdict": "two seeds give no verdict", "seeds": 2, "ahead": 2},
             "peeky against wide: +81.8 points [+75.0, +88.0], ahead in both seeds; two seeds give "
             "no verdict.",

@@ -107,6 +107,10 @@ class Vocabulary(Strict):
         except KeyError as error:
             raise DataError(f"{place}: {error.args[0]!r} is not in the vocabulary") from None
 
+    def unknown(self, text: str) -> list[str]:
+        """Return the symbols of a text that are not in the vocabulary, as they stand there."""
+        return [symbol.strip(JOINER) for symbol in self.split(text) if symbol not in self._ids]
+
     def decode(self, ids: Sequence[int]) -> list[str]:
         """Return the symbols of `ids`."""
         return [self.symbols[i] for i in ids]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from unroll.data.corpus import Corpus, CorpusForm
 from unroll.errors import DataError
 from unroll.evaluation.corpus import positions
-from unroll.evaluation.reading import windows
+from unroll.evaluation.reading import streams, windows
 from unroll.models.initialise import initialise
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import CELLS, State, at_least_float32
@@ -206,12 +206,8 @@ def gradient_norms(model: LanguageModel, tokens: Tensor, options: CorpusOptions)
 
     They are read as in training, side by side in streams, but with nothing dropped.
     """
-    streams = min(options.batch_size, len(tokens) - 1)
-    length = (len(tokens) - 1) // streams
-    inputs, targets = (
-        tokens[first : first + streams * length].view(streams, length).split(options.time_steps, 1)
-        for first in (0, 1)
-    )
+    cut = streams(tokens, options.batch_size)
+    inputs, targets = (of.split(options.time_steps, dim=1) for of in cut)
     weights = [p for p in model.parameters() if p.requires_grad]
     state: State | None = None
     found = []

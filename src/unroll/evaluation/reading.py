@@ -21,6 +21,17 @@ def windows(
         last = expected[-1:]
 
 
+def streams(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return what is read and what is to be predicted (N, T), of tokens in `count` equal streams.
+
+    Of fewer tokens than streams N is smaller; what is left over at the end is not read.
+    """
+    N = min(count, len(tokens) - 1)
+    length = (len(tokens) - 1) // N
+    read, expected = (tokens[first : first + N * length].view(N, length) for first in (0, 1))
+    return read, expected
+
+
 def logits(model: LanguageModel, tokens: Tensor, eos: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (T, V) and what is to be predicted (T,), a window at a time."""
     state: State | None = None

@@ -31,7 +31,7 @@ def evaluate_replies(
     found = {s: accuracy(model, pairs, s, padding, device) for s in ("valid", "test")}
     visible = shown(model, pairs, padding, device, found)
     scored = evaluate_answers(model, pairs, padding, task, device, found, visible)
-    known = set(pairs.answers("train"))
+    known = taught(pairs)
     items, scores = dict(scored.items), dict(scored.scores)
     for split, of in found.items():
         for name, item in together(model, pairs, split, padding, device, of, known).items():
@@ -47,6 +47,11 @@ def evaluate_replies(
     properties = [*task.properties(pairs.questions("test")), *visible.properties]
     table = breakdown.of_texts(properties, losses, counts)
     return replace(scored, scores=scores, items=items, breakdown=table)
+
+
+def taught(pairs: Pairs) -> set[str]:
+    """Return the replies of train as a model can say them: a rare word is an unknown one to it."""
+    return set(pairs.targets["train"].texts(pairs.form.answers))
 
 
 def together(

@@ -9,6 +9,7 @@ import numpy as np
 
 from unroll.data.labels import Labelled, LabelsForm, load_labelled, save_labelled
 from unroll.data.sequences import SPLITS, encode
+from unroll.data.vocabulary import Vocabulary
 from unroll.kinds.kind import Kind, Request
 from unroll.kinds.made_up import letters, sequences
 from unroll.metrics import ACCURACY, MACRO_F1
@@ -95,6 +96,11 @@ class LabelsKind(Kind[Labelled, LabelsForm]):
         found = classify(trained.model, source, options.padding, "cpu")
         labels = [form.labels[i] for i in found.labels.tolist()]
         return list(zip(labels, found.log_probabilities.tolist(), strict=True))
+
+    def unknown(self, trained: "TrainedModel", text: str) -> list[str]:
+        """Return the symbols of a sequence that the model does not know, as they stand there."""
+        vocabulary: Vocabulary = trained.form.source
+        return vocabulary.unknown(trained.task.question(text))
 
     def example(self, task: Task[Any], form: LabelsForm) -> str:
         """Return the task's own question, or one symbol."""

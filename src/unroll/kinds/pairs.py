@@ -10,7 +10,7 @@ from pydantic import Field
 
 from unroll.data.pairs import Pairs, PairsForm, Texts, load_pairs, save_pairs
 from unroll.data.sequences import SPLITS, Sequences, encode
-from unroll.data.vocabulary import JOINER, Vocabulary
+from unroll.data.vocabulary import Vocabulary
 from unroll.errors import UserError
 from unroll.kinds.kind import Kind, SearchRequest
 from unroll.kinds.made_up import letters, sequences
@@ -214,8 +214,7 @@ class PairsKind(Kind[Pairs, PairsForm]):
     def unknown(self, trained: "TrainedModel", text: str) -> list[str]:
         """Return the symbols of a question that the model does not know, as they stand there."""
         vocabulary: Vocabulary = trained.form.source
-        symbols = vocabulary.split(trained.task.question(text))
-        return [symbol.strip(JOINER) for symbol in symbols if symbol not in vocabulary.ids]
+        return vocabulary.unknown(trained.task.question(text))
 
     def _read(self, trained: "TrainedModel", texts: Sequence[str]) -> tuple[list[str], Sequences]:
         """Return questions as the task has them, and as sequences."""

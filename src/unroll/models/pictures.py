@@ -94,10 +94,7 @@ class PretrainedEncoder(PictureEncoder):
         if form.net is None:
             raise UserError("encoder: the task has no pretrained one; name its file as `weights`")
         self.net = ResNet(form.net)
-        side = form.size
-        for _ in range(5):
-            side = (side + 1) // 2
-        return self.net.channels, side
+        return self.net.channels, -(-form.size // 32)  # rounded up
 
     def features(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) → the feature map (N, C, side, side)."""

@@ -42,12 +42,14 @@ class Block(nn.Module):
     def __init__(self, before: int, width: int, stride: int, deep: bool) -> None:
         super().__init__()
         after = 4 * width if deep else width
-        sizes = [(1, 1, width), (3, stride, width), (1, 1, after)]
-        self.convolutions = 3 if deep else 2
+        sizes = (
+            [(1, 1, width), (3, stride, width), (1, 1, after)]
+            if deep
+            else [(3, stride, width), (3, 1, width)]
+        )
+        self.convolutions = len(sizes)
         channels = before
-        for i, (side, step, made) in enumerate(
-            sizes if deep else [(3, stride, width), (3, 1, width)], 1
-        ):
+        for i, (side, step, made) in enumerate(sizes, 1):
             self.add_module(f"conv{i}", _convolution(channels, made, side, step))
             self.add_module(f"bn{i}", nn.BatchNorm2d(made))
             channels = made

@@ -9,6 +9,7 @@ from unroll.evaluation.inside import (
     HIGH,
     LOW,
     STEPS,
+    TRAINED,
     Influence,
     Inside,
     Saturation,
@@ -25,6 +26,7 @@ DEVIATIONS = 2  # standard deviations at which a unit's colour is strongest
 SHORT = 10  # steps back, of which a sentence tells
 LAST = 5  # words before one that is predicted
 
+REACH = "How far back does the gradient reach?"
 HOW_REACH = (
     "A line says how much is left, so many steps back, of the gradient that the loss of one word "
     "has at the hidden state: where it is low, training learns nothing from what stood that far "
@@ -65,21 +67,8 @@ def sections(options: CorpusOptions, found: Inside) -> list[Section]:
 
 def compared(norms: Mapping[str, np.ndarray]) -> Section:
     """Return how far the gradient reaches back in each of several trained models."""
-    left = {name: of / of[0] for name, of in norms.items()}
-    told = "; ".join(
-        f"{name} {_share(of[SHORT])} after {SHORT} and {_share(of[-1])} after {STEPS}"
-        for name, of in left.items()
-    )
-    ends = {name: of[-1] for name, of in left.items()}
-    most, least = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
-    return Section(
-        "reach",
-        "How far back does the gradient reach?",
-        HOW_REACH,
-        f"{most} keeps most over {STEPS} steps ({_share(ends[most])}), {least} least "
-        f"({_share(ends[least])}).",
-        pictures=[Picture(figures.reach(norms), f"Norm of the gradient by steps back: {told}.")],
-    )
+    kept = _kept(norms)
+    return Section("reach", REACH, HOW_REACH, kept + ".", pictures=[_reach_picture(norms)])
 
 
 def _cell(options: CorpusOptions) -> str:
@@ -90,28 +79,39 @@ def _cell(options: CorpusOptions) -> str:
 
 
 def _reach(options: CorpusOptions, found: Inside) -> Section:
-    left = {name: norms / norms[0] for name, norms in found.reach.items()}
-    (trained, own), *_ = left.items()
-    ends = {name: of[-1] for name, of in left.items()}
-    most, least = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
-    told = "; ".join(
-        f"{name} {_share(of[SHORT])} after {SHORT} and {_share(of[-1])} after {STEPS}"
-        for name, of in left.items()
-    )
+    own = found.trained / found.trained[0]
     return Section(
         "gradients",
-        "How far back does the gradient reach?",
+        REACH,
         HOW_REACH,
-        f"In the {trained} model {_share(own[SHORT])} of it is left {SHORT} steps back, and "
-        f"{_share(own[-1])} after {STEPS}; “{most}” keeps most over {STEPS} steps "
-        f"({_share(ends[most])}), “{least}” least ({_share(ends[least])}).",
+        f"In the {TRAINED} model {_share(own[SHORT])} of it is left {SHORT} steps back, and "
+        f"{_share(own[-1])} after {STEPS}; {_kept(found.reach)}.",
         [
             _clipping(options, found.norms),
             "Of several layers the hidden states are taken together; of an LSTM it is the gradient "
             "by h, with the cell state of that step as it is.",
         ],
-        [Picture(figures.reach(found.reach), f"Norm of the gradient by steps back: {told}.")],
+        [_reach_picture(found.reach)],
     )
+
+
+def _kept(norms: Mapping[str, np.ndarray]) -> str:
+    """Say in which of several models most of the gradient is left at the end, and least."""
+    ends = {name: of[-1] / of[0] for name, of in norms.items()}
+    most, least = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
+    return (
+        f"“{most}” keeps most over {STEPS} steps ({_share(ends[most])}), “{least}” least "
+        f"({_share(ends[least])})"
+    )
+
+
+def _reach_picture(norms: Mapping[str, np.ndarray]) -> Picture:
+    told = "; ".join(
+        f"{name} {_share(of[SHORT] / of[0])} after {SHORT} and {_share(of[-1] / of[0])} after "
+        f"{STEPS}"
+        for name, of in norms.items()
+    )
+    return Picture(figures.reach(norms), f"Norm of the gradient by steps back: {told}.")
 
 
 def _clipping(options: CorpusOptions, norms: np.ndarray) -> str:

@@ -128,6 +128,9 @@ def in_a_sentence(metric: Metric, row: Mapping[str, Any]) -> str:
         return f"{variant} is {verdict} than {reference}: {seen}."
     if row["seeds"] < FEWEST:
         return f"{variant} against {reference}: {seen}; {verdict}."
+    if pd.isna(row["p_corrected"]):  # no spread, of seeds or of items
+        seen = seen if row["difference"] else "no difference, on any item of any seed"
+        return f"{variant} against {reference}: {seen}. There is nothing to tell it from chance by."
     of = f"corrected for {row['comparisons']} comparisons" if row["comparisons"] > 1 else ""
     p = f"p = {row['p_corrected']:.2g}" + (f", {of}" if of else "")
     if two:

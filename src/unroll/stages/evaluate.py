@@ -42,14 +42,14 @@ def evaluate(study: Study, variant: str) -> None:
         if records[0].subject.data_digest != digest(prepared):
             raise DataError(f"{variant} was trained on other data than {prepared}")
     forget(study, variant, records)
-    found: dict[int, Evaluation] = {}
+    chosen, found = best(records).seed, dict[int, Evaluation]()
     for record in records:
         with study.remedy(f"train@{variant}"):
             model = read_model(seed_folder(study.model(variant), record.seed)).model
         model.to(machine.device)
         straight = kind.evaluate(model, data, record.options, task, machine.device)
         scored = kind.score_by(study.scoring.methods, model, data, straight)
-        if study.scoring.inside and record.seed == best(records).seed:
+        if study.scoring.inside and record.seed == chosen:
             with study.remedy(f"prepare@{study.variant(variant).task}"):
                 scored = kind.look_inside(model, data, record.options, record.seed, scored)
         found[record.seed] = scored

@@ -36,8 +36,7 @@ def ask(
     """
     _check_map(picture)
     model = _model(study, task, variant, lambda kind: not (kind.continues or kind.sees))
-    if unknown := model.unknown(question):
-        print(f"unknown to this model: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+    _name_unknown(model, question)
     _answer(model, question, alternatives, request)
     if picture is not None:
         from unroll.reporting.figures import attention_map
@@ -72,6 +71,12 @@ def _check_map(picture: Path | None) -> None:
         raise UserError(f"--map: {picture} cannot be written; pictures are SVG: name it FILE.svg")
 
 
+def _name_unknown(model: Model, text: str) -> None:
+    """Say what of a text the model does not know: it reads all of that as one and the same."""
+    if unknown := model.unknown(text):
+        print(f"unknown to this model: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+
+
 def _answer(model: Model, question: str, alternatives: int, request: Mapping[str, Any]) -> None:
     """Print the answer to a question, or so many, each behind its probability."""
     if alternatives == 1:
@@ -101,6 +106,7 @@ def chat(study: Study, task: str | None, variant: str | None, chosen: Mapping[st
             conversation = Conversation(model.trained)
         elif text:
             try:
+                _name_unknown(model, text)
                 print(conversation.say(text, request)[0], flush=True)
             except UserError as error:
                 print(error, file=sys.stderr)

@@ -6,37 +6,34 @@ with all its answers, in one split alone, whatever was said before it.
 """
 
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from unroll.data.dialogue import conversations
-from unroll.data.found import read_rows
+from unroll.data.found import check_free, read_rows
 from unroll.data.pairs import Pairs, from_translations
-from unroll.data.plain import PlainOptions
-from unroll.data.properties import Property, of_bands
+from unroll.data.properties import Property, of_lengths
 from unroll.data.sequences import SPLITS
+from unroll.data.source import SourceOptions
 from unroll.data.splits import splits_of
-from unroll.data.vocabulary import SPECIAL, Unit, split
-from unroll.errors import DataError, UserError
+from unroll.data.vocabulary import RESERVED, Unit, split
+from unroll.errors import UserError
 from unroll.options import Count
 from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
 BUILT_IN = "chatterbot"
 TURN = "¶"  # between what was said and what was said to that
-LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-RESERVED = {*SPECIAL.values(), TURN} - {SPECIAL["unknown"]}
 Longest = Annotated[int, Field(ge=1, le=9_998)]
 
-# Options that do nothing, by whether the built-in corpus or a file is read.
-IDLE = {True: ("question_column", "answer_column"), False: ("language", "turns_before")}
 
-
-class DialogueOptions(PlainOptions):
+class DialogueOptions(SourceOptions):
     """The data section of a dialogue task."""
+
+    built_in = BUILT_IN
+    of_built_in = ("language", "turns_before")
+    of_own = ("question_column", "answer_column")
 
     kind: Literal["dialogue"]
     source: str = BUILT_IN
@@ -52,15 +49,6 @@ class DialogueOptions(PlainOptions):
     test: Count = 200
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
 
-    @model_validator(mode="after")
-    def _all_have_an_effect(self) -> "DialogueOptions":
-        built_in, fields = self.source == BUILT_IN, type(self).model_fields
-        idle = [name for name in IDLE[built_in] if getattr(self, name) != fields[name].default]
-        if idle:
-            of = "a file" if built_in else BUILT_IN
-            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
-        return self
-
 
 class Dialogue(Task[DialogueOptions]):
     """What was said, and what one says to that."""
@@ -73,8 +61,8 @@ class Dialogue(Task[DialogueOptions]):
     @property
     def example(self) -> str:
         """Something to say in English; of another language there is none."""
-        built_in = self.options.source == BUILT_IN and self.options.language == "english"
-        return self.options.plain("How are you?") if built_in else ""
+        english = self.options.is_built_in and self.options.language == "english"
+        return self.options.plain("How are you?") if english else ""
 
     def prepare(self) -> Pairs:
         """Read what was said, and draw what is held out.
@@ -84,7 +72,7 @@ class Dialogue(Task[DialogueOptions]):
             DataError: the file is no such table, or has too few rows.
         """
         options = self.options
-        said, facts = self._built_in() if options.source == BUILT_IN else self._file()
+        said, facts = self._built_in() if options.is_built_in else self._file()
         pairs = [pair for pair in dict.fromkeys(said) if self._is_whole(*pair)]
         short = [pair for pair in pairs if self._is_short(*pair)]
         of = splits_of(
@@ -120,7 +108,7 @@ class Dialogue(Task[DialogueOptions]):
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the bands of the lengths of what was said last."""
         lengths = [len(split(str(self.same(text)), self.options.unit)) for text in questions]
-        return [of_bands("question length", np.array(lengths), LENGTHS)]
+        return [of_lengths("question length", lengths)]
 
     def _joined(self, turns: Sequence[str]) -> str:
         return f" {TURN} ".join(turns[-1 - self.options.turns_before :])
@@ -145,16 +133,13 @@ class Dialogue(Task[DialogueOptions]):
         return said, {"source": BUILT_IN, "language": options.language}
 
     def _file(self) -> tuple[list[tuple[str, str]], dict[str, object]]:
-        options, path = self.options, Path(self.options.source)
-        if not path.is_file():
-            raise DataError(f"source: {path} is no file; name one, or choose: {BUILT_IN}")
+        options, path = self.options, self.options.file()
         rows, notes = read_rows(path, (options.question_column, options.answer_column))
         said = []
         for (question, answer), place in rows:
             pair = options.plain(question), options.plain(answer)
-            symbols = {symbol for text in pair for symbol in split(text, options.unit)}
-            turns = {TURN} if TURN in "".join(pair) else set()
-            for symbol in symbols & RESERVED | turns:
-                raise DataError(f"{place}: {symbol} has a meaning here; write it otherwise")
+            for text in pair:
+                check_free(split(text, options.unit), RESERVED, place)
+                check_free(text, TURN, place)  # also within a word
             said.append(pair)
         return said, {"source": str(path), **({"found": notes} if notes else {})}

@@ -7,18 +7,16 @@ has two labels in none.
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from unroll.data.dialogue import conversations
-from unroll.data.found import read_rows
+from unroll.data.found import check_free, read_rows
 from unroll.data.labels import Labelled, from_texts
-from unroll.data.plain import PlainOptions
-from unroll.data.properties import Property, of_bands
+from unroll.data.properties import Property, of_lengths
 from unroll.data.sequences import SPLITS
+from unroll.data.source import SourceOptions
 from unroll.data.splits import splits_of
 from unroll.data.vocabulary import SPECIAL, Unit, split
 from unroll.errors import DataError, UserError
@@ -27,14 +25,14 @@ from unroll.seeds import numpy_generator
 from unroll.tasks.task import Task
 
 BUILT_IN = "chatterbot"
-LENGTHS = [1, 3, 5, 8, 13, 21]  # where bands of lengths begin
-
-# Options that do nothing, by whether the built-in corpus or a file is read.
-IDLE = {True: ("text_column", "label_column"), False: ("language",)}
 
 
-class SentencesOptions(PlainOptions):
+class SentencesOptions(SourceOptions):
     """The data section of a sentences task."""
+
+    built_in = BUILT_IN
+    of_built_in = ("language",)
+    of_own = ("text_column", "label_column")
 
     kind: Literal["sentences"]
     source: str = BUILT_IN
@@ -49,15 +47,6 @@ class SentencesOptions(PlainOptions):
     test: Count = 200
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1984
 
-    @model_validator(mode="after")
-    def _all_have_an_effect(self) -> "SentencesOptions":
-        built_in, fields = self.source == BUILT_IN, type(self).model_fields
-        idle = [name for name in IDLE[built_in] if getattr(self, name) != fields[name].default]
-        if idle:
-            of = "a file" if built_in else BUILT_IN
-            raise ValueError(f"{', '.join(idle)}: only of {of}; leave it out")
-        return self
-
 
 class Sentences(Task[SentencesOptions]):
     """Sentences, and the label of each."""
@@ -70,8 +59,8 @@ class Sentences(Task[SentencesOptions]):
     @property
     def example(self) -> str:
         """Something to say in English; of another language there is none."""
-        built_in = self.options.source == BUILT_IN and self.options.language == "english"
-        return self.options.plain("What is your favorite book?") if built_in else ""
+        english = self.options.is_built_in and self.options.language == "english"
+        return self.options.plain("What is your favorite book?") if english else ""
 
     def prepare(self) -> Labelled:
         """Read the sentences, and draw those that are held out.
@@ -81,7 +70,7 @@ class Sentences(Task[SentencesOptions]):
             DataError: the file is no such table, or has too few sentences.
         """
         options = self.options
-        rows, facts = self._built_in() if options.source == BUILT_IN else self._file()
+        rows, facts = self._built_in() if options.is_built_in else self._file()
         different = list(dict.fromkeys(row for row in rows if split(row[0], options.unit)))
         labels = Counter(text for text, _ in different)
         plain = [row for row in different if labels[row[0]] == 1]
@@ -121,8 +110,8 @@ class Sentences(Task[SentencesOptions]):
 
     def properties(self, questions: Sequence[str]) -> list[Property]:
         """Return the bands of their lengths."""
-        lengths = np.array([len(split(question, self.options.unit)) for question in questions])
-        return [of_bands("length", lengths, LENGTHS)]
+        lengths = [len(split(question, self.options.unit)) for question in questions]
+        return [of_lengths("length", lengths)]
 
     def mistake(self, expected: str, answered: str) -> str:
         """Return both labels."""
@@ -135,16 +124,13 @@ class Sentences(Task[SentencesOptions]):
         return rows, {"source": BUILT_IN, "language": options.language}
 
     def _file(self) -> tuple[list[tuple[str, str]], dict[str, object]]:
-        options, path = self.options, Path(self.options.source)
-        if not path.is_file():
-            raise DataError(f"source: {path} is no file; name one, or choose: {BUILT_IN}")
+        options, path = self.options, self.options.file()
         found, notes = read_rows(path, (options.text_column, options.label_column))
         rows = []
         for (text, label), place in found:
             if not label.strip():
                 raise DataError(f"{place}: there is no label")
             plain = options.plain(text)
-            if reserved := set(split(plain, options.unit)) & {SPECIAL["pad"]}:
-                raise DataError(f"{place}: {reserved.pop()} has a meaning here; write it otherwise")
+            check_free(split(plain, options.unit), {SPECIAL["pad"]}, place)
             rows.append((plain, label.strip()))
         return rows, {"source": str(path), **({"found": notes} if notes else {})}

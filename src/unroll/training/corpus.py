@@ -6,6 +6,7 @@ from torch import Tensor
 
 from unroll.data.corpus import Corpus
 from unroll.evaluation.perplexity import perplexity
+from unroll.evaluation.reading import streams
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import State
 from unroll.models.side import on
@@ -42,12 +43,7 @@ class CorpusObjective(Objective):
         super().__init__(model, seed, machine)
         tokens = on(machine.device, corpus.tokens["train"])
         self.valid, self.eos = on(machine.device, corpus.tokens["valid"]), corpus.eos
-        self.streams = min(options.batch_size, len(tokens) - 1)
-        self.length = (len(tokens) - 1) // self.streams
-        self.inputs, self.targets = (
-            tokens[first : first + self.streams * self.length].view(self.streams, self.length)
-            for first in (0, 1)
-        )
+        self.inputs, self.targets = streams(tokens, options.batch_size)
         self.options = options
         self.steps = len(self._windows(1))
         self.carried: State | None = None  # after the last window that was read
@@ -70,10 +66,10 @@ class CorpusObjective(Objective):
 
     def _windows(self, epoch: int) -> list[int]:
         """Return how many steps each window of an epoch has."""
-        time_steps = self.options.time_steps
+        time_steps, length = self.options.time_steps, self.inputs.shape[1]
         if self.options.random_time_steps:
-            return varied(self.length, time_steps, epoch)
-        return even(self.length, time_steps)
+            return varied(length, time_steps, epoch)
+        return even(length, time_steps)
 
     def state(self) -> dict[str, Tensor]:
         """Return the state that is carried on: h, or h and c."""
@@ -82,7 +78,7 @@ class CorpusObjective(Objective):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
         recurrent = self.model.recurrent
-        shape = (len(recurrent.layers), self.streams, recurrent.hidden_size)
+        shape = (len(recurrent.layers), len(self.inputs), recurrent.hidden_size)
         names = [f"carried.{i}" for i in range(recurrent.parts)]
         if state.keys() != set(names) or any(part.shape != shape for part in state.values()):
             raise Unfit("the carried state is of another shape")
