@@ -101,6 +101,11 @@ class VariantOptions(Strict):
         """The number by which a hidden size can be divided."""
         return 1
 
+    @property
+    def sizes(self) -> set[int]:
+        """The sizes that parameters of the model have."""
+        return {self.embedding_size, self.hidden_size}
+
 
 class EncoderOptions(VariantOptions):
     """Options of a model that reads a sequence from its first symbol to its last."""
@@ -121,6 +126,11 @@ class EncoderOptions(VariantOptions):
     def size_step(self) -> int:
         """Two where each direction has half of the hidden size."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def sizes(self) -> set[int]:
+        """The sizes that parameters of the model have; one-hot vectors have that of the symbols."""
+        return {self.hidden_size} if self.embedding == "one_hot" else super().sizes
 
 
 class PairsOptions(EncoderOptions):

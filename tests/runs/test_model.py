@@ -11,21 +11,32 @@ from safetensors.torch import load_file, save_file
 
 from models.toys import FORM, corpus_options, labels_options, pairs_options, ragged
 from models.toys import trained as toy_trained
+from mutants.variants import VARIANTS
 from unroll.data.corpus import EOS, CorpusForm
 from unroll.data.vocabulary import Vocabulary
 from unroll.errors import DataError
 from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
+from unroll.options import OPTIONS
 from unroll.runs.model import TrainedModel, read_model, write_model
 from unroll.runs.record import read_record
 from unroll.storage.folders import new_folder
 from unroll.tasks.brackets import Brackets, BracketsOptions
+from unroll.tasks.captions import CaptionsDataOptions, CaptionsTask
+from unroll.tasks.dialogue import Dialogue, DialogueOptions
 from unroll.tasks.text import Text, TextOptions
 
 FILES = {"weights.safetensors", "run.json", "form.json", "history.csv", "facts.json"}
 WORDS = CorpusForm(
     vocabulary=Vocabulary((EOS, "naïve", "☑", '"', "N"), special={"end": EOS}, unit="word")
 )
+TASKS: dict = {
+    "pairs": None,
+    "replies": Dialogue(DialogueOptions(kind="dialogue")),
+    "captions": CaptionsTask(CaptionsDataOptions(kind="captions")),
+    "labels": Brackets(BracketsOptions(kind="brackets")),
+    "corpus": Text(TextOptions(kind="text", source="grammar")),
+}
 LABELS = kind_of(labels_options()).made_up(labels_options()).form
 
 
@@ -81,6 +92,19 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path, trained):
     tied = getattr(trained.options, "tie_weights", False)
     if trained.options.kind == "corpus":
         assert (found.model.embedding.weight is found.model.affine.weight) == tied
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_model_with_any_option_is_written_and_read(tmp_path, name):
+    kind, asked = VARIANTS[name]
+    options = OPTIONS[kind].model_validate(asked)
+    form = kind_of(options).form(kind_of(options).made_up(options))
+    written = make(options, form, TASKS[kind])
+    write_model(tmp_path / "record", written)
+    found = dict(read_model(tmp_path / "record").model.named_parameters())
+    expected = dict(written.model.named_parameters())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(of, expected[name]) for name, of in found.items())
 
 
 def test_the_same_model_is_written_in_the_same_bytes(tmp_path, folder):

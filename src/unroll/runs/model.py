@@ -80,10 +80,7 @@ def read_model(folder: Path) -> TrainedModel:
     # Looked at first, so that a damaged size does not ask for all the memory there is.
     with shapes_alone():
         options, sizes = record.options, {size for w in weights.values() for size in w.shape}
-        if (
-            options.layers > len(weights)
-            or not {options.embedding_size, options.hidden_size} <= sizes
-        ):
+        if options.layers > len(weights) or not options.sizes <= sizes:
             raise DataError(misfit)
         expected = dict(record.kind.build(options, form).named_parameters())
     found = {name: (w.shape, w.dtype) for name, w in weights.items()}
