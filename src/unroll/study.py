@@ -3,7 +3,7 @@
 A study is a folder with `dvc.yaml` and `params.yaml`: the root of the project, or
 `pipeline/<study>/`. Its params file has these sections:
 
-    compute     device, precision, workers, threads
+    compute     device, precision, workers, threads, executor
     tasks       what is learned: how the data are made, and the defaults of every variant
     variants    named sets of options on one task
     generate    what the language models are asked to write

@@ -72,7 +72,9 @@ checkpoint: {{every: 2}}
 """
 
 
-def run_here(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -> None:
+def run_here(
+    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], together: int
+) -> None:
     """Run jobs as workers do, in this process."""
     for job in jobs:
 
@@ -81,7 +83,7 @@ def run_here(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -
                 listener(job, message)
 
         report(Started())
-        run(job, report)
+        run([job], [report])
         report(Done(1))
 
 

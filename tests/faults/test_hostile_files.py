@@ -107,7 +107,7 @@ def command(*arguments: str) -> Callable[[], None]:
 
 def train_on(variant: str) -> None:
     """Go on with the training of the first seed, in this process."""
-    run(jobs_of(load("toy"), variant)[0], lambda message: None)
+    run(jobs_of(load("toy"), variant)[:1], [lambda message: None])
 
 
 Readers = list[Callable[[], object]]
@@ -230,7 +230,7 @@ def leave_a_checkpoint(variant: str) -> None:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(job, stop)
+        run([job], [stop])
 
 
 def files() -> list[Path]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -35,8 +36,9 @@ from unroll.training.workers import (
     Progress,
     Started,
     _cause,
-    _result,
+    _failed,
     run_all,
+    runs_of_a_worker,
     worker_count,
 )
 
@@ -73,7 +75,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_run_draws_weights_order_and_dropout_by_its_seed(tmp_path, prepared):
     strict = torch.are_deterministic_algorithms_enabled()
     task = job(5, prepared, tmp_path / "seed-5", dropout=0.5)
-    run(task, lambda message: None)
+    run([task], [lambda message: None])
     torch.use_deterministic_algorithms(strict)
     options, data = task.subject.options, load_pairs(prepared)
     model = kind_of(options).build(options, FORM)
@@ -93,7 +95,7 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
     strict = torch.are_deterministic_algorithms_enabled()
     messages: dict[int, list[Step | Epoch]] = {1: [], 2: []}
     for seed in messages:
-        run(job(seed, prepared, tmp_path / "alone" / f"seed-{seed}"), messages[seed].append)
+        run([job(seed, prepared, tmp_path / "alone" / f"seed-{seed}")], [messages[seed].append])
     torch.use_deterministic_algorithms(strict)
     jobs = [job(seed, prepared, tmp_path / "beside" / f"seed-{seed}") for seed in (1, 2)]
     heard: dict[int, list[Progress]] = {1: [], 2: []}
@@ -110,6 +112,34 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
         assert isinstance(heard[seed][-1], Done)
         assert 1e7 < heard[seed][-1].peak_memory < 1e11
     assert files(tmp_path / "alone" / "seed-1") != files(tmp_path / "alone" / "seed-2")
+
+
+@pytest.mark.slow
+def test_runs_in_one_process_leave_and_report_what_they_do_each_in_its_own(tmp_path, prepared):
+    heard: dict[str, dict[int, list[Progress]]] = {"apart": {}, "together": {}}
+    for name, together in (("apart", 1), ("together", 3)):
+        jobs = [job(seed, prepared, tmp_path / name / f"seed-{seed}") for seed in (1, 2, 3)]
+        heard[name] = {one.seed: [] for one in jobs}
+        run_all(jobs, 2, [lambda of, said, n=name: heard[n][of.seed].append(said)], together)
+    for seed in (1, 2, 3):
+        one, other = (read_model(tmp_path / name / f"seed-{seed}") for name in heard)
+        assert one.record.subject == other.record.subject
+        pd.testing.assert_frame_equal(one.record.history, other.record.history, rtol=1e-4)
+        torch.testing.assert_close(
+            other.model.state_dict(), one.model.state_dict(), rtol=1e-3, atol=1e-5
+        )
+        kinds = [[type(said) for said in heard[name][seed]] for name in heard]
+        assert kinds[0] == kinds[1]
+        assert kinds[1][0] is Started and kinds[1][-1] is Done
+
+
+@pytest.mark.slow
+def test_of_runs_in_one_process_the_one_that_fails_is_named(tmp_path, prepared):
+    jobs = [job(seed, prepared, tmp_path / f"seed-{seed}") for seed in (3, 4)]
+    jobs[1].checkpoint.path.parent.mkdir(parents=True)
+    jobs[1].checkpoint.path.write_bytes(b"rubbish")
+    with pytest.raises(TrainingError, match=r"tiny, seeds 3, 4: .*seed-4\..* cannot be used"):
+        run_all(jobs, 1, [], 2)
 
 
 @pytest.mark.slow
@@ -193,7 +223,7 @@ def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
         step(optimisation, loss, *others)
 
     monkeypatch.setattr(Optimisation, "step", fail)  # here: no fault can be had of a real machine
-    result = _result(task, lambda message: None, Interruption())
+    result = _failed([task], [lambda message: None], Interruption())
     assert isinstance(result, Failed)
     assert told in result.message
     facts = task.checkpoint.read().facts
@@ -205,10 +235,10 @@ def test_a_run_is_refused_where_code_or_data_are_no_longer_those_of_its_name(tmp
     edited = replace(task, sources="ab" * 32)
     changed = "was changed while the stage ran; run the same command again"
     with pytest.raises(TrainingError, match=f"the code in src/unroll {changed}"):
-        run(edited, lambda message: None)
+        run([edited], [lambda message: None])
     edited = replace(task, subject=replace(task.subject, data_digest="ab" * 32))
     with pytest.raises(TrainingError, match=f"prepared {changed}"):
-        run(edited, lambda message: None)
+        run([edited], [lambda message: None])
     assert not task.target.exists()
 
 
@@ -297,6 +327,15 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
 )
 def test_as_many_runs_go_side_by_side_as_are_asked_for_or_fit(compute, runs, expected):
     assert worker_count(Compute(**compute), runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("compute", "workers", "together"),
+    [({}, 1, 5), ({"workers": 2}, 2, 3), ({"workers": 8}, 5, 1)],
+)
+def test_stacked_runs_share_as_few_processes_as_are_asked_for(compute, workers, together):
+    asked = Compute(executor="stacked", **compute)
+    assert (worker_count(asked, 5), runs_of_a_worker(asked, 5)) == (workers, together)
 
 
 def test_auto_fills_the_cores():

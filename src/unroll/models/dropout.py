@@ -4,6 +4,7 @@ What is left is divided by its share, so that nothing is different where nothing
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ class Drops(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
-        self.generator: torch.Generator | None = None
+        self.generators: Sequence[torch.Generator] = ()  # of each model that is computed at once
 
     @property
     def is_on(self) -> bool:
@@ -24,10 +25,46 @@ class Drops(nn.Module):
 
     def kept(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Draw what is kept (1) and what is not (0), in numbers of the type and place of `like`."""
-        if self.generator is None:
+        if not self.generators:
             raise RuntimeError("dropout has no generator: call set_generator on the model")
-        keep = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return keep.bernoulli_(1 - self.rate, generator=self.generator)
+        kept: Tensor = _Kept.apply(like, shape, 1 - self.rate, self.generators)  # type: ignore[no-untyped-call]
+        return kept
+
+
+class _Kept(torch.autograd.Function):
+    """Ones and zeros, drawn by a generator; of many models at once, by that of each."""
+
+    @staticmethod
+    def forward(
+        like: Tensor, shape: Sequence[int], share: float, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        (generator,) = generators
+        return _drawn(like, shape, share, generator)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:
+        return (None,) * 4
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: Any,
+        like: Tensor,
+        shape: Sequence[int],
+        share: float,
+        generators: Sequence[torch.Generator],
+    ) -> tuple[Tensor, int]:
+        assert info.batch_size == len(generators)
+        return torch.stack([_drawn(like, shape, share, of) for of in generators]), 0
+
+
+def _drawn(like: Tensor, shape: Sequence[int], share: float, generator: torch.Generator) -> Tensor:
+    keep = torch.empty(shape, dtype=like.dtype, device=like.device)
+    return keep.bernoulli_(share, generator=generator)
 
 
 class Dropout(Drops):
@@ -81,8 +118,8 @@ class WeightDrop(Drops):
         }
 
 
-def set_generator(model: nn.Module, generator: torch.Generator) -> None:
-    """Let all that drops something of `model` draw from `generator`."""
+def set_generator(model: nn.Module, *generators: torch.Generator) -> None:
+    """Let all that drops something of `model` draw from a generator, or from one for each seed."""
     for module in model.modules():
         if isinstance(module, Drops):
-            module.generator = generator
+            module.generators = generators

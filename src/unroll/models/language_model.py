@@ -5,14 +5,15 @@ from torch import Tensor, nn
 
 from unroll.data.corpus import CorpusForm
 from unroll.models.dropout import Dropout, WordDropout
-from unroll.models.layers import CELLS, Cell, RecurrentStack, State
+from unroll.models.layers import CELLS, Cell, RecurrentStack, State, at_least_float32
 from unroll.models.linear_cross_entropy import linear_cross_entropy
 from unroll.models.mixture import Mixture
 from unroll.models.mogrifier import mogrifier
+from unroll.models.recurrence import Fast
 from unroll.options import CorpusOptions
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Fast):
     """Embedding, recurrent layers, affine layer (Mikolov et al., 2010; Zaremba et al., 2014).
 
     With `tie_weights`, embedding and affine layer share one matrix (Press & Wolf, 2017).
@@ -42,6 +43,11 @@ class LanguageModel(nn.Module):
         if options.tie_weights:
             self.embedding.weight = self.affine.weight
         self.penalties = options.activation_penalty, options.slowness_penalty
+        self.cross_entropy = linear_cross_entropy
+
+    def by_equations(self) -> None:
+        """Compute by equations from now on: the softmax not in blocks."""
+        self.cross_entropy = _cross_entropy
 
     def features(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Read tokens (N, T) from `state`; return the outputs of the top layer, (N, T, H)."""
@@ -76,7 +82,7 @@ class LanguageModel(nn.Module):
             logs = self.mixture(hidden, self.affine)
             loss = F.nll_loss(logs.flatten(0, 1), targets.flatten())
         else:
-            loss = linear_cross_entropy(
+            loss = self.cross_entropy(
                 hidden.flatten(0, 1), self.affine.weight, self.affine.bias, targets.flatten()
             )
         if large:
@@ -84,6 +90,10 @@ class LanguageModel(nn.Module):
         if changing and outputs.shape[1] > 1:
             loss = loss + changing * outputs.diff(dim=1).square().mean()
         return loss, state
+
+
+def _cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(at_least_float32(F.linear(hidden, weight, bias)), targets)
 
 
 def _dropout(options: CorpusOptions, rate: float | None) -> Dropout:

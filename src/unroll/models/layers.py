@@ -5,6 +5,7 @@ and a simple recurrent net.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unroll.models.dropout import Dropout, WeightDrop
+from unroll.models.recurrence import Plain
 
 State = tuple[Tensor, ...]
 
@@ -95,8 +97,6 @@ class RecurrentStack(nn.Module):
         Returns:
             The outputs of the top layer (N, T, H), and the state after the last step.
         """
-        if lengths is not None and bool((lengths == x.shape[1]).all()):
-            lengths = None  # nothing is filled: the kernels for whole batches are faster
         states = []
         for i, layer in enumerate(self.layers):
             if i:
@@ -128,12 +128,16 @@ def _run(
     PyTorch wants and gives a bare tensor where the state is h alone.
     """
     given = state[0] if state is not None and len(state) == 1 else state
-    if weights:
-        outputs, after = functional_call(layer, dict(weights), (x, given))
-    elif lengths is None:
-        outputs, after = layer(x, given)
+    if isinstance(layer, Plain):
+        outputs, after = _called(layer, weights, x, given, lengths)
+    elif lengths is None or bool((lengths == x.shape[1]).all()):
+        outputs, after = _called(layer, weights, x, given)  # kernels for whole batches are faster
     else:
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         packed_outputs, after = layer(packed, given)
         outputs, _ = pad_packed_sequence(packed_outputs, batch_first=True, total_length=x.shape[1])
     return outputs, after if isinstance(after, tuple) else (after,)
+
+
+def _called(layer: nn.Module, weights: Mapping[str, Tensor], *given: Any) -> Any:
+    return functional_call(layer, dict(weights), given) if weights else layer(*given)

@@ -6,7 +6,7 @@ Melis et al., 2020, "Mogrifier LSTM", equations 1 and 2.
 from torch import Tensor, nn
 
 from unroll.models.layers import Cell
-from unroll.models.recurrence import PlainLSTM
+from unroll.models.recurrence import Parts, PlainLSTM
 
 
 class Mogrifier(PlainLSTM):
@@ -20,14 +20,19 @@ class Mogrifier(PlainLSTM):
             for i in range(rounds)
         )
 
-    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return h and c (N, H) after reading x (N, D)."""
+    def read(self, x: Tensor, way: str) -> Tensor:
+        """Return the input: what the gates read of it is not known before the step."""
+        return x
+
+    def step(self, read: Tensor, state: Parts, way: str) -> Parts:
+        """Return h and c after reading x (N, D)."""
+        x, (h, c) = read, state
         for i, gate in enumerate(self.rounds):
             if i % 2:
                 h = 2 * gate(x).sigmoid() * h
             else:
                 x = 2 * gate(h).sigmoid() * x
-        return super().step(x, h, c)
+        return super().step(super().read(x, way), (h, c), way)
 
 
 def mogrifier(rounds: int) -> Cell:

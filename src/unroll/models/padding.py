@@ -103,9 +103,9 @@ def doubled(x: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 
 def reverse(x: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Return sequences (N, T) in reverse; with `lengths` (N,), the filling stays at the end."""
+    """Return sequences (N, T, …) in reverse; with `lengths` (N,), the filling stays at the end."""
     if lengths is None:
         return x.flip(1)
-    steps = torch.arange(x.shape[1], device=x.device).expand_as(x)
-    source = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
-    return x.gather(1, source)
+    length, steps = lengths.to(x.device)[:, None], torch.arange(x.shape[1], device=x.device)
+    source = torch.where(steps < length, length - 1 - steps, steps)
+    return x.gather(1, source.view(*source.shape, *[1] * (x.dim() - 2)).expand_as(x))

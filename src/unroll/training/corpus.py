@@ -8,12 +8,11 @@ from unroll.data.corpus import Corpus
 from unroll.evaluation.perplexity import perplexity
 from unroll.evaluation.reading import streams
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import State
 from unroll.models.side import on
 from unroll.options import CorpusOptions
 from unroll.training.checkpoint import Unfit
 from unroll.training.machine import Machine
-from unroll.training.objective import Objective
+from unroll.training.objective import Objective, Read
 from unroll.training.windows import even, varied
 
 
@@ -46,23 +45,29 @@ class CorpusObjective(Objective):
         self.inputs, self.targets = streams(tokens, options.batch_size)
         self.options = options
         self.steps = len(self._windows(1))
-        self.carried: State | None = None  # after the last window that was read
 
-    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Yield the loss of each window, from the first of the streams to the last."""
+    def reads(self, epoch: int, start: int) -> Iterator[Read]:
+        """Yield what is read and what is to be predicted in each window, and the state before it.
+
+        From the first window of the streams to the last.
+        """
         if not start:
-            self.carried = None
+            self.carried = ()
         windows = self._windows(epoch)
         read = sum(windows[:start])
         for steps in windows[start:]:
             window, read = slice(read, read + steps), read + steps
             # A longer window has more to say, and a larger step.
             self.part = steps / self.options.time_steps if self.options.random_time_steps else 1.0
-            inputs, targets = self.inputs[:, window].long(), self.targets[:, window].long()
-            with self.machine.autocast():
-                loss, after = self.model.loss(inputs, targets, self.carried)
-            self.carried = tuple(part.detach() for part in after)
-            yield loss
+            yield self.inputs[:, window].long(), self.targets[:, window].long(), *self.carried
+
+    def loss(
+        self, inputs: Tensor, targets: Tensor, *state: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the loss of a window (N, T) read from a state, and the state after it."""
+        with self.machine.autocast():
+            loss, after = self.model.loss(inputs, targets, state or None)
+        return loss, tuple(part.detach() for part in after)
 
     def _windows(self, epoch: int) -> list[int]:
         """Return how many steps each window of an epoch has."""
@@ -73,7 +78,7 @@ class CorpusObjective(Objective):
 
     def state(self) -> dict[str, Tensor]:
         """Return the state that is carried on: h, or h and c."""
-        return {f"carried.{i}": part for i, part in enumerate(self.carried or ())}
+        return {f"carried.{i}": part for i, part in enumerate(self.carried)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""

@@ -15,7 +15,7 @@ from unroll.models.padding import PADDINGS
 from unroll.models.side import Side, on
 from unroll.options import LabelsOptions
 from unroll.training.machine import Machine
-from unroll.training.objective import Objective
+from unroll.training.objective import Objective, Read
 
 
 class LabelsObjective(Objective):
@@ -33,14 +33,19 @@ class LabelsObjective(Objective):
         self.batch_size = min(options.batch_size, len(self.labels))
         self.steps = len(self.labels) // self.batch_size
 
-    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Yield the loss of each batch, in a new order at every epoch."""
+    def reads(self, epoch: int, start: int) -> Iterator[Read]:
+        """Yield sources, their lengths and labels of each batch, in a new order at every epoch."""
         order = batches([self.source.order_by], self.batch_size, self.seed, epoch)
         for rows in order[start:]:
-            source, lengths = self.source.read(rows)
-            with self.machine.autocast():
-                logits = self.model(source, lengths)
-            yield F.cross_entropy(at_least_float32(logits), self.labels[rows.to(source.device)])
+            yield *self.source.read(rows), self.labels[rows.to(self.labels.device)]
+
+    def loss(
+        self, source: Tensor, lengths: Tensor | None, labels: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the mean cross entropy in nats of labels (N,)."""
+        with self.machine.autocast():
+            logits = self.model(source, lengths)
+        return F.cross_entropy(at_least_float32(logits), labels), ()
 
     def validate(self) -> dict[str, float]:
         """Return the accuracy of the validation split."""

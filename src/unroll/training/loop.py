@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field, ValidationError
@@ -102,10 +103,38 @@ class Training:
     def step(self, loss: Tensor) -> None:
         """Take a step down the gradient of a loss."""
         self.optimisation.step(loss, self.validations, self.objective.part)
+        self.took(loss.detach())
+
+    def took(self, loss: Tensor) -> None:
+        """Note a step that was taken, and its loss."""
         self.weights.after_step(self.validations)
-        detached = loss.detach()
-        self.total = detached if self.total is None else self.total + detached
+        self.total = loss if self.total is None else self.total + loss
         self.steps += 1
+
+    def take_steps(self) -> Iterator[None]:
+        """Take the steps of the epoch that are left, and stop behind each."""
+        for loss in self.objective.losses(self.epoch, self.steps):
+            self.step(loss)
+            yield
+
+    def validated(self, interruption: Interruption) -> Epoch:
+        """Return what the epoch has brought, whose steps are taken.
+
+        Raises:
+            TrainingError: a metric is not a finite number.
+            Interrupted: the run was asked to end.
+        """
+        started = time.perf_counter()
+        with interruption.anywhere(), self.weights.validated():
+            scores = self.objective.validate()
+        row = {"epoch": self.epoch, "train_loss": self.mean_loss(), **scores}
+        _check_finite(row, f"epoch {self.epoch}")
+        seconds = time.perf_counter() - started
+        return Epoch(self.epoch, row, time.time(), self.seconds, seconds)
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the history: a row for each epoch."""
+        return [epoch.metrics for epoch in self.history]
 
     def end_epoch(self, epoch: Epoch) -> None:
         """Note what the epoch has brought; the next one begins."""
@@ -208,6 +237,65 @@ class Training:
         return f"epoch {self.epoch}, by step {self.steps}"
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A training that is under way with others: whom it reports to, and where it is kept."""
+
+    training: Training
+    report: Report
+    checkpoint: Checkpoint | None = None
+
+    def take_up(self) -> None:
+        """Go on from the checkpoint, where there is one.
+
+        Raises:
+            DataError: it is damaged, or not of such a training.
+        """
+        if self.checkpoint is None or (snapshot := self.checkpoint.read()) is None:
+            return
+        training = self.training
+        try:
+            training.restore(snapshot)
+        except Unfit as error:
+            raise self.checkpoint.unfit(error) from None
+        self.report(Resumed(tuple(training.history), training.steps, training.sources))
+
+    def keep(self) -> None:
+        """Write a checkpoint."""
+        if self.checkpoint is not None:
+            with self._blamed():
+                snapshot = self.training.snapshot()
+            self.checkpoint.write(snapshot)
+
+    def tell(self) -> None:
+        """Report where the training stands."""
+        of, steps = self.training, self.training.objective.steps
+        with self._blamed():
+            loss = of.mean_loss()
+        self.report(Step(of.epoch, of.steps, steps, loss))
+
+    def validated(self, interruption: Interruption) -> Epoch:
+        """Return what the epoch has brought."""
+        with self._blamed():
+            return self.training.validated(interruption)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Let an error say of which seed it is."""
+        try:
+            yield
+        except TrainingError as error:
+            error.seed = self.training.objective.seed
+            raise
+
+
+class Stepper(Protocol):
+    """Takes steps of one training, or of several at once."""
+
+    def take_steps(self) -> Iterator[None]:
+        """Take the steps of the epoch that are left, and stop behind each."""
+
+
 def train(
     objective: Objective,
     options: VariantOptions,
@@ -225,65 +313,54 @@ def train(
         DataError: the checkpoint is damaged.
         Interrupted: the run was asked to end.
     """
-    training = Training(objective, options)
-    interruption = interruption or Interruption()
-    if checkpoint is not None and (snapshot := checkpoint.read()) is not None:
-        try:
-            training.restore(snapshot)
-        except Unfit as error:
-            raise checkpoint.unfit(error) from None
-        report(Resumed(tuple(training.history), training.steps, training.sources))
+    seat = Seat(Training(objective, options), report, checkpoint)
+    seat.take_up()
+    go_on([seat], seat.training, interruption or Interruption())
+    return seat.training.rows()
+
+
+def go_on(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
+    """Take trainings that stand at the same place to their end, as `train` does."""
+    first = seats[0].training
     try:
-        while training.epoch <= training.epochs:
-            _run_epoch(training, report, checkpoint, interruption)
-            if checkpoint is not None:
-                checkpoint.write(training.snapshot())
+        while first.epoch <= first.epochs:
+            _run_epoch(seats, stepper, interruption)
+            for seat in seats:
+                seat.keep()
     except Interrupted:
-        if checkpoint is not None:
-            checkpoint.write(training.snapshot())
+        for seat in seats:
+            seat.keep()
         raise
-    training.weights.end()
-    return [epoch.metrics for epoch in training.history]
+    for seat in seats:
+        seat.training.weights.end()
 
 
-def _run_epoch(
-    training: Training,
-    report: Report,
-    checkpoint: Checkpoint | None,
-    interruption: Interruption,
-) -> None:
+def _run_epoch(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
     """Take the steps of an epoch that are left, and score the validation split."""
-    _take_steps(training, report, checkpoint, interruption)
-    started = time.perf_counter()
-    # It may take long, and changes nothing.
-    with interruption.anywhere(), training.weights.validated():
-        scores = training.objective.validate()
-    row = {"epoch": training.epoch, "train_loss": training.mean_loss(), **scores}
-    _check_finite(row, f"epoch {training.epoch}")
-    seconds = time.perf_counter() - started
-    epoch = Epoch(training.epoch, row, time.time(), training.seconds, seconds)
-    training.end_epoch(epoch)
-    report(epoch)
+    _take_steps(seats, stepper, interruption)
+    # It may take long, and changes nothing: what is interrupted ends for none of them.
+    epochs = [seat.validated(interruption) for seat in seats]
+    for seat, epoch in zip(seats, epochs, strict=True):
+        seat.training.end_epoch(epoch)
+        seat.report(epoch)
 
 
-def _take_steps(
-    training: Training,
-    report: Report,
-    checkpoint: Checkpoint | None,
-    interruption: Interruption,
-) -> None:
-    steps = training.objective.steps
-    training.objective.model.train()
+def _take_steps(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
+    for seat in seats:
+        seat.training.objective.model.train()
     reported, ran = time.monotonic(), time.perf_counter()
-    for loss in training.objective.losses(training.epoch, training.steps):
-        training.step(loss)
+    for _ in stepper.take_steps():
         now = time.perf_counter()
-        training.seconds, ran = training.seconds + now - ran, now
+        for seat in seats:
+            seat.training.seconds += now - ran
+        ran = now
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
-            report(Step(training.epoch, training.steps, steps, training.mean_loss()))
-        if checkpoint is not None and checkpoint.due(training.steps):
-            checkpoint.write(training.snapshot())
+            for seat in seats:
+                seat.tell()
+        for seat in seats:
+            if seat.checkpoint is not None and seat.checkpoint.due(seat.training.steps):
+                seat.keep()
         interruption.check()
 
 

@@ -25,7 +25,7 @@ AS_ADAMW = 0.2  # the root mean square of AdamW's steps
 
 
 class Muon(Optimizer):
-    """Muon with Nesterov momentum for matrices (G · H, D) of G gates."""
+    """Muon with Nesterov momentum for matrices (…, G · H, D) of G gates."""
 
     def __init__(
         self, matrices: Iterable[tuple[nn.Parameter, int]], lr: float, weight_decay: float
@@ -46,7 +46,8 @@ class Muon(Optimizer):
         mean = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
         mean.lerp_(gradient, 1 - MOMENTUM)
         ahead = gradient.lerp(mean, MOMENTUM)
-        gates = ahead.view(group["gates"], -1, matrix.shape[1])
+        rows, columns = matrix.shape[-2:]
+        gates = ahead.view(-1, rows // group["gates"], columns)
         step = orthogonal(gates).view_as(matrix)
         rate = group["lr"]
         matrix.mul_(1 - rate * group["weight_decay"])

@@ -7,6 +7,7 @@ what a step needs is read.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,14 @@ from unroll.models.dropout import set_generator
 from unroll.seeds import torch_generator
 from unroll.training.machine import Machine
 
+Read = tuple[Tensor | None, ...]
+
 
 class Objective(ABC):
     """What the training loop asks for."""
 
     model: nn.Module
+    carried: tuple[Tensor, ...] = ()  # from the last step to the next
     steps: int  # per epoch
     part = 1.0  # of the learning rate: what the step that was yielded last is to have
     generators: dict[str, torch.Generator]  # that a step draws from; they go into checkpoints
@@ -29,12 +33,26 @@ class Objective(ABC):
         self.generators = {"dropout": torch_generator(seed, "dropout", device=machine.device)}
         set_generator(model, self.generators["dropout"])
 
-    @abstractmethod
-    def losses(self, epoch: int, start: int) -> Iterator[Tensor]:
+    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the loss of each step of an epoch (from 1), the model to be updated in between.
 
         With `start`, the steps before it have been taken: their place is that of `restore`.
         """
+        for read in self.reads(epoch, start):
+            loss, self.carried = self.loss(*read)
+            yield loss
+
+    @abstractmethod
+    def reads(self, epoch: int, start: int) -> Iterator[Read]:
+        """Yield what `loss` reads at each step of an epoch, from step `start`.
+
+        It has the same shapes in all seeds. What is carried is in it: the loss of a step must have
+        been asked for before the next one is read.
+        """
+
+    @abstractmethod
+    def loss(self, *read: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the loss of a step by the model as it is, and what is carried to the next one."""
 
     def state(self) -> dict[str, Tensor]:
         """Return what `restore` needs to go on in the middle of the epoch."""

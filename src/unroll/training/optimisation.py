@@ -42,19 +42,30 @@ class Optimisation:
         `validations` are those of the epochs so far, lower being better, for the schedule; `part`
         is the share of the rate that this step has.
         """
-        rate = part * self.options.learning_rate
-        rate *= self.schedule(self.taken, self.steps, validations)
+        self.move(loss, self.rate(validations, part))
+
+    def rate(self, validations: Sequence[float], part: float) -> float:
+        """Return the learning rate of the next step."""
+        of_schedule = self.schedule(self.taken, self.steps, validations)
+        return part * self.options.learning_rate * of_schedule
+
+    def move(self, loss: Tensor, rate: float) -> None:
+        """Go one step down the gradient of `loss` at this rate."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
         loss.backward()
         if self.options.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+            self.clip(self.options.clip)
         with torch.no_grad():
             for update in self._updates:
                 update()
         self.taken += 1
+
+    def clip(self, largest: float) -> None:
+        """Let the global norm of the gradient be no larger."""
+        nn.utils.clip_grad_norm_(self.parameters, largest)
 
     def state(self) -> dict[str, Tensor]:
         """Return what the optimiser keeps of each parameter; the steps taken decide the rest."""
@@ -110,11 +121,11 @@ def _optimizers(
         of_class, own = OPTIMIZERS[options.optimizer]
         return [of_class(parameters, **settings, **own)]
     matrices = {
-        weight: len(weight) // layer.hidden_size
+        weight: weight.shape[-2] // layer.hidden_size
         for layer in model.modules()
         if isinstance(layer, nn.RNNBase)
-        for weight in layer.parameters(recurse=False)
-        if weight.dim() == 2
+        for name, weight in layer.named_parameters(recurse=False)
+        if name.startswith("weight")
     }
     others = [p for p in parameters if p not in matrices]
     of_class, own = OPTIMIZERS["adamw"]

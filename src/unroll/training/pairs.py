@@ -19,7 +19,7 @@ from unroll.options import PairsOptions
 from unroll.seeds import numpy_generator, torch_generator
 from unroll.training.curricula import chosen
 from unroll.training.machine import Machine
-from unroll.training.objective import Objective
+from unroll.training.objective import Objective, Read
 
 IGNORED = -100  # the target that PyTorch's cross_entropy leaves out
 
@@ -48,10 +48,14 @@ class PairsObjective(Objective):
             generator = torch_generator(seed, "teacher_forcing", device=machine.device)
             self.generators["teacher_forcing"] = generator
 
-    def losses(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Yield the loss of each batch, in a new order at every epoch."""
+    def reads(self, epoch: int, start: int) -> Iterator[Read]:
+        """Yield sources and targets of each batch, in a new order at every epoch.
+
+        Beside both their lengths, and at last where the decoder reads the target.
+        """
         for rows in self._batches(epoch)[start:]:
-            yield self._loss(*self.source.read(rows), *self.target.batch(rows))
+            target, lengths = self.target.batch(rows)
+            yield *self.source.read(rows), target, lengths, self._forced(target[:, 1:])
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         if self.options.with_replacement:
@@ -71,25 +75,31 @@ class PairsObjective(Objective):
         progress = (epoch - 1) / self.options.epochs
         return chosen(np.asarray(self.pairs.levels), self.options.curriculum, progress, random)
 
-    def _loss(
-        self, source: Tensor, lengths: Tensor | None, target: Tensor, target_lengths: Tensor
-    ) -> Tensor:
+    def loss(
+        self,
+        source: Tensor,
+        lengths: Tensor | None,
+        target: Tensor,
+        target_lengths: Tensor,
+        forced: Tensor | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the cross entropy in nats of the symbols that count.
 
-        By `loss` it is the mean of these symbols, or the mean of the sums over each sequence.
+        By the option `loss` it is the mean of these, or the mean of the sums over each sequence.
 
-        `source` is (N, T), read up to `lengths` (N,); `target` is (N, T'), its lengths are (N,).
+        `source` is (N, T), read up to `lengths` (N,); `target` is (N, T'), its lengths are (N,);
+        where `forced` (N, T' - 1) is false, the decoder reads what it found likeliest itself.
         """
         inputs, expected = target[:, :-1], target[:, 1:]
         counts = self.padding.counts(target_lengths - 1, expected.shape[1]).to(target.device)
         with self.machine.autocast():
-            logits = self.model(source, inputs, lengths, self._forced(inputs))
+            logits = self.model(source, inputs, lengths, forced)
         mean = F.cross_entropy(
             at_least_float32(logits).flatten(0, 1),
             expected.masked_fill(~counts, IGNORED).flatten(),
             label_smoothing=self.options.label_smoothing,
         )
-        return mean if self.options.loss == "symbol" else mean * counts.sum() / len(source)
+        return mean if self.options.loss == "symbol" else mean * counts.sum() / len(source), ()
 
     def _forced(self, inputs: Tensor) -> Tensor | None:
         """Return where (N, T') the decoder reads the target; None where it always does."""

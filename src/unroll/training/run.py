@@ -1,5 +1,6 @@
-"""One run: a variant with one seed, from prepared data to a run record."""
+"""Runs: a variant with a seed, or with several at once, from prepared data to run records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from unroll.storage.folders import digest
 from unroll.tasks.task import Task
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interruption
-from unroll.training.loop import Report, train
+from unroll.training.loop import Report, Seat, Training
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
 from unroll.training.sources import sources_digest
+from unroll.training.stacked import train_together
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,35 @@ class Job:
     remedy: str  # what to do where the prepared data are missing or damaged
 
 
-def run(job: Job, report: Report, interruption: Interruption | None = None) -> None:
-    """Train the model of a job, from its checkpoint if it has one; write its record.
+def run(
+    jobs: Sequence[Job], reports: Sequence[Report], interruption: Interruption | None = None
+) -> None:
+    """Train the models of some seeds of a variant, each from its checkpoint if it has one.
+
+    Several are trained as one program. Each leaves its record.
 
     Raises:
         DataError: the data cannot be read.
-        TrainingError: code or data are no longer those of the job, or training failed.
-        Interrupted: the run was asked to end; it has left a checkpoint.
+        TrainingError: code or data are no longer those of the jobs, or training failed.
+        Interrupted: the run was asked to end; each seed has left a checkpoint.
     """
-    job.machine.prepare_process()
-    options, machine = job.subject.options, job.machine
+    first = jobs[0]
+    first.machine.prepare_process()
+    options, machine = first.subject.options, first.machine
     kind = kind_of(options)
-    with remedy(job.remedy):
-        data = kind.load(job.prepared)
-    _check_unchanged(job)
-    objective = begin(options, data, job.seed, machine)
-    history = pd.DataFrame(train(objective, options, report, job.checkpoint, interruption))
-    size, environment = count_parameters(objective.model), machine.environment()
-    record = Record(job.subject, job.seed, job.task, size, environment, history)
-    write_model(job.target, TrainedModel(record, kind.form(data), objective.model))
+    with remedy(first.remedy):
+        data = kind.load(first.prepared)
+    _check_unchanged(first)
+    seats = [
+        Seat(Training(begin(options, data, job.seed, machine), options), report, job.checkpoint)
+        for job, report in zip(jobs, reports, strict=True)
+    ]
+    train_together(seats, interruption or Interruption())
+    for job, seat in zip(jobs, seats, strict=True):
+        model, history = seat.training.objective.model, pd.DataFrame(seat.training.rows())
+        size, environment = count_parameters(model), machine.environment()
+        record = Record(job.subject, job.seed, job.task, size, environment, history)
+        write_model(job.target, TrainedModel(record, kind.form(data), model))
 
 
 def begin(

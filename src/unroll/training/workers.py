@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -54,21 +55,47 @@ class Failed:
     """The run ended with an error that the user can mend."""
 
     message: str
+    seed: int | None = None  # of several that are trained together, the one that is to blame
 
 
 Progress = Started | Resumed | Step | Epoch | Done
 Listener = Callable[[Job, Progress], None]
 
 
+@dataclass(frozen=True)
+class Running:
+    """A worker process, and the jobs that it has."""
+
+    jobs: Sequence[Job]
+    process: SpawnProcess
+
+
 def worker_count(compute: Compute, runs: int) -> int:
-    """Return how many runs go side by side: as many as the cores hold, or as asked."""
+    """Return how many processes go side by side: as asked, or as many as the cores hold.
+
+    Where runs are stacked, one holds them all.
+    """
     if compute.workers != "auto":
         return min(compute.workers, runs)
+    if compute.executor == "stacked":
+        return 1
     return max(1, min(runs, _cores() // compute.threads))
 
 
-def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) -> None:
-    """Run all jobs, `workers` at a time, and pass what they report to the listeners.
+def runs_of_a_worker(compute: Compute, runs: int) -> int:
+    """Return how many runs a process trains as one program."""
+    if compute.executor == "stacked":
+        return -(-runs // worker_count(compute, runs))  # rounded up
+    return 1
+
+
+def run_all(
+    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], together: int = 1
+) -> None:
+    """Run all jobs, `workers` processes at a time, and pass what they report to the listeners.
+
+    A process has so many jobs `together`, which are of one variant; with several it trains them as
+    one program.
 
     Whatever ends it early, the runs that are under way are asked to write a checkpoint first; those
     that do not within GRACE seconds are killed, and all at once where a second request comes.
@@ -77,23 +104,20 @@ def run_all(jobs: Sequence[Job], workers: int, listeners: Sequence[Listener]) ->
         TrainingError: a run failed or its process died; the message names variant and seed.
     """
     os.environ.update({k: v for k, v in KEEP_MEMORY.items() if k not in os.environ})
-    waiting = list(jobs)
-    running: dict[Connection, tuple[Job, SpawnProcess]] = {}
+    waiting = [jobs[i : i + together] for i in range(0, len(jobs), together)]
+    running: dict[Connection, Running] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                job = waiting.pop(0)
-                connection, process = _start(job)
-                running[connection] = job, process
+                connection, of_it = _start(waiting.pop(0))
+                running[connection] = of_it
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                job, process = running[ready]
-                message = _receive(ready, job, process)
+                job, message = _receive(ready, running[ready])
                 for listener in listeners:
                     listener(job, message)
-                if isinstance(message, Done):
-                    del running[ready]
-                    process.join(GRACE)
+                if isinstance(message, Done) and job is running[ready].jobs[-1]:
+                    running.pop(ready).process.join(GRACE)
     finally:
         _end()
 
@@ -113,13 +137,13 @@ def _end() -> None:
             process.join()
 
 
-def _start(job: Job) -> tuple[Connection, SpawnProcess]:
+def _start(jobs: Sequence[Job]) -> tuple[Connection, Running]:
     receiver, sender = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_work, args=(job, sender), daemon=True)
+    process = SPAWN.Process(target=_work, args=(jobs, sender), daemon=True)
     with _ignored():
         process.start()
     sender.close()  # so that the receiver sees the end when the worker dies
-    return receiver, process
+    return receiver, Running(jobs, process)
 
 
 @contextlib.contextmanager
@@ -140,16 +164,25 @@ def _ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _receive(connection: Connection, job: Job, process: SpawnProcess) -> Progress:
+def _receive(connection: Connection, running: Running) -> tuple[Job, Progress]:
     try:
-        message: Progress | Failed = connection.recv()
+        message: tuple[int, Progress] | Failed = connection.recv()
     except (EOFError, OSError):  # it may end in the middle of a message
-        process.join()
-        message = Failed(f"the worker died ({_cause(process.exitcode)})")
+        running.process.join()
+        message = Failed(f"the worker died ({_cause(running.process.exitcode)})")
     if isinstance(message, Failed):
-        kept = _kept(job.checkpoint, message)
-        raise TrainingError(f"{job.subject.variant}, seed {job.seed}: {message.message}{kept}")
-    return message
+        raise _failure(running.jobs, message)
+    number, progress = message
+    return running.jobs[number], progress
+
+
+def _failure(jobs: Sequence[Job], failed: Failed) -> TrainingError:
+    """Return the error to raise where seeds have failed; it names the one that is to blame."""
+    blamed = [job for job in jobs if failed.seed in (None, job.seed)]
+    variant, seeds = blamed[0].subject.variant, ", ".join(str(job.seed) for job in blamed)
+    of = "seed" if len(blamed) == 1 else "seeds"
+    kept = _kept(blamed[0].checkpoint, failed)
+    return TrainingError(f"{variant}, {of} {seeds}: {failed.message}{kept}")
 
 
 def _kept(checkpoint: Checkpoint, failed: Failed) -> str:
@@ -167,41 +200,51 @@ def _cause(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def _work(job: Job, sender: Connection) -> None:
-    """Run a job in a worker process and report to the parent."""
+def _work(jobs: Sequence[Job], sender: Connection) -> None:
+    """Run jobs in a worker process and report to the parent."""
     atexit.register(gc.freeze)  # as in cli.py
     interruption = Interruption()
     interruption.listen()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def report(message: Progress | Failed) -> None:
+    def send(message: object) -> None:
         try:
             sender.send(message)
         except OSError:  # the parent is gone
             raise Interrupted from None
 
+    def report(number: int, message: Progress) -> None:
+        send((number, message))
+
+    reports = [partial(report, number) for number in range(len(jobs))]
     with contextlib.suppress(Interrupted):  # where nobody is left to be told
-        report(_result(job, report, interruption))
+        if failed := _failed(jobs, reports, interruption):
+            send(failed)
 
 
-def _result(
-    job: Job, report: Callable[[Progress | Failed], None], interruption: Interruption
-) -> Done | Failed:
-    """Run a job; return how it ended."""
+def _failed(
+    jobs: Sequence[Job],
+    reports: Sequence[Callable[[Progress], None]],
+    interruption: Interruption,
+) -> Failed | None:
+    """Run jobs; return how they failed, if they did."""
     try:
         with interruption.anywhere():
-            report(Started())
-        run(job, report, interruption)
-        return Done(peak_memory(job.machine.device))
+            for report in reports:
+                report(Started())
+        run(jobs, reports, interruption)
+        for report in reports:
+            report(Done(peak_memory(jobs[0].machine.device)))
     except Interrupted:
         return Failed("it was asked to end (signal SIGTERM)")
     except UserError as error:
-        return Failed(str(error))
+        return Failed(str(error), error.seed if isinstance(error, TrainingError) else None)
     except Exception as error:
         message = system_fault(error)
         if message is None:
             raise
         return Failed(message)
+    return None
 
 
 def peak_memory(device: str) -> int:
