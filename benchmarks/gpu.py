@@ -4,7 +4,8 @@
     PYTHONPATH=src python3 benchmarks/gpu.py --quick
 
 It runs the tests marked `gpu`, then trains `baseline` of addition (the book's setting) and `rnnlm`
-at the sizes of the root study, on the GPU and with one thread on the CPU. The Penn Treebank cannot
+at the sizes of the root study, on the GPU and with one thread on the CPU: one seed as it is trained
+alone, and on the GPU several as one program (`compute.executor: stacked`). The Penn Treebank cannot
 be had without a network: `rnnlm` reads words drawn at random, as many as there are in it, from a
 vocabulary of the same size. Where there is no GPU, the tests are skipped and the CPU alone is
 measured. The table goes to reports/gpu/<name of the card, or cpu>.md and .json.
@@ -17,17 +18,16 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from stopwatch import seconds_of, wait
+from stopwatch import seconds_of, seconds_of_stack, wait
 
 from unroll.data.corpus import Corpus, CorpusForm
 from unroll.data.vocabulary import SPECIAL, Vocabulary
-from unroll.kinds import kind_of
-from unroll.models.initialise import initialise
 from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
 from unroll.seeds import numpy_generator
 from unroll.storage.files import write_json, write_text
@@ -35,7 +35,9 @@ from unroll.storage.yaml import read_yaml
 from unroll.tasks.addition import Addition, AdditionOptions
 from unroll.training.loop import Training
 from unroll.training.machine import Machine, choose
+from unroll.training.run import begin
 from unroll.training.sources import sources_digest
+from unroll.training.stacked import Stack
 
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = ("pytest", "hypothesis")
@@ -47,6 +49,7 @@ TOKENS = {"train": 929_589, "valid": 73_760, "test": 82_430}
 WARM_UP = 20  # steps: kernels are chosen and memory is fetched
 FEWEST = 20  # steps that are measured
 SECONDS = 10.0  # for the steps of a row; if they do not hold an epoch, the rest is extrapolated
+STACKED = (1, 4, 16, 64)  # seeds as one program
 
 
 @dataclass(eq=False)  # pytest keeps its plugins in a set
@@ -151,6 +154,15 @@ def machines() -> list[Machine]:
     return list(dict.fromkeys(found))
 
 
+def rows_of(quick: bool) -> Iterator[tuple[Machine, int]]:
+    """Yield on what machine each row is measured, and how many seeds are stacked (0: none)."""
+    found = machines()
+    for machine in found:
+        yield machine, 0
+    if found[0].device == "cuda" or quick:
+        yield from ((found[0], seeds) for seeds in (STACKED[:2] if quick else STACKED))
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table."""
@@ -158,35 +170,38 @@ class Row:
     workload: str
     device: str
     precision: str
+    stacked: int  # seeds that are one program; 0: one that is trained alone
     steps: int  # of an epoch
     measured: int  # of them
-    train_seconds: float  # of an epoch
+    train_seconds: float  # of an epoch, in all of them
     valid_seconds: float
     loss: float  # the mean of the steps that were taken: a training that diverged measures nothing
     gpu_memory_mb: float | None
 
     @property
     def epoch_seconds(self) -> float:
-        """Seconds of an epoch: its training and the scoring of the validation split."""
-        return self.train_seconds + self.valid_seconds
+        """Seconds of an epoch of one seed: its training and the scoring of the validation split."""
+        return self.train_seconds / max(1, self.stacked) + self.valid_seconds
 
 
-def measure(work: Workload, machine: Machine, seconds: float) -> Row:
+def measure(work: Workload, machine: Machine, seconds: float, stacked: int = 0) -> Row:
     """Train for some seconds, or for an epoch; score the validation split once."""
     machine.prepare_process()
-    kind, options = kind_of(work.options), work.options
-    model = kind.build(options, kind.form(work.data))
-    initialise(model, options.init, 0)
-    model.to(machine.device)
-    on_gpu = machine.device == "cuda"
+    options, on_gpu = work.options, machine.device == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    training = Training(kind.objective(model, work.data, options, 0, machine), options)
-    steps = training.objective.steps
-    seconds_of(training, epoch=1, steps=WARM_UP)
-    each = seconds_of(training, epoch=1, steps=FEWEST) / min(FEWEST, steps)
+    trainings = [
+        Training(begin(options, work.data, seed, machine), options)
+        for seed in range(max(1, stacked))
+    ]
+    training, steps = trainings[0], trainings[0].objective.steps
+    timed = (
+        partial(seconds_of_stack, Stack(trainings)) if stacked else partial(seconds_of, training, 1)
+    )
+    timed(WARM_UP)
+    each = timed(FEWEST) / min(FEWEST, steps)
     measured = min(steps, max(FEWEST, round(seconds / each)))
-    train_seconds = seconds_of(training, epoch=2, steps=measured) * steps / measured
+    train_seconds = timed(measured) * steps / measured
     loss = training.mean_loss()
     started = time.perf_counter()
     training.objective.validate()
@@ -197,6 +212,7 @@ def measure(work: Workload, machine: Machine, seconds: float) -> Row:
         work.name,
         machine.device,
         machine.precision,
+        stacked,
         steps,
         measured,
         round(train_seconds, 4),
@@ -207,8 +223,8 @@ def measure(work: Workload, machine: Machine, seconds: float) -> Row:
 
 
 HEAD = """\
-| training | device | precision | steps | measured | training | scoring | seconds an epoch | times |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| model | device | precision | stacked | steps | measured | training | scoring | of a seed | times |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -225,11 +241,12 @@ def table(rows: list[Row]) -> str:
             row.workload,
             row.device,
             row.precision,
+            str(row.stacked or ""),
             f"{row.steps:,}",
             f"{row.measured:,}",
             f"{row.train_seconds:.2f}",
             f"{row.valid_seconds:.2f}",
-            f"{row.epoch_seconds:.2f}" + ("" if row.measured == row.steps else " (extrapolated)"),
+            f"{row.epoch_seconds:.3g}" + ("" if row.measured == row.steps else " (extrapolated)"),
             f"{cpu / row.epoch_seconds:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |\n")
@@ -246,11 +263,13 @@ def report(rows: list[Row], tests: Tests, facts: dict[str, Any], quick: bool) ->
 {facts["gpu"] or "No GPU"}; CPU: {facts["cpu"]}, one thread, as a worker has it. {versions}.
 {toy}
 {table(rows)}
-Seconds of one seed, without checkpoints. *training*: the steps of an epoch, measured after
+Seconds, without checkpoints. *stacked*: so many seeds as one program; where it is empty, one that
+is trained alone. *training*: the steps of an epoch, in all of them, measured after
 {WARM_UP + FEWEST} others; where fewer than an epoch's were measured, the rest is extrapolated.
-*scoring*: the validation split, once. *times*: how many times as fast as the fastest row of the
-CPU. `rnnlm` reads made-up words, as many as the Penn Treebank has, of a vocabulary of {WORDS:,}:
-that text cannot be fetched without a network.
+*scoring*: the validation split, once. *of a seed*: its share of the training, and its scoring.
+*times*: how many times as fast as the fastest row of the CPU. `rnnlm` reads made-up words, as many
+as the Penn Treebank has, of a vocabulary of {WORDS:,}: that text cannot be fetched without a
+network.
 
 Tests marked `gpu`: {tests}.
 """
@@ -267,12 +286,14 @@ def main() -> None:
     tests = Tests(not_run="not asked for") if asked.no_tests else run_tests()
     rows = []
     for work in workloads(asked.quick):
-        for machine in machines():
-            rows.append(measure(work, machine, 0.1 if asked.quick else SECONDS))
+        for machine, stacked in rows_of(asked.quick):
+            rows.append(measure(work, machine, 0.1 if asked.quick else SECONDS, stacked))
             row = rows[-1]
+            seeds = f", {stacked} stacked" if stacked else ""
             print(
-                f"{row.workload}, {row.device} in {row.precision}: {row.epoch_seconds:.2f} s an "
-                f"epoch ({row.measured:,} of {row.steps:,} steps measured)",
+                f"{row.workload}, {row.device} in {row.precision}{seeds}: "
+                f"{row.epoch_seconds:.3g} s an epoch of a seed ({row.measured:,} of {row.steps:,} "
+                "steps measured)",
                 flush=True,
             )
     cpu = choose(Compute(device="cpu")).environment()

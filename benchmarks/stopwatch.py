@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from unroll.training.loop import Training
+from unroll.training.stacked import Stack
 
 
 def seconds_of(
@@ -24,6 +25,18 @@ def seconds_of(
         training.step(loss)
     wait()
     return clock() - started
+
+
+def seconds_of_stack(stack: Stack, steps: int) -> float:
+    """Take the first steps of an epoch in all seeds; return the seconds that they took."""
+    for training in stack.trainings:
+        training.steps, training.total = 0, None
+    wait()
+    started = time.perf_counter()
+    for _ in itertools.islice(stack.take_steps(), steps):
+        pass
+    wait()
+    return time.perf_counter() - started
 
 
 def wait() -> None:

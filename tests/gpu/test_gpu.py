@@ -38,9 +38,11 @@ from unroll.seeds import torch_generator
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.corpus import CorpusObjective
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.loop import train
+from unroll.training.loop import Seat, Training, go_on, train
 from unroll.training.machine import Machine, choose
 from unroll.training.objective import Objective
+from unroll.training.run import begin
+from unroll.training.stacked import train_together
 
 pytestmark = [
     pytest.mark.gpu,
@@ -266,3 +268,18 @@ def test_auto_chooses_cuda():
     machine = choose(Compute())
     assert machine.device == "cuda"
     assert machine.environment()["device_name"] == torch.cuda.get_device_name()
+
+
+@pytest.mark.parametrize("options", OF_EACH_KIND.values(), ids=OF_EACH_KIND)
+def test_seeds_in_one_program_learn_what_they_learn_alone(options):
+    data = kind_of(options).made_up(options)
+    alone, together = (
+        [Training(begin(options, data, seed, CUDA, torch.float64), options) for seed in (0, 1, 2)]
+        for _ in range(2)
+    )
+    for training in alone:
+        go_on([Seat(training, lambda message: None)], training, Interruption())
+    train_together([Seat(training, lambda message: None) for training in together], Interruption())
+    for one, other in zip(together, alone, strict=True):
+        weights, expected = (of.objective.model.state_dict() for of in (one, other))
+        torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-8)
