@@ -96,12 +96,27 @@ def test_what_is_broken_off_goes_on_together_or_alone(tmp_path):
     broken = Seats(options, tmp_path)
     with pytest.raises(Interrupted):
         train_together(broken, After(broken[0].training.objective.steps + 2 * len(SEEDS) + 1))
-    for seat in Seats(options, tmp_path):  # each by itself
+    apart = Seats(options, tmp_path)
+    for seat in apart:
         seat.take_up()
         assert (seat.training.epoch, seat.training.steps) == (2, 2)
     rest = Seats(options, tmp_path)
     train_together(rest, Interruption())
-    assert_same(rest, expected)
+    for one, other in zip(rest.weights, expected.weights, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    for seat in apart:
+        go_on([seat], seat.training, Interruption())
+    assert_same(apart, expected)
+
+
+def test_what_was_begun_alone_goes_on_together(tmp_path):
+    options = modern()
+    for seat in Seats(options, tmp_path):
+        with pytest.raises(Interrupted):
+            go_on([seat], seat.training, After(2))
+    together = Seats(options, tmp_path)
+    train_together(together, Interruption())
+    assert_same(together, alone(options))
 
 
 def test_a_seed_that_lags_behind_is_trained_too(tmp_path):

@@ -131,6 +131,7 @@ def test_runs_in_one_process_leave_and_report_what_they_do_each_in_its_own(tmp_p
         kinds = [[type(said) for said in heard[name][seed]] for name in heard]
         assert kinds[0] == kinds[1]
         assert kinds[1][0] is Started and kinds[1][-1] is Done
+        assert [heard[name][seed][-1].stacked for name in heard] == [1, 3]
 
 
 @pytest.mark.slow

@@ -16,14 +16,13 @@ from unroll.options import Compute, VariantOptions, resolved
 from unroll.plans.plan import projections, rounded
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.loop import Resumed, Seat, Training, train
+from unroll.training.loop import Resumed, train
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
 from unroll.training.optimisation import Optimisation
 from unroll.training.run import begin
 from unroll.training.schedules import SCHEDULES
 from unroll.training.sources import tokens_digest
-from unroll.training.stacked import train_together
 from unroll.training.weights import KEEP, Average
 
 MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that float64 stays what it is
@@ -32,6 +31,7 @@ LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be cli
 FEW = 150  # logits at once: so few that a toy, too, is scored in several parts
 LIVELY = 5.0  # what first weights are multiplied by, so that answers depend on what is read
 VALIDATIONS = (5.0, 4.0, 4.5, 4.0, 3.0, 3.1, 3.2, 2.0, 2.5, 4.2)  # of ten epochs of these steps
+HOW = ("workers", "executor")  # changes how seeds are trained, and not what they leave
 STEPS = 100  # of the schedule: a toy has too few to show how it rises
 
 
@@ -42,11 +42,10 @@ def training_plan(options: VariantOptions, compute: Compute) -> dict[str, Any]:
     return {
         "seeds": wanted.pop("seeds"),
         "options": wanted,
-        "compute": {n: v for n, v in resolved(compute).items() if n != "workers"},
+        "compute": {n: v for n, v in compute.model_dump().items() if n not in HOW},
         "torch": torch.__version__.partition("+")[0],
         "unseen": {name: tokens_digest(name)[:16] for name in kind_of(options).unseen},
         "behaviour": rounded(behaviour(toy)),
-        **({"together": rounded(_together(toy))} if compute.executor == "stacked" else {}),
     }
 
 
@@ -158,14 +157,6 @@ def _trained(toy: VariantOptions) -> dict[str, Any]:
         "resumed after": [f"epochs: {epochs}, steps: {steps}" for epochs, steps in resumes],
         "resumed": "to the same" if other == one else other,
     }
-
-
-def _together(toy: VariantOptions) -> list[dict[str, float]]:
-    """Return the weights of two seeds that were trained as one program."""
-    data = kind_of(toy).made_up(toy)
-    objectives = [begin(toy, data, seed, MACHINE, torch.float64) for seed in (SEED, SEED + 1)]
-    train_together([Seat(Training(of, toy), _silent) for of in objectives], Interruption())
-    return [projections(of.model) for of in objectives]
 
 
 def _silent(message: object) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from unroll.errors import DataError, first_line
-from unroll.options import Strict
+from unroll.options import Count, Neutral, Strict, resolved
 from unroll.runs.record import Record, seed_folder
 from unroll.storage.files import (
     LARGEST_TEXT,
@@ -55,6 +55,7 @@ class Session(Strict):
     ended: Finite
     peak_memory_mb: Finite
     source: Source
+    stacked: Annotated[Count, Neutral(1)] = 1  # seeds that were one program, this one among them
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def write_circumstances(
     table = pd.DataFrame([asdict(row) for row in epochs])
     with new_folder(folder) as new:
         write_text(new / EPOCHS, table.to_csv(index=False, lineterminator="\n"))
-        write_json(new / SESSION, session.model_dump())
+        write_json(new / SESSION, resolved(session))
         write_bytes(new / DIFF, diff)
 
 

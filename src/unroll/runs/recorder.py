@@ -59,6 +59,7 @@ class Recorder:
             ended=now,
             peak_memory_mb=round(done.peak_memory / MEGABYTE, 1),
             source=self.source.model_copy(update={"sources": sources}),
+            stacked=done.stacked,
         )
         rows = self.epochs[job.seed].values()
         write_circumstances(seed_folder(self.folder, job.seed), rows, session, self.diff)

@@ -352,7 +352,7 @@ def _take_steps(seats: Sequence[Seat], stepper: Stepper, interruption: Interrupt
     for _ in stepper.take_steps():
         now = time.perf_counter()
         for seat in seats:
-            seat.training.seconds += now - ran
+            seat.training.seconds += (now - ran) / len(seats)  # its share
         ran = now
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()

@@ -48,6 +48,7 @@ class Done:
     """The run is complete and its record is written."""
 
     peak_memory: int  # bytes, of the device where it has memory of its own
+    stacked: int = 1  # runs that were one program, this one among them
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _failed(
                 report(Started())
         run(jobs, reports, interruption)
         for report in reports:
-            report(Done(peak_memory(jobs[0].machine.device)))
+            report(Done(peak_memory(jobs[0].machine.device), len(jobs)))
     except Interrupted:
         return Failed("it was asked to end (signal SIGTERM)")
     except UserError as error:
