@@ -14,6 +14,7 @@ class UserError(Exception):
     """
 
     exit_code = 2
+    seed: int | None = None  # of several that are trained together, the one of which it tells
 
 
 class DataError(UserError):
@@ -30,7 +31,6 @@ class TrainingError(UserError):
     """A training cannot go on: it diverged, its worker failed, or what it needs was changed."""
 
     exit_code = 1
-    seed: int | None = None  # of several that are trained together, the one that is to blame
 
 
 @contextlib.contextmanager

@@ -103,6 +103,11 @@ class VariantOptions(Strict):
         return 1
 
     @property
+    def even(self) -> bool:
+        """Whether all seeds have batches of the same shapes."""
+        return True
+
+    @property
     def sizes(self) -> set[int]:
         """The sizes that parameters of the model have."""
         return {self.embedding_size, self.hidden_size}
@@ -151,6 +156,11 @@ class PairsOptions(EncoderOptions):
     curriculum: Annotated[
         Literal["all", "hardest", "naive", "mixed", "combined"], Neutral("all")
     ] = "all"
+
+    @property
+    def even(self) -> bool:
+        """Whether all seeds have batches of the same shapes: not where each draws its pairs."""
+        return not (self.with_replacement and self.padding == "masked")
 
     @model_validator(mode="after")
     def _one_choice_of_pairs(self) -> "PairsOptions":

@@ -73,7 +73,7 @@ checkpoint: {{every: 2}}
 
 
 def run_here(
-    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], together: int
+    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], stacked: bool
 ) -> None:
     """Run jobs as workers do, in this process."""
     for job in jobs:

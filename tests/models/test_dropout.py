@@ -8,7 +8,7 @@ from unroll.models.dropout import Dropout, WordDropout
 
 def dropped(variational: bool = False, rate: float = 0.25, seed: int = 0) -> torch.Tensor:
     dropout = Dropout(rate, variational)
-    dropout.generators = (torch.Generator().manual_seed(seed),)
+    dropout.generator = torch.Generator().manual_seed(seed)
     return dropout(torch.ones(8, 50, 100))
 
 
@@ -53,7 +53,7 @@ TOKENS = torch.tensor([[0, 3, 1, 3], [3, 0, 2, 2]])
 
 def test_a_dropped_word_is_zero_wherever_it_stands():
     words = WordDropout(0.5)
-    words.generators = (torch.Generator().manual_seed(2),)
+    words.generator = torch.Generator().manual_seed(2)
     found = words(torch.ones(2, 4, 5), TOKENS, 6)
     keep = torch.empty(6, 1).bernoulli_(0.5, generator=torch.Generator().manual_seed(2)) * 2
     assert keep.unique().tolist() == [0, 2]

@@ -1,5 +1,6 @@
 """Seeds that are trained together leave what they leave alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from mutants.variants import VARIANTS
-from unroll.errors import TrainingError
+from unroll.errors import DataError, TrainingError
 from unroll.kinds import kind_of
 from unroll.options import OPTIONS, VariantOptions
 from unroll.plans.training import MACHINE, miniature
@@ -52,8 +53,13 @@ class Seats(list[Seat]):
 def alone(options: VariantOptions) -> Seats:
     seats = Seats(options)
     for seat in seats:
-        go_on([seat], seat.training, Interruption())
+        to_the_end(seat)
     return seats
+
+
+def to_the_end(seat: Seat) -> None:
+    go_on([seat], seat.training, Interruption())
+    seat.training.weights.end()
 
 
 def assert_same(found: Seats, expected: Seats) -> None:
@@ -105,7 +111,7 @@ def test_what_is_broken_off_goes_on_together_or_alone(tmp_path):
     for one, other in zip(rest.weights, expected.weights, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
     for seat in apart:
-        go_on([seat], seat.training, Interruption())
+        to_the_end(seat)
     assert_same(apart, expected)
 
 
@@ -130,6 +136,43 @@ def test_a_seed_that_lags_behind_is_trained_too(tmp_path):
     epochs = range(1, options.epochs + 1)
     for seed, messages in together.messages.items():
         assert [m.epoch for m in messages if isinstance(m, Epoch)] == list(epochs), seed
+
+
+def test_seeds_at_three_places_catch_up_and_go_on_together(tmp_path):
+    options = modern()
+    for seat, steps in zip(Seats(options, tmp_path), (1, 4, 2), strict=True):
+        with pytest.raises(Interrupted):
+            go_on([seat], seat.training, After(steps))
+    together = Seats(options, tmp_path)
+    train_together(together, Interruption())
+    assert_same(together, alone(options))
+    for messages in together.messages.values():
+        assert [m.stacked for m in messages if isinstance(m, Epoch)] == [3] * options.epochs
+
+
+def test_where_nobody_hears_what_an_epoch_has_brought_it_has_ended_for_all(tmp_path):
+    options = modern()
+    seats = Seats(options, tmp_path)
+
+    def gone(message: object) -> None:
+        if isinstance(message, Epoch):
+            raise Interrupted
+
+    seats[0] = replace(seats[0], report=gone)
+    with pytest.raises(Interrupted):
+        train_together(seats, Interruption())
+    again = Seats(options, tmp_path)
+    for seat in again:
+        seat.take_up()
+        assert seat.training.place == (2, 0)
+
+
+def test_a_damaged_checkpoint_is_blamed_on_its_seed(tmp_path):
+    seats = Seats(modern(), tmp_path)
+    seats[1].checkpoint.path.write_bytes(b"rubbish")
+    with pytest.raises(DataError) as raised:
+        train_together(seats, Interruption())
+    assert raised.value.seed == SEEDS[1]
 
 
 def test_what_one_seed_leaves_does_not_depend_on_the_others():

@@ -16,7 +16,8 @@ class Drops(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
-        self.generators: Sequence[torch.Generator] = ()  # of each model that is computed at once
+        self.generator: torch.Generator | None = None
+        self.generators: Sequence[torch.Generator] = ()  # of each model, where several are computed
 
     @property
     def is_on(self) -> bool:
@@ -25,21 +26,22 @@ class Drops(nn.Module):
 
     def kept(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Draw what is kept (1) and what is not (0), in numbers of the type and place of `like`."""
-        if not self.generators:
+        if self.generators:
+            kept: Tensor = _Kept.apply(like, shape, 1 - self.rate, self.generators)  # type: ignore[no-untyped-call]
+            return kept
+        if self.generator is None:
             raise RuntimeError("dropout has no generator: call set_generator on the model")
-        kept: Tensor = _Kept.apply(like, shape, 1 - self.rate, self.generators)  # type: ignore[no-untyped-call]
-        return kept
+        return _drawn(like, shape, 1 - self.rate, self.generator)
 
 
 class _Kept(torch.autograd.Function):
-    """Ones and zeros, drawn by a generator; of many models at once, by that of each."""
+    """Ones and zeros for each of many models that torch.func.vmap computes, by its generator."""
 
     @staticmethod
     def forward(
         like: Tensor, shape: Sequence[int], share: float, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        (generator,) = generators
-        return _drawn(like, shape, share, generator)
+        raise RuntimeError("models with several generators are computed by vmap alone")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -118,8 +120,15 @@ class WeightDrop(Drops):
         }
 
 
-def set_generator(model: nn.Module, *generators: torch.Generator) -> None:
-    """Let all that drops something of `model` draw from a generator, or from one for each seed."""
+def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
+    """Let all that drops something of `model` draw from `generator`."""
+    for module in model.modules():
+        if isinstance(module, Drops):
+            module.generator = generator
+
+
+def set_generators(model: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Let all that drops something of `model` draw for many models, each from its generator."""
     for module in model.modules():
         if isinstance(module, Drops):
             module.generators = generators

@@ -44,13 +44,13 @@ class Plain(nn.RNNBase):
     ) -> tuple[Tensor, Parts]:
         read, outputs = self.read(x, way), []
         present = None if lengths is None else before(lengths.to(x.device), x.shape[1])
-        for step in range(x.shape[1]):
-            after = self.step(read[:, step], state, way)
+        for number, step in enumerate(read.unbind(dim=1)):
+            after = self.step(step, state, way)
             if present is None:
                 state = after
                 outputs.append(state[0])
             else:
-                here = present[:, step, None]
+                here = present[:, number, None]
                 state = tuple(torch.where(here, *pair) for pair in zip(after, state, strict=True))
                 outputs.append(torch.where(here, state[0], 0.0))
         return torch.stack(outputs, dim=1), state

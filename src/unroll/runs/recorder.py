@@ -24,6 +24,7 @@ class Recorder:
         self.folder = folder  # of the variant's circumstances
         self.epochs: dict[int, dict[int, EpochTiming]] = {}  # by seed and epoch
         self.started: dict[int, float] = {}
+        self.stacked: dict[int, int] = {}  # of each seed, how many were one program at its end
         self.earlier: dict[int, list[str]] = {}  # sources by which a seed was trained before
         psutil.cpu_percent()  # it counts from call to call
 
@@ -36,6 +37,7 @@ class Recorder:
             self.earlier[job.seed] = [s for s in message.sources if s not in self.source.sources]
             self.timings(job.seed, message.epochs)
         elif isinstance(message, Epoch):
+            self.stacked[job.seed] = message.stacked
             self.timings(job.seed, [message])
         elif isinstance(message, Done):
             self._write(job, now, message)
@@ -59,7 +61,7 @@ class Recorder:
             ended=now,
             peak_memory_mb=round(done.peak_memory / MEGABYTE, 1),
             source=self.source.model_copy(update={"sources": sources}),
-            stacked=done.stacked,
+            stacked=self.stacked.get(job.seed, 1),
         )
         rows = self.epochs[job.seed].values()
         write_circumstances(seed_folder(self.folder, job.seed), rows, session, self.diff)

@@ -25,7 +25,7 @@ from unroll.training.machine import choose
 from unroll.training.progress import display
 from unroll.training.run import Job
 from unroll.training.sources import sources_digest
-from unroll.training.workers import run_all, runs_of_a_worker, worker_count
+from unroll.training.workers import run_all, worker_count
 
 
 def train(study: Study, variant: str, again: bool = False) -> None:
@@ -60,11 +60,11 @@ def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job])
 
 
 def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
-    workers, machine = worker_count(study.compute, len(jobs)), jobs[0].machine
-    together = runs_of_a_worker(study.compute, len(jobs))
+    stacked = study.compute.executor == "stacked" and jobs[0].subject.options.even
+    workers, machine = worker_count(study.compute, len(jobs), stacked), jobs[0].machine
+    how = f"{'stacked in ' if stacked else ''}{workers} at a time"
     print(
-        f"{variant}: {len(jobs)} seeds, {workers * together} at a time, on {machine.device} in "
-        f"{machine.precision}",
+        f"{variant}: {len(jobs)} seeds, {how}, on {machine.device} in {machine.precision}",
         flush=True,
     )
     for path in (path for job in jobs for path in job.checkpoint.others()):
@@ -82,7 +82,7 @@ def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     tracking = LiveTracking(study, jobs[0].subject, recorder, [job.seed for job in jobs])
     try:
         with contextlib.closing(display(jobs)) as shown:
-            run_all(jobs, workers, [shown, recorder, tracking], together)
+            run_all(jobs, workers, [shown, recorder, tracking], stacked)
         _check_records(jobs)
     except BaseException:
         tracking.fail()

@@ -4,14 +4,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from unroll.errors import TrainingError, first_line
+from unroll.errors import TrainingError, UserError, first_line
 from unroll.kinds import kind_of
 from unroll.options import Strict, VariantOptions
 from unroll.training.checkpoint import Checkpoint, Snapshot, Unfit
@@ -40,8 +40,9 @@ class Epoch:
     epoch: int
     metrics: dict[str, float]
     ended: float  # seconds since 1970
-    train_seconds: float
+    train_seconds: float  # where several seeds take their steps together, its share of them
     valid_seconds: float
+    stacked: int = 1  # seeds that took these steps together
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Resumed:
     step: int
     sources: tuple[str, ...] = ()  # digests of the sources by which it was trained so far
 
+
+Place = tuple[int, int]  # an epoch, from 1, and the steps of it that were taken
 
 Report = Callable[[Step | Epoch | Resumed], None]
 
@@ -64,6 +67,7 @@ class EpochFacts(Strict):
     ended: float
     train_seconds: float
     valid_seconds: float
+    stacked: Annotated[int, Field(ge=1)] = 1
 
 
 class StandsAt(Strict):
@@ -81,9 +85,11 @@ class Training:
         self.objective = objective
         self.epochs = options.epochs
         self.optimisation = Optimisation(objective.model, options, options.epochs * objective.steps)
+        self.moments = self.optimisation.state  # what is kept of its steps
         self.weights = KEEP[options.keep](objective.model, options)
         self.main = kind_of(options).main
         self.history: list[Epoch] = []
+        self.validations: list[float] = []  # what decides, for each of them: lower is better
         self.steps = 0  # taken of the epoch that runs
         self.total: Tensor | None = None  # sum of their losses
         self.seconds = 0.0  # that they took
@@ -95,10 +101,9 @@ class Training:
         return len(self.history) + 1
 
     @property
-    def validations(self) -> list[float]:
-        """What decides, of the epochs so far: a number for each, lower being better."""
-        name = f"valid_{self.main.name}"
-        return [-self.main.sign * epoch.metrics[name] for epoch in self.history]
+    def place(self) -> Place:
+        """Where it stands: the epoch that runs, and the steps of it that were taken."""
+        return self.epoch, self.steps
 
     def step(self, loss: Tensor) -> None:
         """Take a step down the gradient of a loss."""
@@ -117,7 +122,7 @@ class Training:
             self.step(loss)
             yield
 
-    def validated(self, interruption: Interruption) -> Epoch:
+    def score(self, interruption: Interruption) -> Epoch:
         """Return what the epoch has brought, whose steps are taken.
 
         Raises:
@@ -132,6 +137,9 @@ class Training:
         seconds = time.perf_counter() - started
         return Epoch(self.epoch, row, time.time(), self.seconds, seconds)
 
+    def _deciding(self, epoch: Epoch) -> float:
+        return -self.main.sign * epoch.metrics[f"valid_{self.main.name}"]
+
     def rows(self) -> list[dict[str, float]]:
         """Return the history: a row for each epoch."""
         return [epoch.metrics for epoch in self.history]
@@ -139,6 +147,7 @@ class Training:
     def end_epoch(self, epoch: Epoch) -> None:
         """Note what the epoch has brought; the next one begins."""
         self.history.append(epoch)
+        self.validations.append(self._deciding(epoch))
         self.weights.after_epoch(self.validations)
         self.steps, self.total, self.seconds = 0, None, 0.0
 
@@ -156,7 +165,7 @@ class Training:
         tensors: dict[str, Tensor] = {f"model.{name}": p for name, p in model.items()}
         tensors |= {f"objective.{name}": t for name, t in objective.state().items()}
         tensors |= {f"generator.{name}": g.get_state() for name, g in objective.generators.items()}
-        tensors |= {f"optimiser.{name}": t for name, t in self.optimisation.state().items()}
+        tensors |= {f"optimiser.{name}": t for name, t in self.moments().items()}
         tensors |= {f"weights.{name}": t for name, t in self.weights.state().items()}
         if self.total is not None:
             tensors["total"] = self.total
@@ -193,6 +202,7 @@ class Training:
         taken = len(stands.history) * self.objective.steps + stands.step
         self.optimisation.restore(_part(tensors, "optimiser."), taken)
         self.history = [Epoch(**epoch.model_dump()) for epoch in stands.history]
+        self.validations = [self._deciding(epoch) for epoch in self.history]
         self.weights.restore(_part(tensors, "weights."), self.validations)
         self.steps, self.seconds = stands.step, stands.seconds
         self.sources = snapshot.sources
@@ -251,21 +261,22 @@ class Seat:
         Raises:
             DataError: it is damaged, or not of such a training.
         """
-        if self.checkpoint is None or (snapshot := self.checkpoint.read()) is None:
+        if self.checkpoint is None:
             return
         training = self.training
-        try:
-            training.restore(snapshot)
-        except Unfit as error:
-            raise self.checkpoint.unfit(error) from None
+        with self._blamed():
+            if (snapshot := self.checkpoint.read()) is None:
+                return
+            try:
+                training.restore(snapshot)
+            except Unfit as error:
+                raise self.checkpoint.unfit(error) from None
         self.report(Resumed(tuple(training.history), training.steps, training.sources))
 
-    def keep(self) -> None:
-        """Write a checkpoint."""
-        if self.checkpoint is not None:
-            with self._blamed():
-                snapshot = self.training.snapshot()
-            self.checkpoint.write(snapshot)
+    def snapshot(self) -> Snapshot:
+        """Return all that decides how the training goes on."""
+        with self._blamed():
+            return self.training.snapshot()
 
     def tell(self) -> None:
         """Report where the training stands."""
@@ -274,17 +285,17 @@ class Seat:
             loss = of.mean_loss()
         self.report(Step(of.epoch, of.steps, steps, loss))
 
-    def validated(self, interruption: Interruption) -> Epoch:
-        """Return what the epoch has brought."""
+    def score(self, interruption: Interruption, stacked: int) -> Epoch:
+        """Return what the epoch has brought, whose steps so many took together."""
         with self._blamed():
-            return self.training.validated(interruption)
+            return replace(self.training.score(interruption), stacked=stacked)
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
         """Let an error say of which seed it is."""
         try:
             yield
-        except TrainingError as error:
+        except UserError as error:
             error.seed = self.training.objective.seed
             raise
 
@@ -316,36 +327,57 @@ def train(
     seat = Seat(Training(objective, options), report, checkpoint)
     seat.take_up()
     go_on([seat], seat.training, interruption or Interruption())
+    seat.training.weights.end()
     return seat.training.rows()
 
 
-def go_on(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
-    """Take trainings that stand at the same place to their end, as `train` does."""
+def go_on(
+    seats: Sequence[Seat], stepper: Stepper, interruption: Interruption, until: Place | None = None
+) -> None:
+    """Take trainings that stand at the same place to another one, or through all their epochs.
+
+    As `train` does; the weights are then still those of the last step.
+    """
     first = seats[0].training
+    until = until or (first.epochs + 1, 0)
     try:
-        while first.epoch <= first.epochs:
-            _run_epoch(seats, stepper, interruption)
-            for seat in seats:
-                seat.keep()
+        while first.place < until:
+            _take_steps(seats, stepper, interruption, until)
+            if first.place >= until:
+                return
+            _end_epoch(seats, interruption)
+            _keep(seats)
     except Interrupted:
-        for seat in seats:
-            seat.keep()
+        _keep(seats)
         raise
-    for seat in seats:
-        seat.training.weights.end()
 
 
-def _run_epoch(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
-    """Take the steps of an epoch that are left, and score the validation split."""
-    _take_steps(seats, stepper, interruption)
-    # It may take long, and changes nothing: what is interrupted ends for none of them.
-    epochs = [seat.validated(interruption) for seat in seats]
+def _keep(seats: Sequence[Seat]) -> None:
+    """Write a checkpoint of each: of all, or where one is to be refused of none."""
+    snapshots = [(seat.checkpoint, seat.snapshot()) for seat in seats if seat.checkpoint]
+    for checkpoint, snapshot in snapshots:
+        checkpoint.write(snapshot)
+
+
+def _end_epoch(seats: Sequence[Seat], interruption: Interruption) -> None:
+    """Score the validation split, and report what the epoch has brought.
+
+    Scoring may take long: where it is interrupted, the epoch has ended for none of them.
+    """
+    epochs = [seat.score(interruption, len(seats)) for seat in seats]
     for seat, epoch in zip(seats, epochs, strict=True):
         seat.training.end_epoch(epoch)
+    for seat, epoch in zip(seats, epochs, strict=True):
         seat.report(epoch)
 
 
-def _take_steps(seats: Sequence[Seat], stepper: Stepper, interruption: Interruption) -> None:
+def _take_steps(
+    seats: Sequence[Seat], stepper: Stepper, interruption: Interruption, until: Place
+) -> None:
+    """Take the steps of an epoch that are left, but none beyond a place."""
+    first = seats[0].training
+    if first.steps == first.objective.steps:
+        return
     for seat in seats:
         seat.training.objective.model.train()
     reported, ran = time.monotonic(), time.perf_counter()
@@ -358,10 +390,10 @@ def _take_steps(seats: Sequence[Seat], stepper: Stepper, interruption: Interrupt
             reported = time.monotonic()
             for seat in seats:
                 seat.tell()
-        for seat in seats:
-            if seat.checkpoint is not None and seat.checkpoint.due(seat.training.steps):
-                seat.keep()
+        _keep([of for of in seats if of.checkpoint and of.checkpoint.due(of.training.steps)])
         interruption.check()
+        if first.place >= until:
+            return
 
 
 def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size) -> Tensor:

@@ -69,7 +69,7 @@ class Lines:
         if not isinstance(message, Epoch):
             return
         epochs = job.subject.options.epochs
-        seconds = message.train_seconds + message.valid_seconds
+        seconds = message.stacked * (message.train_seconds + message.valid_seconds)
         left = round(seconds * (epochs - message.epoch))
         print(
             f"{job.subject.variant} seed {job.seed}  epoch {message.epoch}/{epochs}  "

@@ -6,18 +6,19 @@ holds the state of its training is that of a training alone, whose weights lie i
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from unroll.models.dropout import set_generator
+from unroll.models.dropout import set_generator, set_generators
 from unroll.models.recurrence import by_equations
 from unroll.training.interruption import Interruption
-from unroll.training.loop import Seat, Training, go_on
+from unroll.training.loop import Seat, Stepper, Training, go_on
 from unroll.training.objective import Objective, Read
 from unroll.training.optimisation import Optimisation
 
@@ -25,23 +26,36 @@ from unroll.training.optimisation import Optimisation
 def train_together(seats: Sequence[Seat], interruption: Interruption) -> None:
     """Take up trainings of one variant and take them to their end, as `loop.train` does.
 
-    Those that stand at the same place are trained together; those that lag behind, first.
+    Those that stand at the same place take their steps together; those that lag behind go without
+    the others until they have caught up.
 
     Raises:
         TrainingError: a loss or a metric is no longer a finite number.
         DataError: a checkpoint is damaged.
         Interrupted: the run was asked to end.
     """
-
-    def place(seat: Seat) -> tuple[int, int]:
-        return seat.training.epoch, seat.training.steps
-
     for seat in seats:
         seat.take_up()
-    for _, of_place in groupby(sorted(seats, key=place), place):
-        together = list(of_place)
-        trainings = [seat.training for seat in together]
-        go_on(together, Stack(trainings) if len(trainings) > 1 else trainings[0], interruption)
+    while going := [seat for seat in seats if seat.training.epoch <= seat.training.epochs]:
+        first, *later = sorted({seat.training.place for seat in going})
+        together = [seat for seat in going if seat.training.place == first]
+        with _stepper([seat.training for seat in together]) as stepper:
+            go_on(together, stepper, interruption, later[0] if later else None)
+    for seat in seats:
+        seat.training.weights.end()
+
+
+@contextmanager
+def _stepper(trainings: Sequence[Training]) -> Iterator[Stepper]:
+    """Yield what takes steps of one training, or of several that stand at the same place."""
+    if len(trainings) == 1:
+        yield trainings[0]
+        return
+    stack = Stack(trainings)
+    try:
+        yield stack
+    finally:
+        stack.dissolve()
 
 
 class Stack:
@@ -54,10 +68,12 @@ class Stack:
         model = self.loss.model
         by_equations(model)  # kernels of one model cannot compute several
         self.parameters = _stacked(model, [objective.model for objective in objectives])
-        set_generator(model, *(objective.generators["dropout"] for objective in objectives))
-        self.optimisation = StackedOptimisation(model, trainings)
+        set_generators(model, [objective.generators["dropout"] for objective in objectives])
+        alone = trainings[0].optimisation
+        self.optimisation = StackedOptimisation(model, alone.options, alone.steps)
+        self.optimisation.gather([training.moments() for training in trainings], alone.taken)
         for number, training in enumerate(trainings):
-            training.optimisation = OfSeed(self.optimisation, number)  # type: ignore[assignment]
+            training.moments = partial(self.optimisation.of_seed, number)
 
     def take_steps(self) -> Iterator[None]:
         """Take the steps of the epoch that are left, and stop behind each."""
@@ -66,51 +82,66 @@ class Stack:
             losses, carried = self.losses(read)
             for number, training in enumerate(self.trainings):
                 training.objective.carried = tuple(part[number] for part in carried)
-            self.optimisation.step_all(losses)
+            rates = [
+                self.optimisation.rate(of.validations, of.objective.part) for of in self.trainings
+            ]
+            self.optimisation.step_all(losses, rates)
             for training, loss in zip(self.trainings, losses.detach().unbind(), strict=True):
                 training.took(loss)
             yield
 
     def losses(self, read: Sequence[Read]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the loss (S,) of what each seed reads, and what each carries to the next step."""
-        together = [_side_by_side(parts) for parts in zip(*read, strict=True)]
+        device = self.optimisation.parameters[0].device
+        together = tuple(_side_by_side(parts, device) for parts in zip(*read, strict=True))
         dims = tuple(None if part is None else 0 for part in together)
         found: tuple[Tensor, tuple[Tensor, ...]] = vmap(self._of_one, in_dims=(0, dims))(
-            self.parameters, tuple(together)
+            self.parameters, together
         )
         return found
 
     def _of_one(self, parameters: dict[str, Tensor], read: Read) -> Any:
         return functional_call(self.loss, parameters, read)
 
+    def dissolve(self) -> None:
+        """Let each training go on by itself."""
+        for training in self.trainings:
+            training.optimisation.restore(training.moments(), self.optimisation.taken)
+            training.moments = training.optimisation.state
+
 
 class StackedOptimisation(Optimisation):
     """Steps of several seeds at once: each with its own gradient, clip and rate."""
 
-    def __init__(self, model: nn.Module, trainings: Sequence[Training]) -> None:
-        first = trainings[0]
-        super().__init__(model, first.optimisation.options, first.optimisation.steps)
-        self.trainings = trainings
-        states = [training.optimisation.state() for training in trainings]
+    def gather(self, moments: Sequence[Mapping[str, Tensor]], taken: int) -> None:
+        """Take over what is kept of each seed after so many steps."""
+        first = moments[0]
         together = {
-            name: torch.stack([of[name] for of in states]) if one.dim() else one
-            for name, one in states[0].items()  # without dimensions: the number of steps
+            name: first[name] if _is_count(name) else torch.stack([of[name] for of in moments])
+            for name in first
         }
-        self.restore(together, first.optimisation.taken)
+        self.restore(together, taken)
 
-    def step_all(self, losses: Tensor) -> None:
-        """Go one step down the gradient of each loss (S,).
+    def of_seed(self, number: int) -> dict[str, Tensor]:
+        """Return what is kept of each parameter of a seed."""
+        kept = self.state()
+        return {name: of if _is_count(name) else of[number] for name, of in kept.items()}
 
-        Rates may differ by what validation has brought. A step is proportional to its rate with
-        every optimiser here: those with a lower one go their share of a step at the highest.
+    def step_all(self, losses: Tensor, rates: Sequence[float]) -> None:
+        """Go one step down the gradient of each loss (S,), at its rate.
+
+        A step is proportional to its rate with every optimiser here: where rates differ, those with
+        a lower one go their share of a step at the highest.
         """
-        rates = [self.rate(of.validations, of.objective.part) for of in self.trainings]
-        shares = losses.new_tensor([rate / (max(rates) or 1.0) for rate in rates])
-        differ = min(rates) < max(rates)
-        before = [p.detach().clone() for p in self.parameters] if differ else []
-        self.move(losses.sum(), max(rates))
+        highest = max(rates)
+        if min(rates) == highest:
+            self.move(losses.sum(), highest)
+            return
+        before = [parameter.detach().clone() for parameter in self.parameters]
+        self.move(losses.sum(), highest)
+        shares = losses.new_tensor([rate / highest for rate in rates])
         with torch.no_grad():
-            for parameter, start in zip(self.parameters, before, strict=differ):
+            for parameter, start in zip(self.parameters, before, strict=True):
                 parameter.copy_(start.lerp(parameter, _beside(shares, parameter)))
 
     def clip(self, largest: float) -> None:
@@ -120,18 +151,6 @@ class StackedOptimisation(Optimisation):
         shares = (largest / (norms + 1e-6)).clamp_max(1.0)  # as clip_grad_norm_ has it
         for gradient in gradients:
             gradient.mul_(_beside(shares, gradient))
-
-
-class OfSeed:
-    """What an optimiser of several seeds keeps of one, for its checkpoint."""
-
-    def __init__(self, optimisation: StackedOptimisation, number: int) -> None:
-        self.optimisation, self.number = optimisation, number
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what is kept of each parameter."""
-        kept = self.optimisation.state()
-        return {name: of[self.number] if of.dim() else of for name, of in kept.items()}
 
 
 class _Loss(nn.Module):
@@ -148,10 +167,10 @@ class _Loss(nn.Module):
 
 def _copied(objective: Objective) -> Objective:
     """Return an objective with a model of its own, on the same data."""
-    found, generators = copy.copy(objective), objective.generators["dropout"]
-    set_generator(objective.model)  # these cannot be copied
+    found = copy.copy(objective)
+    set_generator(objective.model, None)  # it cannot be copied
     found.model = copy.deepcopy(objective.model)
-    set_generator(objective.model, generators)
+    set_generator(objective.model, objective.generators["dropout"])
     return found
 
 
@@ -179,15 +198,15 @@ def _reads(training: Training) -> Iterator[Read]:
     return training.objective.reads(training.epoch, training.steps)
 
 
-def _side_by_side(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Return what seeds read as one tensor; where they draw their pairs, widths may differ."""
+def _side_by_side(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+    """Return what seeds read, of one shape, as one tensor; None where they read nothing."""
     there = [part for part in parts if part is not None]
-    if not there:
-        return None
-    if there[0].dim() == 2:
-        widest = max(part.shape[1] for part in there)
-        there = [nn.functional.pad(of, (0, widest - of.shape[1])) for of in there]
-    return torch.stack(there)
+    return torch.stack(there).to(device) if there else None
+
+
+def _is_count(name: str) -> bool:
+    """Say whether what an optimiser keeps under this name is the number of its steps."""
+    return name.endswith(".step")
 
 
 def _beside(shares: Tensor, parameter: Tensor) -> Tensor:

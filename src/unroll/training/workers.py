@@ -48,7 +48,6 @@ class Done:
     """The run is complete and its record is written."""
 
     peak_memory: int  # bytes, of the device where it has memory of its own
-    stacked: int = 1  # runs that were one program, this one among them
 
 
 @dataclass(frozen=True)
@@ -71,47 +70,41 @@ class Running:
     process: SpawnProcess
 
 
-def worker_count(compute: Compute, runs: int) -> int:
+def worker_count(compute: Compute, runs: int, stacked: bool = False) -> int:
     """Return how many processes go side by side: as asked, or as many as the cores hold.
 
-    Where runs are stacked, one holds them all.
+    Of runs that are stacked one holds all.
     """
     if compute.workers != "auto":
         return min(compute.workers, runs)
-    if compute.executor == "stacked":
+    if stacked:
         return 1
     return max(1, min(runs, _cores() // compute.threads))
 
 
-def runs_of_a_worker(compute: Compute, runs: int) -> int:
-    """Return how many runs a process trains as one program."""
-    if compute.executor == "stacked":
-        return -(-runs // worker_count(compute, runs))  # rounded up
-    return 1
-
-
 def run_all(
-    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], together: int = 1
+    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], stacked: bool = False
 ) -> None:
     """Run all jobs, `workers` processes at a time, and pass what they report to the listeners.
 
-    A process has so many jobs `together`, which are of one variant; with several it trains them as
-    one program.
+    Each has a process of its own. Or they are `stacked`, jobs of one variant, in so many processes,
+    each of which trains those that it has as one program.
 
     Whatever ends it early, the runs that are under way are asked to write a checkpoint first; those
-    that do not within GRACE seconds are killed, and all at once where a second request comes.
+    that do not within GRACE seconds a run are killed, and all at once where a second request comes.
 
     Raises:
         TrainingError: a run failed or its process died; the message names variant and seed.
     """
     os.environ.update({k: v for k, v in KEEP_MEMORY.items() if k not in os.environ})
-    waiting = [jobs[i : i + together] for i in range(0, len(jobs), together)]
+    parts = min(workers, len(jobs)) if stacked else len(jobs)
+    waiting = [jobs[len(jobs) * i // parts : len(jobs) * (i + 1) // parts] for i in range(parts)]
     running: dict[Connection, Running] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                connection, of_it = _start(waiting.pop(0))
-                running[connection] = of_it
+                connection, begun = _start(waiting.pop(0))
+                running[connection] = begun
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 job, message = _receive(ready, running[ready])
@@ -120,16 +113,16 @@ def run_all(
                 if isinstance(message, Done) and job is running[ready].jobs[-1]:
                     running.pop(ready).process.join(GRACE)
     finally:
-        _end()
+        _end(GRACE * max((len(of.jobs) for of in running.values()), default=1))
 
 
-def _end() -> None:
-    """Ask all workers to end; kill those that have not after GRACE seconds."""
+def _end(grace: float) -> None:
+    """Ask all workers to end; kill those that have not after so many seconds."""
     processes = multiprocessing.active_children()
     try:
         for process in processes:
             process.terminate()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + grace
         for process in processes:
             process.join(max(0.0, deadline - time.monotonic()))
     finally:
@@ -182,7 +175,7 @@ def _failure(jobs: Sequence[Job], failed: Failed) -> TrainingError:
     blamed = [job for job in jobs if failed.seed in (None, job.seed)]
     variant, seeds = blamed[0].subject.variant, ", ".join(str(job.seed) for job in blamed)
     of = "seed" if len(blamed) == 1 else "seeds"
-    kept = _kept(blamed[0].checkpoint, failed)
+    kept = "".join(_kept(job.checkpoint, failed) for job in blamed)
     return TrainingError(f"{variant}, {of} {seeds}: {failed.message}{kept}")
 
 
@@ -206,7 +199,7 @@ def _work(jobs: Sequence[Job], sender: Connection) -> None:
     atexit.register(gc.freeze)  # as in cli.py
     interruption = Interruption()
     interruption.listen()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(len(jobs),), daemon=True).start()
 
     def send(message: object) -> None:
         try:
@@ -235,11 +228,11 @@ def _failed(
                 report(Started())
         run(jobs, reports, interruption)
         for report in reports:
-            report(Done(peak_memory(jobs[0].machine.device), len(jobs)))
+            report(Done(peak_memory(jobs[0].machine.device)))
     except Interrupted:
         return Failed("it was asked to end (signal SIGTERM)")
     except UserError as error:
-        return Failed(str(error), error.seed if isinstance(error, TrainingError) else None)
+        return Failed(str(error), error.seed)
     except Exception as error:
         message = system_fault(error)
         if message is None:
@@ -256,13 +249,13 @@ def peak_memory(device: str) -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(runs: int) -> None:
     """Leave a checkpoint when the parent is gone, however it went, and end in any case."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
+    time.sleep(GRACE * runs)
     os._exit(1)
 
 
