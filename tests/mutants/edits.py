@@ -83,7 +83,7 @@ OPTION_EDITS = [
     Edit(
         "reverse_source of lengths",
         "models/padding.py",
-        "lengths[:, None] - 1 - steps, steps)",
+        "length - 1 - steps, steps)",
         "steps, steps)",
         ("masked-reversed", "pooled-masked"),
         ("reversed", "masked"),
@@ -267,8 +267,8 @@ OPTION_EDITS = [
     Edit(
         "learning_rate",
         "training/optimisation.py",
-        "rate = part * self.options.learning_rate\n",
-        "rate = 1.01 * part * self.options.learning_rate\n",
+        "return part * self.options.learning_rate",
+        "return 1.01 * part * self.options.learning_rate",
         ("plain", "book", "words", "last"),
     ),
     Edit(
@@ -322,7 +322,7 @@ OPTION_EDITS = [
     Edit(
         "keep: what is validated",
         "training/loop.py",
-        "with interruption.anywhere(), training.weights.validated():",
+        "with interruption.anywhere(), self.weights.validated():",
         "with interruption.anywhere():",
         ("mogrified",),
         ("words", "plateau"),
@@ -330,8 +330,8 @@ OPTION_EDITS = [
     Edit(
         "optimizer: muon",
         "training/muon.py",
-        'ahead.view(group["gates"], -1, matrix.shape[1])',
-        "ahead.view(1, -1, matrix.shape[1])",
+        'rows // group["gates"]',
+        "rows",
         ("muon",),
         ("words-modern", "plain"),
     ),
@@ -426,8 +426,8 @@ OPTION_EDITS = [
     Edit(
         "clip",
         "training/optimisation.py",
-        "clip_grad_norm_(self.parameters, self.options.clip)",
-        "clip_grad_value_(self.parameters, self.options.clip)",
+        "clip_grad_norm_(self.parameters, largest)",
+        "clip_grad_value_(self.parameters, largest)",
         ("book", "modern", "words-book"),
         ("plain", "words"),
     ),
@@ -481,17 +481,17 @@ OPTION_EDITS = [
     ),
     Edit(
         "batch_size of streams",
-        "training/corpus.py",
-        "min(options.batch_size, len(",
-        "min(options.batch_size - 1, len(",
+        "evaluation/reading.py",
+        "min(count, len(",
+        "min(count - 1, len(",
         ("words",),
         ("plain", "last"),
     ),
     Edit(
         "time_steps",
         "training/corpus.py",
-        "time_steps = self.options.time_steps\n",
-        "time_steps = self.options.time_steps - 1\n",
+        "time_steps, length = self.options.time_steps,",
+        "time_steps, length = self.options.time_steps - 1,",
         ("words",),
         ("plain", "last"),
     ),
@@ -506,7 +506,7 @@ OPTION_EDITS = [
     Edit(
         "carried state: beginning of an epoch",
         "training/corpus.py",
-        "        if not start:\n            self.carried = None\n",
+        "        if not start:\n            self.carried = ()\n",
         "",
         ("words",),
         ("plain",),

@@ -36,6 +36,7 @@ FILES = (
     "evaluation/accuracy.py",
     "evaluation/classification.py",
     "evaluation/perplexity.py",
+    "evaluation/reading.py",
     "evaluation/texts.py",
     "generation/answering.py",
     "generation/decoding.py",
