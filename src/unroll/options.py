@@ -287,13 +287,15 @@ def resolved(options: Strict) -> dict[str, Any]:
 def changes(options: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
     """Return what a variant's options have that the first's have not, as in a params file.
 
-    Values may be texts, as MLflow keeps them.
+    Values may be texts, as MLflow keeps them. A later option that is left out does nothing.
     """
     plain = {"True": "true", "False": "false", "None": "null"}
+    neutral = {name: value for of in OPTIONS.values() for name, value in neutral_values(of).items()}
+    left_out = {name: neutral[name] for name in first if name in neutral and name not in options}
     return [
         f"{name} {plain.get(str(value), value)}"
-        for name, value in options.items()
-        if str(value) != str(first.get(name))
+        for name, value in {**options, **left_out}.items()
+        if str(value) != str(first.get(name, neutral.get(name)))
     ]
 
 

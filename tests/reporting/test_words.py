@@ -61,6 +61,12 @@ def test_what_a_variant_differs_by_is_what_the_first_has_not():
     }
 
 
+def test_a_variant_differs_from_a_first_one_by_what_it_leaves_out():
+    first = {"cell": "lstm", "encoder": "pretrained", "keep": "best"}
+    found = differences({"a": first, "b": {"cell": "lstm"}, "c": {**first, "encoder": "small"}})
+    assert found == {"a": "", "b": "encoder small, keep last", "c": "encoder small"}
+
+
 @pytest.mark.parametrize(
     ("verdict", "begins"),
     [
