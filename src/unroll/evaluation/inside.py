@@ -301,7 +301,7 @@ def trace(model: LanguageModel, tokens: Tensor, eos: int) -> Iterator[list[Trace
     noted: list[Trace] = []
 
     def note(layer: nn.Module, given: Any, found: Any) -> None:
-        (x, state), after = given, found[0][0]
+        (x, state, *_), after = given, found[0][0]  # lengths too, of layers by equations
         h = state[0] if isinstance(state, tuple) else state
         h = torch.zeros_like(after[:1]) if h is None else h[0]
         noted.append(Trace(x[0], torch.cat([h, after[:-1]]), after))
