@@ -122,7 +122,7 @@ def test_made_up_words_are_as_many_as_in_the_penn_treebank(gpu):
 
 
 def row(gpu, workload: str, device: str, seconds: float, measured: int = 10):
-    return gpu.Row(workload, device, "float32", 10, measured, seconds - 1, 1.0, 2.0, None)
+    return gpu.Row(workload, device, "float32", 0, 10, measured, seconds - 1, 1.0, 2.0, None)
 
 
 def test_times_are_those_of_the_fastest_row_of_the_cpu(gpu):

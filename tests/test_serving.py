@@ -189,7 +189,8 @@ def offline(study, requested: list[tuple[list[str], dict]]) -> list[list[dict]]:
     found = []
     for texts, params in requested:
         answers = model.answers(texts, **params)
-        found.append([{"answer": a, "log_probability": p} for a, p in answers])
+        rows = [{"answer": a, "log_probability": p, "unknown": []} for a, p in answers]
+        found.append(rows)
     return found
 
 
