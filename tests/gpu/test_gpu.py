@@ -12,6 +12,7 @@ from models.toys import (
     CPU,
     DIGITS,
     FORM,
+    EndsAfter,
     corpus,
     corpus_options,
     labels_options,
@@ -211,19 +212,6 @@ OF_EACH_KIND = {
     "labels": labels_options(pooling="attention", padding="masked", bidirectional=True, **HARD),
     "corpus": corpus_options(layers=2, variational_dropout=True, **HARD),
 }
-
-
-class EndsAfter(Interruption):
-    """Asks a training to end after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def check(self) -> None:
-        self.left -= 1
-        self.requested = self.left <= 0
-        super().check()
 
 
 @pytest.mark.parametrize("machine", [CUDA, CUDA_BF16], ids=["float32", "bfloat16"])

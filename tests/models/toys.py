@@ -36,6 +36,7 @@ from unroll.runs.record import Record, seed_folder
 from unroll.runs.subject import Subject
 from unroll.study import Study
 from unroll.tasks.addition import Addition, AdditionOptions
+from unroll.training.interruption import Interruption
 from unroll.training.machine import Machine
 
 few_examples = settings(deadline=None, max_examples=25)
@@ -213,6 +214,19 @@ def corpus(train: Any, valid: Any = (0, 1), words: int = 7) -> Corpus:
 def save_toy_pairs(folder: Path) -> Path:
     save_pairs(pairs(), folder)
     return folder
+
+
+class EndsAfter(Interruption):
+    """Asks a training to end at so many looks at it: after each step, around each scoring."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def check(self) -> None:
+        self.left -= 1
+        self.requested = self.left <= 0
+        super().check()
 
 
 def zero(model: nn.Module) -> None:

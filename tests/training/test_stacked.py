@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.toys import EndsAfter
 from mutants.variants import VARIANTS
 from unroll.errors import DataError, TrainingError
 from unroll.kinds import kind_of
@@ -78,19 +79,6 @@ def test_together_they_learn_what_they_learn_alone(name):
     assert_same(together, alone(options))
 
 
-class After(Interruption):
-    """A request to end that comes after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def check(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Interrupted
-
-
 def modern() -> VariantOptions:
     return toy("modern").model_copy(update={"keep": "average", "averaged_epochs": 2})
 
@@ -101,7 +89,7 @@ def test_what_is_broken_off_goes_on_together_or_alone(tmp_path):
     train_together(expected, Interruption())
     broken = Seats(options, tmp_path)
     with pytest.raises(Interrupted):
-        train_together(broken, After(broken[0].training.objective.steps + 2 * len(SEEDS) + 1))
+        train_together(broken, EndsAfter(broken[0].training.objective.steps + 2 * len(SEEDS) + 2))
     apart = Seats(options, tmp_path)
     for seat in apart:
         seat.take_up()
@@ -119,7 +107,7 @@ def test_what_was_begun_alone_goes_on_together(tmp_path):
     options = modern()
     for seat in Seats(options, tmp_path):
         with pytest.raises(Interrupted):
-            go_on([seat], seat.training, After(2))
+            go_on([seat], seat.training, EndsAfter(3))
     together = Seats(options, tmp_path)
     train_together(together, Interruption())
     assert_same(together, alone(options))
@@ -129,7 +117,7 @@ def test_a_seed_that_lags_behind_is_trained_too(tmp_path):
     options = modern()
     one = Seats(options, tmp_path, SEEDS[:2])
     with pytest.raises(Interrupted):
-        train_together(one, After(1))
+        train_together(one, EndsAfter(2))
     together = Seats(options, tmp_path)
     train_together(together, Interruption())
     assert_same(together, alone(options))
@@ -142,7 +130,7 @@ def test_seeds_at_three_places_catch_up_and_go_on_together(tmp_path):
     options = modern()
     for seat, steps in zip(Seats(options, tmp_path), (1, 4, 2), strict=True):
         with pytest.raises(Interrupted):
-            go_on([seat], seat.training, After(steps))
+            go_on([seat], seat.training, EndsAfter(steps + 1))
     together = Seats(options, tmp_path)
     train_together(together, Interruption())
     assert_same(together, alone(options))
