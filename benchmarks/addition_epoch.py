@@ -22,6 +22,7 @@ from unroll.options import Checkpointing
 from unroll.runs.subject import Subject
 from unroll.storage.folders import digest
 from unroll.training.checkpoint import Checkpoint
+from unroll.training.executors import Processes
 from unroll.training.loop import Epoch
 from unroll.training.machine import choose
 from unroll.training.run import Job
@@ -65,7 +66,7 @@ def main(variant: str, precision: str, seeds: int, epochs: int, quick: bool) -> 
             prepared = folder / "prepared"
             return Job(subject, seed, task, machine, prepared, target, checkpoint, sources, "")
 
-        run_all([job(seed) for seed in range(seeds)], workers=seeds, listeners=[listen])
+        run_all([job(seed) for seed in range(seeds)], Processes(seeds), [listen])
     table = pd.DataFrame(rows).query("epoch > 1")
     assert len(table) == seeds * (epochs - 1)
     train, valid = table["train_seconds"].median(), table["valid_seconds"].median()

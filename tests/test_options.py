@@ -148,7 +148,7 @@ def test_sections_that_are_left_out_have_the_documented_values():
         "precision": "auto",
         "workers": "auto",
         "threads": 1,
-        "executor": "processes",
+        "executor": "auto",
     }
     assert Comparison().model_dump() == {
         "references": {},

@@ -46,7 +46,7 @@ class Compute(Strict):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: Literal["auto"] | Count = "auto"
     threads: Count = 1
-    executor: Literal["processes", "stacked"] = "processes"
+    executor: Literal["auto", "processes", "stacked", "ranks"] = "auto"
 
 
 class VariantOptions(Strict):

@@ -91,8 +91,8 @@ OPTION_EDITS = [
     Edit(
         "padding: loss",
         "training/pairs.py",
-        "target_lengths - 1, expected",
-        "target_lengths, expected",
+        "counts(lengths - 1, target.shape",
+        "counts(lengths, target.shape",
         ("masked",),
         ("plain", "last"),
     ),
@@ -171,8 +171,8 @@ OPTION_EDITS = [
     Edit(
         "dropout",
         "models/dropout.py",
-        "return x * self.kept(shape, x) / (1 - self.rate)",
-        "return x * self.kept(shape, x)",
+        "return x * self.kept_of_rows(shape, x) / (1 - self.rate)",
+        "return x * self.kept_of_rows(shape, x)",
         ("modern", "words-gru", "last-modern"),
         ("plain", "words"),
     ),
