@@ -227,6 +227,7 @@ class CorpusOptions(VariantOptions):
     random_time_steps: Annotated[bool, Neutral(False)] = False
     mogrifier_rounds: Annotated[int, Field(ge=0, le=20), Neutral(0)] = 0
     softmaxes: Annotated[Count, Neutral(1)] = 1
+    evaluation_batch_size: Annotated[Count, Neutral(1)] = 1
 
     @model_validator(mode="after")
     def _tied_sizes(self) -> "CorpusOptions":

@@ -166,6 +166,7 @@ of_corpus = {
     "random_time_steps": st.booleans(),
     "mogrifier_rounds": st.integers(-1, 21),
     "softmaxes": counts,
+    "evaluation_batch_size": counts,
     "encoder": st.sampled_from(["small", "pretrained"]),
 }
 additions = section(

@@ -416,6 +416,14 @@ OPTION_EDITS = [
         ("words",),
     ),
     Edit(
+        "evaluation_batch_size",
+        "evaluation/reading.py",
+        "part.index_fill(1, ",
+        "part.index_fill(0, ",
+        ("side-by-side",),
+        ("words", "words-gru"),
+    ),
+    Edit(
         "softmaxes",
         "models/mixture.py",
         "self.latent(hidden).tanh()",

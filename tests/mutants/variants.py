@@ -130,6 +130,7 @@ CORPUS: dict[str, dict[str, Any]] = {
     },
     "mogrified": {"mogrifier_rounds": 3, "keep": "average", "averaged_epochs": 1},
     "mixed-softmaxes": {"softmaxes": 3, "tie_weights": True, "keep": "best"},
+    "side-by-side": {"evaluation_batch_size": 3, "layers": 2},
     "muon": {"optimizer": "muon", "layers": 2, "schedule": "cosine", "weight_decay": 0.1},
     "plateau": {**BOOK, "schedule": "on_plateau", "keep": "best"},
 }
