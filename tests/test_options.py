@@ -154,6 +154,7 @@ def test_sections_that_are_left_out_have_the_documented_values():
     assert Comparison().model_dump() == {
         "references": {},
         "questions": {},
+        "factors": [],
         "confidence": 0.95,
     }
     assert Checkpointing().every == 500

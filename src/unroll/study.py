@@ -8,7 +8,7 @@ A study is a folder with `dvc.yaml` and `params.yaml`: the root of the project, 
     variants    named sets of options on one task
     generate    what the language models are asked to write
     scoring     how language models predict a text, beside reading it straight on
-    comparison  which variant is compared with which
+    comparison  which variant is compared with which; which options are factors
     checkpoint  how often a training notes where it stands
 
 A variant's options are its task's `defaults` with its own entry laid over them. All sections but
@@ -16,9 +16,10 @@ A variant's options are its task's `defaults` with its own entry laid over them.
 """
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ from unroll.options import (
     PairsOptions,
     Scoring,
     VariantOptions,
+    shown,
+    values_of,
 )
 from unroll.storage.yaml import read_yaml
 from unroll.tasks.task import Task
@@ -253,6 +256,7 @@ def load(name: str = ROOT_STUDY) -> Study:
     if comparison:
         faults += _unfit_references(comparison.references, variants)
         faults += _unfit_questions(comparison.questions, variants)
+        faults += _unfit_factors(comparison.factors, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
     return Study(
@@ -396,3 +400,36 @@ def _unfit_questions(
         for name in questions
         if name not in variants
     ]
+
+
+def _unfit_factors(
+    factors: Sequence[str], variants: Mapping[str, VariantOptions | None]
+) -> list[str]:
+    """Return what keeps the variants of a task from having each combination of factors once."""
+    tasks: dict[str, dict[str, VariantOptions]] = {}
+    for name, options in variants.items():
+        if factors and options is not None:
+            tasks.setdefault(options.task, {})[name] = options
+    return [
+        f"comparison.factors: {fault}" for of in tasks.values() for fault in _not_all(factors, of)
+    ]
+
+
+def _not_all(factors: Sequence[str], variants: Mapping[str, VariantOptions]) -> list[str]:
+    for factor in factors:
+        for name, options in variants.items():
+            if factor not in type(options).model_fields:
+                near = nearest(factor, type(options).model_fields)
+                return [f"{name} has no option {factor!r}{near}"]
+    having: dict[tuple[Any, ...], list[str]] = {}
+    for name, options in variants.items():
+        having.setdefault(values_of(options, factors), []).append(name)
+    values = [dict.fromkeys(place) for place in zip(*having, strict=True)]
+    faults = []
+    for of in product(*values):
+        names, what = having.get(of, []), ", ".join(map(shown, factors, of))
+        if not names:
+            faults.append(f"no variant has {what}; add one, or leave a factor out")
+        elif len(names) > 1:
+            faults.append(f"{' and '.join(names)} are alike: {what}; leave one out")
+    return faults

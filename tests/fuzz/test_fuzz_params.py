@@ -138,7 +138,7 @@ options = {
     "layers": counts,
     "match_parameters": st.none() | names,
     "dropout": fractions,
-    "init": of("book", "default"),
+    "init": of("book", "default", "small"),
     "weight_decay": fractions,
     "schedule": of("constant", "one_cycle", "cosine", "on_plateau"),
     "clip": st.none() | fractions,

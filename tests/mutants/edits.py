@@ -219,8 +219,8 @@ OPTION_EDITS = [
     Edit(
         "tie_weights: first weights",
         "models/initialise.py",
-        'last = {"book": nn.Embedding, "default": nn.Linear}',
-        'last = {"book": nn.Linear, "default": nn.Linear}',
+        'last = nn.Embedding if scheme == "book" else nn.Linear',
+        "last = nn.Linear",
         ("tied-book",),
         ("tied", "words-book"),
     ),
@@ -235,10 +235,18 @@ OPTION_EDITS = [
     Edit(
         "init: book",
         "models/initialise.py",
-        "normal_(0, 0.01,",
-        "normal_(0, 0.011,",
+        "isinstance(module, nn.Embedding):\n        drawn.normal_(0, 0.01,",
+        "isinstance(module, nn.Embedding):\n        drawn.normal_(0, 0.011,",
         ("book", "words-book"),
         ("plain", "words"),
+    ),
+    Edit(
+        "init: small",
+        "models/initialise.py",
+        "drawn.normal_(0, 0.01, generator=generator)\n\n\ndef _default",
+        "drawn.normal_(0, 0.02, generator=generator)\n\n\ndef _default",
+        ("small",),
+        ("plain", "book"),
     ),
     Edit(
         "init: default",
@@ -648,8 +656,8 @@ OPTION_EDITS = [
     Edit(
         "validation: carried state",
         "evaluation/reading.py",
-        "found, state = model(read, state)",
-        "found, state = model(read, None)",
+        "found, state = model.features(read.to(device), state)",
+        "found, state = model.features(read.to(device), None)",
         ("words",),
         ("plain",),
     ),

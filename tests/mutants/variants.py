@@ -66,6 +66,7 @@ PAIRS: dict[str, dict[str, Any]] = {
     "own-sequences": {"teacher_forcing": 0.5, "teacher_forcing_by": "sequence"},
     "twice": {"double_source": True, "decoder": "attention", "padding": "masked"},
     "twice-plain": {"double_source": True, "reverse_source": True},
+    "small": {"init": "small"},
     "hardest": {"curriculum": "hardest"},
     "naive": {"curriculum": "naive"},
     "mixed": {"curriculum": "mixed"},

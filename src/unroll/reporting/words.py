@@ -10,6 +10,7 @@ from unroll.kinds.kind import Kind
 from unroll.metrics import Metric
 from unroll.options import Comparison, changes
 from unroll.reporting.comparison import FEWEST, TWO_MODES, dicts
+from unroll.reporting.factors import WHERE, together
 
 NAMED = 4  # options in which a variant differs; how many more there are is said
 
@@ -45,6 +46,25 @@ def markdown(
         first = f"| {row['variant']} | {differs[row['variant']]} | {row['parameters']:,} |"
         lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts, comparison))]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def of_factors(metric: Metric, effects: pd.DataFrame) -> str:
+    """Return in Markdown what each option does by itself, and which of them change each other."""
+    if effects.empty:
+        return ""
+    alone, both = effects[~together(effects)], effects[together(effects)]
+    told = both[both["verdict"].isin(["better", "worse"])]
+    lines = ["", "In the mean over all other options:", ""]
+    lines += [f"- {in_a_sentence(metric, row)}" for row in dicts(alone)]
+    if len(both):
+        count = f"{len(told)} of {len(both)} pairs of values"
+        lines += ["", f"That they change each other’s effect can be told of {count}.", ""]
+        lines += [
+            f"- {row['variant']}, beside {row['reference'].partition(WHERE)[2]}: "
+            f"{show_difference(metric, row)}"
+            for row in dicts(told)
+        ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
