@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from unroll.errors import DataError, UserError, first_line, without_secrets
+from unroll.errors import UserError, first_line, without_secrets
 from unroll.kinds import kind_of
 from unroll.plans.plan import plan_digest
 from unroll.plans.training import MACHINE, training_plan
@@ -46,7 +46,7 @@ def sweep(study: Study, file: Path, storage: str | None = None) -> None:
     """
     space = read_space(file, study)
     _check_installed()
-    from unroll.sweeps.search import Search, address_of
+    from unroll.sweeps.search import Search, address_of, reached
     from unroll.sweeps.trial import run_trial
 
     address, kind = address_of(storage or DATABASE), kind_of(space.base)
@@ -56,7 +56,7 @@ def sweep(study: Study, file: Path, storage: str | None = None) -> None:
     key = _key(study, space, digest(prepared))
     machine.prepare_process()
     where = experiment_name(study.name, space.base.task)
-    with _reached(address.render_as_string()):
+    with reached(address):
         search = Search(address, f"{where}.{space.name}", key, space, kind.main.higher_is_better)
         _tell_beginning(search, address.render_as_string())
         tracking = _Tracking(search, study, where, key)
@@ -89,29 +89,6 @@ def _key(study: Study, space: Space, data: str) -> str:
     }
     parts = [plan, data, space.base.seeds, searched, space.seed, space.prune_after]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _reached(address: str) -> Iterator[None]:
-    """Let what a database does wrong be told as an error of this command."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise
-        raise UserError(
-            "a sweep on PostgreSQL needs psycopg, which is not installed; run: "
-            "pip install 'unroll[team]'"
-        ) from None
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        raise DataError(
-            f"the database of the sweep, {address}, cannot be used ({first_line(cause or error)}); "
-            "see to it, and run the same command again: it goes on from here"
-        ) from None
 
 
 class _Tracking:

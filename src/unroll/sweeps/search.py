@@ -7,22 +7,22 @@ gone, and is begun anew under its number. So there are always as many as were as
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna import Trial, create_study
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from unroll.errors import UserError, without_secrets
+from unroll.errors import DataError, UserError, first_line, without_secrets
 from unroll.evaluation.scores import six_digits
 from unroll.seeds import derive
 from unroll.sweeps.locks import DatabaseLocks, FileLocks, Locks
@@ -207,6 +207,32 @@ def address_of(given: str) -> URL:
     if backend == "sqlite" and (not address.database or address.database == ":memory:"):
         raise UserError(f"{given} keeps nothing; name a file: sqlite:///FILE.db")
     return address if backend == "sqlite" else address.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def reached(address: URL) -> Iterator[None]:
+    """Let what a database does wrong within the block be told with its address and the way out.
+
+    Raises:
+        UserError: what speaks with PostgreSQL is not installed.
+        DataError: the database cannot be reached, read or written.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise UserError(
+            "a sweep on PostgreSQL needs psycopg, which is not installed; run: "
+            "pip install 'unroll[team]'"
+        ) from None
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        raise DataError(
+            f"the database of the sweep, {address.render_as_string()}, cannot be used "
+            f"({first_line(cause or error)}); see to it, and run the same command again: it goes "
+            "on from here"
+        ) from None
 
 
 def _locks(address: URL) -> Locks:
