@@ -38,6 +38,7 @@ def test_each_database_has_its_locks(address):
 def test_a_lock_is_held_by_one(address):
     one, other = locks(address), locks(address)
     assert one.take("a")
+    assert not one.take("a")
     assert not other.take("a")
     assert other.take("b")
     one.release("a")

@@ -68,14 +68,19 @@ class DatabaseLocks(Locks):
     def __init__(self, address: URL) -> None:
         engine = create_engine(address, connect_args={"options": ALIVE})
         self.connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self.taken = set[str]()  # the server would give them once more
 
     def take(self, name: str, wait: bool = False) -> bool:
         """Take the lock of a number that the name determines."""
         function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-        return self._ask(function, name) is not False
+        if name in self.taken or self._ask(function, name) is False:
+            return False
+        self.taken.add(name)
+        return True
 
     def release(self, name: str) -> None:
         """Give the lock back."""
+        self.taken.remove(name)
         self._ask("pg_advisory_unlock", name)
 
     def _ask(self, function: str, name: str) -> object:
