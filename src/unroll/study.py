@@ -96,6 +96,24 @@ class Study:
         """Return the options of this variant, or raise UserError with the nearest one."""
         return pick(self.variants, name, "variant", self.params_file)
 
+    def altered(
+        self, variant: str, options: VariantOptions, changes: Mapping[str, Any], place: str
+    ) -> VariantOptions:
+        """Return options of a variant with some changed.
+
+        Raises:
+            UserError: they are none that it could have; the message lists every fault, at `place`.
+        """
+        faults: list[str] = []
+        given = {**options.model_dump(), **changes}
+        checked = validate(type(options), given, place, faults)
+        if checked is not None:
+            faults += _unlevelled(checked, self.tasks[options.task], options.task, place)
+            faults += _unmatched({**self.variants, variant: checked})
+            if not faults:
+                return checked
+        raise UserError("\n".join(faults))
+
     def variants_of(self, task: str) -> dict[str, VariantOptions]:
         """Return the variants of a task, in the order of the params file."""
         return {name: options for name, options in self.variants.items() if options.task == task}
@@ -347,10 +365,18 @@ def _variant(
     places = {key: defaults for key in found.defaults if key not in entry}
     options = OPTIONS[found.task.kind]
     checked = validate(options, {**found.defaults, **entry}, place, faults, places)
-    chooses = isinstance(checked, PairsOptions) and checked.curriculum != "all"
-    if chooses and not found.task.has_levels:
-        faults.append(f"{place}.curriculum: the pairs of {entry['task']} have no levels")
+    faults += _unlevelled(checked, found.task, entry["task"], place)
     return checked
+
+
+def _unlevelled(
+    options: VariantOptions | None, task: Task[Any], name: str, place: str
+) -> list[str]:
+    """Return a fault where a curriculum chooses from pairs whose levels nobody knows."""
+    chooses = isinstance(options, PairsOptions) and options.curriculum != "all"
+    if chooses and not task.has_levels:
+        return [f"{place}.curriculum: the pairs of {name} have no levels"]
+    return []
 
 
 def _unmatched(variants: Mapping[str, VariantOptions | None]) -> list[str]:
