@@ -21,6 +21,11 @@ ADDRESS=http://127.0.0.1:$PORT
 PATIENCE=120  # seconds in which a server must answer
 PATH=$HERE/../../.venv/bin:$PATH
 
+# PostgreSQL does not run as root: then it gets the user that Debian's package has made for it. It
+# ends with this script, also after kill -9.
+AS_DATABASE=(setpriv --pdeathsig INT)
+[ "$(id -u)" != 0 ] || AS_DATABASE+=(--reuid=postgres --regid=postgres --init-groups)
+
 main() {
   case ${1:-} in
     "") ;;
@@ -63,14 +68,6 @@ look_for_what_it_needs() {
     fail "something listens on port $PORT already; choose another: PORT=$((PORT + 1))"
 }
 
-# PostgreSQL does not run as root: then it gets the user that Debian's package has made for it. It
-# ends with this script, also after kill -9.
-as_database() {
-  local user=()
-  [ "$(id -u)" != 0 ] || user=(--reuid=postgres --regid=postgres --init-groups)
-  setpriv --pdeathsig INT "${user[@]}" "$@"
-}
-
 give_to_database() {
   [ "$(id -u)" != 0 ] || chown postgres:postgres "$1"
 }
@@ -78,8 +75,8 @@ give_to_database() {
 open_folder() {
   [ -d "$TEAM" ] || mkdir -p "$TEAM"
   TEAM=$(cd "$TEAM" && pwd)
-  as_database test -x "$TEAM" || fail "the user postgres, as whom root starts PostgreSQL, may not" \
-    "enter $TEAM; choose a folder that it can reach, as TEAM=/srv/unroll"
+  "${AS_DATABASE[@]}" test -x "$TEAM" || fail "the user postgres, as whom root starts PostgreSQL," \
+    "may not enter $TEAM; choose a folder that it can reach, as TEAM=/srv/unroll"
   umask 077
   exec {lock}>"$TEAM/lock"
   flock --nonblock "$lock" || fail "$TEAM is served already, by another serve.sh"
@@ -94,7 +91,7 @@ start_database() {
   export PGHOST
   give_to_database "$PGHOST"
   set -m  # a server is a group of its own: Ctrl-C reaches this script alone, which ends it
-  as_database "$PROGRAMS/postgres" -D "$TEAM/database" -c listen_addresses= \
+  "${AS_DATABASE[@]}" "$PROGRAMS/postgres" -D "$TEAM/database" -c listen_addresses= \
     -c unix_socket_directories="$PGHOST" >>"$TEAM/postgresql.log" 2>&1 {lock}>&- &
   database=$!
   set +m
@@ -113,7 +110,7 @@ make_database() {
   rm -rf "$TEAM/database.new"
   mkdir "$TEAM/database.new"
   give_to_database "$TEAM/database.new"
-  as_database "$PROGRAMS/initdb" --pgdata="$TEAM/database.new" --username="$(id -un)" \
+  "${AS_DATABASE[@]}" "$PROGRAMS/initdb" --pgdata="$TEAM/database.new" --username="$(id -un)" \
     --auth-local=peer --auth-host=reject --encoding=UTF8 --locale=C.UTF-8 \
     >>"$TEAM/postgresql.log" 2>&1 ||
     fail "initdb has failed: $(tail -n 3 "$TEAM/postgresql.log")"

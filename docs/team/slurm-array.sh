@@ -25,6 +25,7 @@ clone=$here/.dvc/tmp/jobs/$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID
 export PATH=$here/.venv/bin:$PATH
 
 if [ ! -d "$clone" ]; then
+  rm -rf "$clone.new"
   git clone --quiet "$here" "$clone.new"
   (cd "$clone.new" && dvc cache dir --quiet --local "$here/.dvc/cache")
   mv "$clone.new" "$clone"

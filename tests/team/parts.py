@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Checkout
+from conftest import ROOT, Checkout
+from docs.recipes import FENCE, commands
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 POSTGRES = shutil.which("postgres") or next(Path("/usr/lib/postgresql").glob("*/bin/postgres"), "")
@@ -25,7 +27,20 @@ needs_postgresql = pytest.mark.skipif(
 needs_sshd = pytest.mark.skipif(
     SSHD is None, reason="there is no SSH server here (Debian's package openssh-server)"
 )
+PAGE = (ROOT / "docs/team/README.md").read_text()
+PLACES = {"address": "http://127.0.0.1:5000", "team": ".team", "store": "/srv/unroll"}
 PATIENCE = 180  # seconds in which a server must have started
+
+
+def said(heading: str, number: int, **instead: str) -> str:
+    """Return a block of commands of the page, of the toy study, for places of a test."""
+    [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = [block[2] for block in FENCE.finditer(section) if block[1] == "console"]
+    text = "\n".join(step.command for step in commands(blocks[number])).replace("quick", "toy")
+    for old, new in instead.items():
+        assert PLACES[old] in text
+        text = text.replace(PLACES[old], new)
+    return text
 
 
 def free_port() -> int:
