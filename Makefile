@@ -9,9 +9,10 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 IN_VENV = export PATH="$(CURDIR)/.venv/bin:$$PATH" &&
 READY = .venv/.ready
 PORT ?= 5000
+TEAM ?= .team
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scm repro quick studies test test-long gpu ui lint format clean
+.PHONY: help setup scm repro quick studies test test-long gpu ui team lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -63,6 +64,9 @@ ui: $(READY) ## serve the MLflow UI on 127.0.0.1, port 5000 (another: PORT=5001)
 	@echo "http://127.0.0.1:$(PORT)/#/experiments"
 	$(IN_VENV) mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+team: $(READY) ## serve MLflow to a team: PostgreSQL, logins (docs/team/; PORT=5001 TEAM=/srv/unroll)
+	$(IN_VENV) PORT=$(PORT) TEAM="$(TEAM)" docs/team/serve.sh
 
 lint: $(READY) ## check style and types only
 	$(IN_VENV) ruff check . && ruff format --check . && mypy
