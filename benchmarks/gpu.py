@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from made_up import corpus
 from stopwatch import seconds_of, seconds_of_stack, wait
-
 from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
 from unroll.storage.files import write_json, write_text
 from unroll.storage.yaml import read_yaml

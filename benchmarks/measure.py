@@ -21,9 +21,10 @@ from typing import Any
 
 import click
 import psutil
+from pydantic import ValidationError
+
 from results import FOLDER, Compared, Found, Grown, Result, path_of, spread, write_result
 from turns import Turns, apart
-
 from unroll.errors import UserError
 from unroll.faults import pick
 from unroll.storage.yaml import read_yaml
@@ -73,11 +74,18 @@ def _own(sizes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def found_by(name: str, turns: Turns, sizes: Mapping[str, Any]) -> list[Found]:
-    """Return what the measurement of an entry finds; print each thing as it is found."""
+    """Return what the measurement of an entry finds; print each thing as it is found.
+
+    Raises:
+        UserError: an option is not what a model or a task takes, or a command failed.
+    """
     found = []
-    for one in module_of(sizes, name).measure(turns, **_own(sizes)):
-        found.append(one)
-        print(told(one), flush=True)
+    try:
+        for one in module_of(sizes, name).measure(turns, **_own(sizes)):
+            found.append(one)
+            print(told(one), flush=True)
+    except ValidationError as error:
+        raise UserError(f"entries.{name}: {error}") from None
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import pandas as pd
+
 import plots
 from measure import PARAMS, module_file
 from measurements.corpus import GOAL as DEAREST
@@ -21,7 +22,6 @@ from measurements.corpus import TRAINING
 from measurements.tracking import GOAL as SECONDS
 from measurements.tracking import TOLD
 from results import FOLDER, Grown, Result, Spread, read_result, spread
-
 from unroll.errors import UserError
 from unroll.storage.files import write_text
 from unroll.storage.tables import write_table
@@ -303,6 +303,17 @@ def page(
     return HEAD.format(minutes=minutes) + "\n".join(parts)
 
 
+def write_reports(folder: Path, results: Sequence[Result]) -> list[str]:
+    """Write tables and plots; return the names of the plots."""
+    for name, rows_of in {"rates": rows_of_rates, "growth": rows_of_growth}.items():
+        write_table(folder / f"{name}.csv", flat([row for of in results for row in rows_of(of)]))
+    drawn = plots.of_results(results)
+    (folder / "plots").mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        write_text(folder / "plots" / f"{name}.svg", svg)
+    return list(drawn)
+
+
 @click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))
 @click.option("--params", default=PARAMS, show_default=True, type=Path, help="The entries.")
 @click.option("--reports", default=FOLDER, show_default=True, type=Path, help="What was measured.")
@@ -315,14 +326,9 @@ def main(params: Path, reports: Path, target: Path) -> None:
         raise click.ClickException(str(error)) from None
     results = {entry: result for entry, result in read.items() if result}
     there = list(results.values())
-    for name, rows_of in {"rates": rows_of_rates, "growth": rows_of_growth}.items():
-        if rows := [row for of in there for row in rows_of(of)]:
-            write_table(reports / f"{name}.csv", flat(rows))
-    drawn = plots.of_results(there)
-    for name, svg in drawn.items():
-        write_text(reports / "plots" / f"{name}.svg", svg)
+    drawn = write_reports(reports, there) if there else []
     seen = Path(os.path.relpath(reports, target.parent)).as_posix()
-    write_text(target, page(entries, results, seen, list(drawn)))
+    write_text(target, page(entries, results, seen, drawn))
     lacking = [entry for entry in entries if entry not in results]
     print(f"{target}: {len(results)} of {len(entries)} entries")
     if lacking:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 
 import click
+
 from references.attention import PlainLoop
 from trainings import training
-
 from unroll import study
 from unroll.data.pairs import Pairs, load_pairs
 from unroll.errors import UserError

@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt
+
 from results import Grown, Result, spread
 
 STYLE = {"svg.hashsalt": "unroll", "svg.fonttype": "path", "font.size": 8}

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from measurements.pairs import answering, training_operations
 from references.numpy_seq2seq import Seq2Seq
 from results import Found
 from trainings import epochs_of, precision, training
 from turns import Turns
-
 from unroll.data.batches import batches
 from unroll.data.pairs import Pairs
 from unroll.options import PairsOptions

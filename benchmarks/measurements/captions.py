@@ -11,7 +11,6 @@ from measurements.pairs import answering
 from results import Found
 from trainings import epochs_of, precision, training
 from turns import Turns
-
 from unroll.tasks.captions import CaptionsDataOptions, CaptionsTask
 
 UNIT = "pictures a second"

@@ -70,7 +70,6 @@ def prepare(folder: Path) -> float:
 def train(folder: Path, options: Any, steps: int) -> float:
     """Train on a prepared text for so many steps; return the seconds of each word."""
     from trainings import training
-
     from unroll.kinds import named
 
     one = training("corpus", named("corpus").load(folder / "prepared"), **options)

@@ -12,7 +12,6 @@ from typing import Any
 from results import Found
 from trainings import epochs_of, precision, training
 from turns import Turns
-
 from unroll.data.labels import Labelled
 from unroll.evaluation.classification import classify
 from unroll.tasks.sentences import Sentences, SentencesOptions

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+
 from made_up import corpus
 from references.language_model import epochs_of as plain_epochs_of
 from results import Found
 from trainings import epochs_of, precision, training, weights
 from turns import Turns
-
 from unroll.data.corpus import Corpus
 from unroll.evaluation.perplexity import perplexity
 from unroll.evaluation.reading import windows

@@ -5,7 +5,6 @@ from typing import Any
 
 from references import one_pair
 from trainings import weights
-
 from unroll.generation.answering import answer
 from unroll.training.loop import Training
 

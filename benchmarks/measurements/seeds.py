@@ -13,7 +13,6 @@ from typing import Any
 
 from results import Found, Grown
 from turns import Turns
-
 from unroll.kinds import kind_of
 from unroll.options import Checkpointing, Compute, PairsOptions
 from unroll.runs.subject import Subject

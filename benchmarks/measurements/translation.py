@@ -19,7 +19,6 @@ from references.attention import PlainLoop
 from results import Found
 from trainings import epochs_of, precision, training
 from turns import Turns
-
 from unroll.data.pairs import Pairs
 
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-import made_up
 import numpy as np
 import pytest
+
+import made_up
 from measurements.translation import tokens_of
 from trainings import training
-
 from unroll.data.pairs import load_pairs, save_pairs
 from unroll.tasks.text import Text, TextOptions
 

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import measure
 import pytest
+
+import measure
 from results import Compared, Grown, Result, read_result, write_result
 from turns import Turns, apart, peak_memory, rate
-
 from unroll.errors import DataError, UserError
 from unroll.storage.yaml import read_yaml
 

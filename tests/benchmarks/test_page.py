@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-import page
 import pytest
 from click.testing import CliRunner
-from results import Compared, Grown, Result, Spread, write_result
 
+import page
+from results import Compared, Grown, Result, Spread, write_result
 from unroll.storage.yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]

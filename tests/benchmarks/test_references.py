@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+
 from made_up import corpus, ragged
 from measurements.addition import answers_in_numpy, epochs_in_numpy
 from references import attention, language_model, one_pair
 from references.numpy_seq2seq import Seq2Seq
 from trainings import training
-
 from unroll.evaluation.accuracy import accuracy
 from unroll.generation.answering import answer
 from unroll.tasks.addition import Addition, AdditionOptions

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from conftest import make_checkout
 from unroll import study
 from unroll.errors import UserError
 from unroll.stages.new_study import new_study
 
 ROOT = Path(__file__).parents[2]
+PAGE = "docs/performance.md"
 STAGES = YAML(typ="safe").load((ROOT / "pipeline/benchmark/dvc.yaml").read_text())["stages"]
 
 
@@ -48,6 +50,35 @@ def test_what_was_measured_and_written_is_in_git():
         assert options["cache"] is False
         ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT).returncode
         assert ignored != 0 or not (ROOT / ".git").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_an_entry_that_fails_costs_the_others_nothing_and_keeps_what_it_had(tmp_path):
+    checkout, yaml = make_checkout(tmp_path / "project"), YAML(typ="safe")
+    params = checkout.folder / "pipeline/benchmark/params.yaml"
+    toy = yaml.load(ROOT / "tests/benchmarks/toy.yaml")
+    good = {name: toy["entries"][name] for name in ("machine", "labels")}
+    results, page = checkout.folder / "reports/benchmark/results", checkout.folder / PAGE
+    repro = ("dvc", "repro", "pipeline/benchmark/dvc.yaml")
+
+    yaml.dump({**toy, "entries": good}, params)
+    checkout.run(*repro)
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+    assert before.keys() == {"machine.json", "labels.json"}
+    assert "| matrix products in float32 | GFLOP/s |" in page.read_text()
+    assert "Stage 'pipeline/benchmark/dvc.yaml:page' didn't change" in checkout.run(*repro)
+
+    good["labels"]["options"]["optimizer"] = "none that there is"
+    yaml.dump({**toy, "entries": good}, params)
+    page.unlink()
+    printed = checkout.run(*repro, "--force", "--keep-going", fails=True)
+    assert "entries.labels" in printed and "Traceback" not in printed
+    after = {path.name: path.read_bytes() for path in results.iterdir()}
+    assert after["machine.json"] != before["machine.json"]  # no two measurements are the same
+    assert after["labels.json"] == before["labels.json"]
+    checkout.run("python", "benchmarks/page.py")
+    assert "## Labels" in page.read_text()
 
 
 def test_make_benchmark_writes_the_page_where_an_entry_has_failed():
