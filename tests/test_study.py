@@ -620,10 +620,11 @@ def test_what_is_no_name_of_a_study_leads_to_no_file(folder, name):
 
 def test_studies_are_found_by_looking(folder):
     assert params.studies() == ["root"]
-    for name in ("toy", "a", "notes"):
+    for name in ("toy", "a", "notes", "other"):
         (folder / "pipeline" / name).mkdir(parents=True)
-    (folder / "pipeline" / "toy" / "dvc.yaml").touch()
-    (folder / "pipeline" / "a" / "dvc.yaml").touch()
+    for name in ("toy", "a"):
+        (folder / "pipeline" / name / "dvc.yaml").write_text("vars:\n  - study:\n      root: .\n")
+    (folder / "pipeline" / "other" / "dvc.yaml").write_text("stages: {}\n")
     assert params.studies() == ["root", "a", "toy"]
 
 

@@ -39,6 +39,7 @@ from unroll.options import (
     shown,
     values_of,
 )
+from unroll.storage.files import read_text
 from unroll.storage.yaml import read_yaml
 from unroll.tasks.task import Task
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 ROOT_STUDY = "root"
 PIPELINE = Path("pipeline")  # the folder of all other studies
+HEADER = "\n  - study:"  # in the dvc.yaml of each study; `make studies` looks for it too
 SECTIONS = ("compute", "tasks", "variants", "generate", "scoring", "comparison", "checkpoint")
 
 
@@ -239,9 +241,12 @@ def study_folder(name: str) -> Path:
 
 
 def studies() -> list[str]:
-    """Return the names of all studies that there are: the root, and the folders of pipeline/."""
-    found = sorted(path.parent.name for path in PIPELINE.glob("*/dvc.yaml"))
-    return [ROOT_STUDY, *found]
+    """Return the names of all studies that there are: the root, and the folders of pipeline/.
+
+    A folder whose dvc.yaml has no header of a study is something else: the benchmark.
+    """
+    found = sorted(path for path in PIPELINE.glob("*/dvc.yaml") if HEADER in read_text(path))
+    return [ROOT_STUDY, *(path.parent.name for path in found)]
 
 
 def load(name: str = ROOT_STUDY) -> Study:
