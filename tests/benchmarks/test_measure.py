@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import measure
+from benchmarks.filling import fills
 from results import Compared, Grown, Result, read_result, write_result
 from turns import Turns, apart, peak_memory, rate
 from unroll.errors import DataError, UserError
@@ -139,10 +140,6 @@ def test_a_result_is_read_as_it_was_written_and_damage_is_told(tmp_path):
     (tmp_path / "results/some.json").write_text('{"entry": "some"')
     with pytest.raises(DataError, match=r"some\.json.*; run: dvc repro -f .*measure@some"):
         read_result(tmp_path, "some")
-
-
-def fills(megabytes: int) -> int:
-    return len(bytearray(megabytes * 10**6))
 
 
 @pytest.mark.slow
