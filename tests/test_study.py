@@ -584,6 +584,9 @@ def test_factors_need_every_combination_once(folder):
     lacking = "no variant has decoder peeky, reverse_source true; add one, or leave a factor out"
     with pytest.raises(UserError, match=f"comparison.factors: {lacking}"):
         load(folder, without)
+    apart = DESIGN.replace("decoder: peeky}", "decoder: peeky, seeds: [1]}", 1)
+    with pytest.raises(UserError, match="plain, peeky, reversed, both have no seed in common"):
+        load(folder, apart)
     twice = DESIGN.replace("comparison:", "  again: {task: sums, decoder: peeky}\ncomparison:")
     alike = "peeky and again are alike: decoder peeky, reverse_source false; leave one out"
     with pytest.raises(UserError, match=f"comparison.factors: {alike}"):

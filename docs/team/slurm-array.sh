@@ -26,8 +26,9 @@ export PATH=$here/.venv/bin:$PATH
 
 if [ ! -d "$clone" ]; then
   rm -rf "$clone.new"
+  cache=$(dvc cache dir)
   git clone --quiet "$here" "$clone.new"
-  (cd "$clone.new" && dvc cache dir --quiet --local "$here/.dvc/cache")
+  (cd "$clone.new" && dvc cache dir --quiet --local "$(cd "$here" && realpath "$cache")")
   mv "$clone.new" "$clone"
 fi
 cd "$clone"

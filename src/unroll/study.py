@@ -452,6 +452,8 @@ def _not_all(factors: Sequence[str], variants: Mapping[str, VariantOptions]) -> 
             if factor not in type(options).model_fields:
                 near = nearest(factor, type(options).model_fields)
                 return [f"{name} has no option {factor!r}{near}"]
+    if not set.intersection(*(set(options.seeds) for options in variants.values())):
+        return [f"{', '.join(variants)} have no seed in common"]
     having: dict[tuple[Any, ...], list[str]] = {}
     for name, options in variants.items():
         having.setdefault(values_of(options, factors), []).append(name)

@@ -111,6 +111,16 @@ def test_a_stream_begins_with_the_words_before_its_own(monkeypatch, streams):
     )
 
 
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_text_is_read_where_the_model_lies(monkeypatch, streams):
+    monkeypatch.setattr(reading, "WARM_UP", 2)
+    model = language_model(WORDS, evaluation_batch_size=streams).to("meta")  # as on a GPU
+    for tokens in (TOKENS.to("meta"), TOKENS):
+        for found, expected, places in reading.outputs(model, tokens, EOS):
+            assert (found.device.type, places.device.type) == ("meta", "cpu")
+            assert expected.device.type == "meta"
+
+
 def test_of_a_short_text_one_stream_is_read():
     model = language_model(WORDS, evaluation_batch_size=64)
     [(found, expected, places)] = reading.outputs(model, TOKENS, EOS)

@@ -656,8 +656,8 @@ OPTION_EDITS = [
     Edit(
         "validation: carried state",
         "evaluation/reading.py",
-        "found, state = model.features(read.to(device), state)",
-        "found, state = model.features(read.to(device), None)",
+        "found, state = model.features(read, state)",
+        "found, state = model.features(read, None)",
         ("words",),
         ("plain",),
     ),

@@ -7,7 +7,7 @@ from reporting.made import Asked
 from unroll.reporting.breakdowns import together
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.curves import curves
-from unroll.reporting.factors import design, effects, learned
+from unroll.reporting.factors import design, effects_of, learned
 from unroll.reporting.page import TaskTables, page
 
 VOID = {"meta", "link", "img", "br", "hr"}
@@ -73,7 +73,7 @@ def rendered(tasks: dict[str, dict], factors: Sequence[str] = (), **references: 
                 verdicts=verdicts,
                 curves=curves(results, 10),
                 breakdown=together(results),
-                effects=effects(name, kind, found, study.comparison.confidence),
+                effects=effects_of(name, kind, found, study.comparison.confidence),
                 learned=learned(kind, found),
             )
         )

@@ -10,7 +10,7 @@ from reporting.made import corpus_result, pairs_result
 from reporting.pages import rendered
 from unroll.evaluation.statistics import estimate
 from unroll.kinds import kind_of
-from unroll.reporting.factors import design, effects, learned, together
+from unroll.reporting.factors import design, effects_of, learned
 from unroll.reporting.words import of_factors
 
 FACTORS = ["decoder", "reverse_source"]
@@ -51,7 +51,7 @@ RESULTS = {
     )
 }
 FOUND = design(FACTORS, RESULTS, "test_exact_match")
-TABLE = effects("sums", KIND, FOUND, 0.95)
+TABLE = effects_of("sums", KIND, FOUND, 0.95)
 
 
 def row(variant: str):
@@ -98,7 +98,7 @@ def test_every_value_is_compared_with_the_first_one():
         f"third {reverse}": made({"decoder": "attention", "reverse_source": reverse}, 0.5, 0.6)
         for reverse in (False, True)
     }
-    table = effects("sums", KIND, design(FACTORS, RESULTS | third, "test_exact_match"), 0.95)
+    table = effects_of("sums", KIND, design(FACTORS, RESULTS | third, "test_exact_match"), 0.95)
     assert table["variant"].tolist() == [
         "decoder peeky",
         "decoder attention",
@@ -115,7 +115,7 @@ def test_of_a_perplexity_the_effect_is_a_share_of_it():
         for cell, mean, spreads in (("lstm", 100.0, SPREAD), ("gru", 110.0, SPREAD[::-1]))
     }
     kind = next(iter(results.values())).kind
-    table = effects("words", kind, design(["cell"], results, "test_perplexity"), 0.95)
+    table = effects_of("words", kind, design(["cell"], results, "test_perplexity"), 0.95)
     [found] = table.to_dict("records")
     assert found["difference"] == pytest.approx(0.10, abs=1e-6)
     assert found["verdict"] == "worse"
@@ -164,9 +164,9 @@ def test_of_runs_of_one_kind_nobody_says_that_some_learn():
 
 def test_without_factors_there_are_no_effects():
     none = design([], RESULTS, "test_exact_match")
-    assert effects("sums", KIND, none, 0.95).empty
+    assert effects_of("sums", KIND, none, 0.95).empty
     assert learned(KIND, none).empty
-    assert of_factors(KIND.main, effects("sums", KIND, none, 0.95)) == ""
+    assert of_factors(KIND.main, effects_of("sums", KIND, none, 0.95)) == ""
 
 
 def test_effects_are_told_in_words():
@@ -174,7 +174,7 @@ def test_effects_are_told_in_words():
     assert "- decoder peeky is better than decoder plain: +20.0 points [" in text
     assert "That they change each other’s effect can be told of 1 of 1 pairs of values." in text
     assert "- decoder peeky where reverse_source true, beside reverse_source false: +20.0" in text
-    assert together(TABLE).tolist() == [False, False, True]
+    assert TABLE["beside"].tolist() == ["", "", "reverse_source false"]
 
 
 def test_the_page_says_what_each_option_does():

@@ -78,7 +78,7 @@ def test_without_prepared_data_it_is_said_what_to_run(study):
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("postgresql://me:hush@127.0.0.1:9/x", "//me:***@127.0.0.1:9/x, cannot be used ("),
+        ("postgresql://me:hush@127.0.0.1:9/x", "//***@127.0.0.1:9/x, cannot be used ("),
         ("sqlite:///params.yaml", "sqlite:///params.yaml, cannot be used ("),
     ],
 )

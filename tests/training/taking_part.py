@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from mutants.variants import VARIANTS
+from unroll.errors import TrainingError
 from unroll.kinds import kind_of
 from unroll.options import OPTIONS, VariantOptions
 from unroll.plans.training import MACHINE, miniature
 from unroll.training.checkpoint import Checkpoint
-from unroll.training.interruption import Interrupted
-from unroll.training.loop import Seat, Training
+from unroll.training.interruption import Interrupted, Interruption
+from unroll.training.loop import Seat, Training, go_on
 from unroll.training.ranks import Alone, Rank
 from unroll.training.run import begin
 
@@ -61,3 +62,15 @@ def interrupted(rank: Rank, asked: int, folder: Path) -> None:
                     os.kill(os.getpid(), signal.SIGTERM)
         except Interrupted:
             (folder / str(rank.number)).touch()
+
+
+def stand_apart(rank: Rank, folder: Path) -> None:
+    """Train with the other rank, which stands an epoch further; write what is said of that."""
+    one = seat(toy("plain"))
+    if rank.number == 1:
+        go_on([one], one.training, Interruption(), (2, 0))
+    with rank.joined("cpu"):
+        try:
+            rank.train([one], rank.interruption())
+        except TrainingError as error:
+            (folder / str(rank.number)).write_text(str(error))

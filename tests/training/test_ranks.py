@@ -15,7 +15,7 @@ import torch
 from models.toys import save_toy_pairs
 from mutants.variants import VARIANTS
 from training.jobs import ENDLESS, job
-from training.taking_part import SEED, interrupted, seat, take_part, toy, trained
+from training.taking_part import SEED, interrupted, seat, stand_apart, take_part, toy, trained
 from unroll.errors import TrainingError, UserError
 from unroll.runs.model import read_model
 from unroll.training.checkpoint import Checkpoint
@@ -210,6 +210,22 @@ def test_a_request_in_a_validation_is_heard_by_all_behind_it(tmp_path):
         process.join()
     assert [process.exitcode for process in ranks] == [0, 0]
     assert (tmp_path / "0").exists() and (tmp_path / "1").exists()
+
+
+@pytest.mark.long
+def test_ranks_that_stand_apart_are_refused(tmp_path):
+    meeting = str(tmp_path / "meeting")
+    ranks = [
+        SPAWN.Process(target=stand_apart, args=(Rank(number, 2, meeting), tmp_path))
+        for number in (0, 1)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    for number in ("0", "1"):
+        told = (tmp_path / number).read_text()
+        assert told.startswith("the ranks do not stand at one place: epoch 1, step 0")
 
 
 STUDY = """\

@@ -56,12 +56,13 @@ def outputs(
     state: State | None = None
     for steps in (*before, *torch.arange(length).split(at_once)):
         places = (first + steps).clamp(0, T - 1)
-        read = tokens[(places - 1).clamp_min(0)].long().masked_fill(places == 0, eos)
-        found, state = model.features(read.to(device), state)
-        if steps[-1] == -1:  # nothing stands before the first stream
+        read = tokens[(places - 1).clamp_min(0)].long().to(device)
+        read = read.masked_fill((places == 0).to(device), eos)  # nothing stands before the first
+        found, state = model.features(read, state)
+        if steps[-1] == -1:  # the first stream has read what is not there
             state = tuple(part.index_fill(1, torch.tensor([0], device=device), 0) for part in state)
         if steps[0] >= 0:
-            here = (first + steps < T).flatten()
+            here = (first + steps < T).flatten().nonzero()[:, 0]  # the last stream may be shorter
             place = places.flatten()[here]
             yield found.flatten(0, 1)[here.to(device)][None], tokens[place].long().to(device), place
 

@@ -61,57 +61,59 @@ def design(factors: Sequence[str], results: Mapping[str, Result], score: str) ->
     )
 
 
-def effects(task: str, kind: Kind[Any, Any], found: Design, confidence: float) -> pd.DataFrame:
+def effects_of(task: str, kind: Kind[Any, Any], found: Design, confidence: float) -> pd.DataFrame:
     """Return the effect of each value of each factor, and of each two together: as verdicts.
 
     A row is one of `judge` (reporting/comparison.py), with a value for a variant: its score is that
-    which decides, p-values are corrected for all rows.
+    which decides, p-values are corrected for all rows. `beside` says of two values together with
+    what the second one is compared.
     """
-    pairs = list(_compared(found))
+    pairs = [*_alone(found), *_together(found)]
     rows = [
         {
             "task": task, "variant": one, "reference": other, "metric": kind.deciding,
-            "seeds": len(ours), "comparisons": len(pairs),
+            "seeds": len(ours), "comparisons": len(pairs), "beside": beside,
             **against(kind.main, {one: ours, other: theirs}, confidence, len(pairs)),
         }
-        for (one, ours), (other, theirs) in pairs
+        for (one, ours), (other, theirs), beside in pairs
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=VERDICTS)
+    table = pd.DataFrame(rows, columns=[*VERDICTS, "beside"])
     table["p_corrected"] = holm(table["p_value"].tolist())
     table["verdict"] = [verdict(row, 1 - confidence) for row in dicts(table)]
     return table
 
 
 Named = tuple[str, np.ndarray]  # outcomes, and what has them
+Compared = tuple[Named, Named, str]  # one with another, beside what
 
-WHERE = " where "
 
-
-def _compared(found: Design) -> Iterator[tuple[Named, Named]]:
-    """Yield what is compared with what."""
+def _alone(found: Design) -> Iterator[Compared]:
+    """Yield the outcomes with each value of each factor, and with the first one."""
     for factor in found.factors:
-        first, *others = found.values(factor)
-        for value in others:
-            yield (
-                (shown(factor, value), found.mean({factor: value})),
-                (shown(factor, first), found.mean({factor: first})),
-            )
+        first, *others = [
+            (shown(factor, value), found.mean({factor: value})) for value in found.values(factor)
+        ]
+        for other in others:
+            yield other, first, ""
+
+
+def _together(found: Design) -> Iterator[Compared]:
+    """Yield what a value brings beside a value of another factor, and beside its first one."""
     for one, other in combinations(found.factors, 2):
         (first, *values), (beside, *besides) = found.values(one), found.values(other)
         for value, where in product(values, besides):
+            pair = value, first
             yield (
-                _effect(found, one, (value, first), other, where),
-                _effect(found, one, (value, first), other, beside),
+                _brought(found, one, pair, other, where),
+                _brought(found, one, pair, other, beside),
+                shown(other, beside),
             )
 
 
-def _effect(found: Design, factor: str, pair: tuple[Any, Any], other: str, where: Any) -> Named:
+def _brought(found: Design, factor: str, pair: tuple[Any, Any], other: str, where: Any) -> Named:
     """Return the difference that a value makes where another factor has a certain value."""
-    value, first = pair
-    difference = found.mean({factor: value, other: where}) - found.mean(
-        {factor: first, other: where}
-    )
-    return f"{shown(factor, value)}{WHERE}{shown(other, where)}", difference
+    with_it, without = (found.mean({factor: value, other: where}) for value in pair)
+    return f"{shown(factor, pair[0])} where {shown(other, where)}", with_it - without
 
 
 def learned(kind: Kind[Any, Any], found: Design) -> pd.DataFrame:
@@ -131,8 +133,3 @@ def learned(kind: Kind[Any, Any], found: Design) -> pd.DataFrame:
             mean = float(kind.main.scale.back(runs.mean()))
             rows.append((shown(factor, value), mean, good, len(runs)))
     return pd.DataFrame(rows, columns=["value", "mean", "learn", "runs"])
-
-
-def together(table: pd.DataFrame) -> pd.Series:
-    """Return which rows of `effects` are of two values together."""
-    return table["variant"].str.contains(WHERE, regex=False)

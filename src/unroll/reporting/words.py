@@ -10,7 +10,6 @@ from unroll.kinds.kind import Kind
 from unroll.metrics import Metric
 from unroll.options import Comparison, changes
 from unroll.reporting.comparison import FEWEST, TWO_MODES, dicts
-from unroll.reporting.factors import WHERE, together
 
 NAMED = 4  # options in which a variant differs; how many more there are is said
 
@@ -53,7 +52,7 @@ def of_factors(metric: Metric, effects: pd.DataFrame) -> str:
     """Return in Markdown what each option does by itself, and which of them change each other."""
     if effects.empty:
         return ""
-    alone, both = effects[~together(effects)], effects[together(effects)]
+    alone, both = effects[effects["beside"] == ""], effects[effects["beside"] != ""]
     told = both[both["verdict"].isin(["better", "worse"])]
     lines = ["", "In the mean over all other options:", ""]
     lines += [f"- {in_a_sentence(metric, row)}" for row in dicts(alone)]
@@ -61,8 +60,7 @@ def of_factors(metric: Metric, effects: pd.DataFrame) -> str:
         count = f"{len(told)} of {len(both)} pairs of values"
         lines += ["", f"That they change each other’s effect can be told of {count}.", ""]
         lines += [
-            f"- {row['variant']}, beside {row['reference'].partition(WHERE)[2]}: "
-            f"{show_difference(metric, row)}"
+            f"- {row['variant']}, beside {row['beside']}: {show_difference(metric, row)}"
             for row in dicts(told)
         ]
     return "\n".join(lines).rstrip("\n") + "\n"

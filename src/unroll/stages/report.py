@@ -9,9 +9,9 @@ from unroll.errors import DataError
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.check import COMPARED, DIFFERS, MISSING, UNTESTED, committed, differences
-from unroll.reporting.comparison import compare, judge
+from unroll.reporting.comparison import VERDICTS, compare, judge
 from unroll.reporting.curves import curves
-from unroll.reporting.factors import design, effects, learned
+from unroll.reporting.factors import design, effects_of, learned
 from unroll.reporting.page import TaskTables, page
 from unroll.reporting.readme import rewrite
 from unroll.reporting.results import Result, read_result
@@ -35,8 +35,8 @@ def report(study: Study) -> None:
     seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
     breakdown = pd.concat([tables.breakdown.assign(task=tables.name) for tables in tasks])
     write_table(study.reports / "comparison.csv", table)
-    every = [verdicts, *(tables.effects for tables in tasks if len(tables.effects))]
-    write_table(study.reports / "verdicts.csv", pd.concat(every))
+    effects = [tables.effects[VERDICTS] for tables in tasks if len(tables.effects)]
+    write_table(study.reports / "verdicts.csv", pd.concat([verdicts, *effects]))
     write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
     columns = ["task", *breakdown.columns.drop("task")]
     write_table(study.reports / "breakdown.csv", breakdown[columns])
@@ -75,7 +75,7 @@ def _task_tables(
         verdicts=verdicts[verdicts["task"] == task],
         curves=curves(of_task, first.counts["train"]),
         breakdown=together(of_task),
-        effects=effects(task, first.kind, found, study.comparison.confidence),
+        effects=effects_of(task, first.kind, found, study.comparison.confidence),
         learned=learned(first.kind, found),
     )
 

@@ -59,7 +59,7 @@ def sweep(study: Study, file: Path, storage: str | None = None) -> None:
     with reached(address):
         search = Search(address, f"{where}.{space.name}", key, space, kind.main.higher_is_better)
         _tell_beginning(search, address.render_as_string())
-        tracking = _Tracking(search, study, where, key)
+        tracking = _Tracking(search, study, where)
         tracking()
         with _status() as show:
             for trial in search.trials_left(lambda: _wait(show)):
@@ -87,23 +87,27 @@ def _key(study: Study, space: Space, data: str) -> str:
         option: among.model_dump() if isinstance(among, Range) else among
         for option, among in space.searched.items()
     }
+    budget = study.variants.get(space.base.match_parameters or "")
     parts = [plan, data, space.base.seeds, searched, space.seed, space.prune_after]
+    parts += [budget.model_dump() if budget else None]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _Tracking:
     """Brings MLflow to what the database holds; where MLflow fails, the sweep goes on."""
 
-    def __init__(self, search: "Search", study: Study, where: str, key: str) -> None:
-        self.search, self.study, self.where, self.key = search, study, where, key
+    def __init__(self, search: "Search", study: Study, where: str) -> None:
+        self.search, self.study, self.where = search, study, where
         self.runs: SweepRuns | None = None
         self.failed = False
 
     def __call__(self, at_end: bool = False) -> None:
-        """Add what MLflow lacks; one process at a time, so that no run is made twice."""
-        if self.failed:
-            return
-        with self.search.locks.held(f"{self.search.name}-tracking"):
+        """Add what MLflow lacks; one process at a time, so that no run is made twice.
+
+        Before the end nobody waits for another one that does so: whoever is next adds the rest.
+        """
+        locks, lock = self.search.locks, f"{self.search.name}-tracking"
+        if not self.failed and locks.take(lock, wait=at_end):
             try:
                 self._bring(at_end)
             except UserError:
@@ -115,6 +119,8 @@ class _Tracking:
                     "the sweep goes on, and the same command adds later what is missing",
                     file=sys.stderr,
                 )
+            finally:
+                locks.release(lock)
 
     def _bring(self, at_end: bool) -> None:
         from unroll.tracking.sweeps import SweepRuns, sweep_run
@@ -126,7 +132,7 @@ class _Tracking:
                      "prune_after": space.prune_after}  # fmt: skip
             facts |= {f"fixed.{option}": value for option, value in space.fixed.items()}
             facts |= {f"space.{option}": among for option, among in space.searched.items()}
-            run = sweep_run(self.key, space.name, facts)
+            run = sweep_run(self.search.identity, space.name, facts)
             self.runs = SweepRuns(self.where, run, kind_of(space.base))
         outcomes = self.search.outcomes()
         self.runs.bring(outcomes)

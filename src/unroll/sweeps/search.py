@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from optuna import Trial, create_study
@@ -31,6 +32,7 @@ from unroll.sweeps.space import Range, Space, is_real
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 SAMPLER_SEEDS = 2**32  # so many there are
 SQLITE = {"connect_args": {"timeout": 60}}  # seconds to wait for another process that writes
+IDENTITY = "identity"  # of a sweep
 OPTIONS, REASON = "options", "reason"  # of a trial, beside what Optuna keeps itself
 
 
@@ -77,8 +79,11 @@ class Search:
             )
             for _ in range(len(self.study.trials), space.trials):
                 self.study.add_trial(create_trial(state=TrialState.WAITING))
+            if IDENTITY not in self.study.user_attrs:  # the same sweep in two databases is two
+                self.study.set_user_attr(IDENTITY, uuid4().hex[:16])
+        self.identity: str = self.study.user_attrs[IDENTITY]
         known = optuna.get_all_study_names(self.storage)
-        self.others = sum(one.startswith(f"{name}.") for one in known) - 1  # of other keys
+        self.others = sum(one.rpartition(".")[0] == name for one in known) - 1  # of other keys
 
     def trials_left(self, wait: Callable[[], None]) -> Iterator[Trial]:
         """Yield trials to train until all have ended; `wait` while others train the last ones."""
@@ -228,8 +233,9 @@ def reached(address: URL) -> Iterator[None]:
         ) from None
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        shown = without_secrets(address.render_as_string())
         raise DataError(
-            f"the database of the sweep, {address.render_as_string()}, cannot be used "
+            f"the database of the sweep, {shown}, cannot be used "
             f"({first_line(cause or error)}); see to it, and run the same command again: it goes "
             "on from here"
         ) from None

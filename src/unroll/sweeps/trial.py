@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from optuna import Trial
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 from torch import nn
 
@@ -62,6 +63,9 @@ def run_trial(
         ended = TrialState.COMPLETE, validated(options, data, machine, report), ""
     except Pruned:
         ended = TrialState.PRUNED, None, ""
+    except UpdateFinishedTrialError:  # another process took it up, and has ended it
+        search.put_back(trial)
+        return
     except BaseException as error:
         reason = str(error) if isinstance(error, Refused | TrainingError) else out_of_memory(error)
         if reason is None:

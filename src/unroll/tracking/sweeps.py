@@ -40,11 +40,9 @@ class SweepRuns:
     def finish(self, best: Outcome | None) -> None:
         """Note the best trial with the sweep, which is at its end."""
         if best is not None and best.value is not None:
-            point = Point("best", 0, best.value, _milliseconds(best.ended))
-            self.parent.points = [point]
-            self.parent.tags |= {"best.trial": str(best.number)}
-            self.parent.tags |= {f"best.{name}": str(of) for name, of in best.params.items()}
-            bring(self.client, self.experiment, self.parent, None)
+            told = {"trial": best.number, "value": best.value, **best.params}
+            for name, of in told.items():
+                self.client.set_tag(self.run, f"best.{name}", str(of))
         self._be(self.run, "FINISHED")
 
     def _trial(self, one: Outcome) -> RunState:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from unroll.errors import UserError
 from unroll.options import Compute
 from unroll.training.machine import Machine
 from unroll.training.ranks import ALONE, Alone, Rank, TorchrunRank, by_torchrun
@@ -149,6 +150,9 @@ def executor_of(compute: Compute, jobs: Sequence[Job]) -> Executor:
 
     A seed alone fills no GPU: there all seeds of a variant are one program, unless something else
     is asked for. Those whose batches differ in shape cannot be.
+
+    Raises:
+        UserError: the device is none that ranks can share.
     """
     if by_torchrun():
         return Torchrun(1)
@@ -157,6 +161,8 @@ def executor_of(compute: Compute, jobs: Sequence[Job]) -> Executor:
         name = "stacked" if machine.device == "cuda" else "processes"
     if name == "stacked" and not jobs[0].subject.options.even:
         name = "processes"
+    if name == "ranks" and machine.device == "mps":
+        raise UserError("compute.executor: ranks share no mps; choose device: cpu, or processes")
     chosen, workers, runs = EXECUTORS[name], compute.workers, len(jobs)
     if workers == "auto":
         workers = chosen.automatic(machine)

@@ -25,7 +25,7 @@ from unroll.errors import TrainingError, UserError, first_line
 from unroll.models.dropout import set_part
 from unroll.training.checkpoint import Checkpoint, Snapshot
 from unroll.training.interruption import Interrupted, Interruption
-from unroll.training.loop import Seat, Training, go_on
+from unroll.training.loop import Place, Seat, Training, go_on
 from unroll.training.objective import Loss, Read
 from unroll.training.stacked import train_together
 
@@ -77,11 +77,16 @@ class Rank(Alone):
             TrainingError: another rank has ended before its time.
         """
         if device == "cuda":
+            if self.place >= (count := torch.cuda.device_count()):
+                raise UserError(
+                    f"a rank needs a GPU of its own, and there are {count}: lower compute.workers, "
+                    "or torchrun's --nproc-per-node"
+                )
             torch.cuda.set_device(self.place)
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         store = self.store()
-        dist.init_process_group(backend, store=store, rank=self.number, world_size=self.of)
         try:
+            dist.init_process_group(backend, store=store, rank=self.number, world_size=self.of)
             yield
         except RuntimeError as error:
             if not _is_lost(error):
@@ -91,7 +96,8 @@ class Rank(Alone):
                 f"another rank has ended before its time ({first_line(error)})"
             ) from None
         finally:
-            dist.destroy_process_group()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
     @property
     def place(self) -> int:
@@ -115,9 +121,26 @@ class Rank(Alone):
         """
         (seat,) = seats
         seat.take_up()
+        self.check_alike(seat)
         set_part(seat.training.objective.model, self.number, self.of)
         go_on([seat], Share(seat.training, self), interruption)
         seat.training.weights.end()
+
+    def check_alike(self, seat: Seat) -> None:
+        """Check that all ranks train the same, from the same place.
+
+        Raises:
+            TrainingError: one does not see the checkpoint of the others, or computes otherwise.
+        """
+        own = seat.training.place, seat.checkpoint.key if seat.checkpoint else ""
+        every: list[tuple[Place, str]] = [own] * self.of
+        dist.all_gather_object(every, own)
+        if len(set(every)) > 1:
+            places = ", ".join(f"epoch {e}, step {s} (run {key})" for (e, s), key in every)
+            raise TrainingError(
+                f"the ranks do not stand at one place: {places}; they need one folder that all "
+                "see, and the same device and precision (compute in params.yaml)"
+            )
 
 
 class TorchrunRank(Rank):
@@ -182,6 +205,7 @@ class Agreed(Interruption):
         self._anywhere = True
         try:
             yield
+            self._anywhere = False
         except Interrupted:
             self.requested = True  # the others, who may have come through, are told below
         finally:
@@ -230,7 +254,8 @@ class Share:
         if N % parts:
             raise UserError(
                 f"batch_size: {N} rows cannot be shared alike by {parts} ranks; choose a multiple "
-                f"of {parts}, or another number of ranks (compute.workers)"
+                f"of {parts}, or another number of ranks (compute.workers; of torchrun "
+                "--nproc-per-node)"
             )
         rows = slice(N * self.rank.number // parts, N * (self.rank.number + 1) // parts)
         of_batch = len(read) - len(self.training.objective.carried)
@@ -258,5 +283,5 @@ def _loopback() -> str:
 
 def _is_lost(error: RuntimeError) -> bool:
     """Say whether an error comes of a rank that is no longer there."""
-    signs = ("closed by peer", "reset by peer", "Broken pipe", "remote process")
+    signs = ("closed by peer", "reset by peer", "Broken pipe", "remote process", "Timed out")
     return isinstance(error, dist.DistError) or any(sign in str(error) for sign in signs)
