@@ -39,7 +39,7 @@ quick: scm ## run the same stages at toy size, in some minutes
 	@echo "Results: reports/quick/"
 	@echo "Runs:    make ui"
 
-studies: scm ## run every study of pipeline/, one after another: 2 to 24 minutes each
+studies: scm ## run every study of pipeline/, one after another: 2 to 90 minutes each
 	$(IN_VENV) dvc repro $$(grep -l '^  - study:' pipeline/*/dvc.yaml)
 	@echo "Results: reports/*/comparison.md, reports/*/report.html"
 	@echo "Runs:    make ui"
