@@ -9,9 +9,10 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 IN_VENV = export PATH="$(CURDIR)/.venv/bin:$$PATH" &&
 READY = .venv/.ready
 PORT ?= 5000
+TEAM ?= .team
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scm repro quick studies test test-long gpu ui lint format clean
+.PHONY: help setup scm repro quick studies test test-long benchmark gpu ui team lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,8 +39,8 @@ quick: scm ## run the same stages at toy size, in some minutes
 	@echo "Results: reports/quick/"
 	@echo "Runs:    make ui"
 
-studies: scm ## run every study of pipeline/, one after another: 2 to 24 minutes each
-	$(IN_VENV) dvc repro pipeline/*/dvc.yaml
+studies: scm ## run every study of pipeline/, one after another: 2 to 90 minutes each
+	$(IN_VENV) dvc repro $$(grep -l '^  - study:' pipeline/*/dvc.yaml)
 	@echo "Results: reports/*/comparison.md, reports/*/report.html"
 	@echo "Runs:    make ui"
 
@@ -55,6 +56,12 @@ test: $(READY) ## check style and types, run the tests of every day: at most ten
 test-long: $(READY) ## run the tests that take long: whole studies, killed, edited, on full disks
 	$(IN_VENV) pytest -m long
 
+# An entry that fails leaves the others; what there is then is written all the same.
+benchmark: scm ## measure how fast all of it is, on an idle machine: half an hour
+	$(IN_VENV) dvc repro --force --keep-going pipeline/benchmark/dvc.yaml || \
+	  { python benchmarks/page.py; exit 1; }
+	@echo "Results: docs/performance.md, reports/benchmark/"
+
 # Whatever Python has a PyTorch for the card: nothing of .venv, nothing from the network.
 gpu: ## tests and seconds an epoch on a GPU: make gpu PYTHON=python3
 	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py
@@ -63,6 +70,9 @@ ui: $(READY) ## serve the MLflow UI on 127.0.0.1, port 5000 (another: PORT=5001)
 	@echo "http://127.0.0.1:$(PORT)/#/experiments"
 	$(IN_VENV) mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+team: $(READY) ## serve MLflow to a team: PostgreSQL, logins (docs/team/; PORT=5001 TEAM=/srv/unroll)
+	$(IN_VENV) PORT=$(PORT) TEAM="$(TEAM)" docs/team/serve.sh
 
 lint: $(READY) ## check style and types only
 	$(IN_VENV) ruff check . && ruff format --check . && mypy

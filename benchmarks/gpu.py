@@ -22,14 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from stopwatch import seconds_of, seconds_of_stack, wait
 
-from unroll.data.corpus import Corpus, CorpusForm
-from unroll.data.vocabulary import SPECIAL, Vocabulary
+from made_up import corpus
+from stopwatch import seconds_of, seconds_of_stack, wait
 from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
-from unroll.seeds import numpy_generator
 from unroll.storage.files import write_json, write_text
 from unroll.storage.yaml import read_yaml
 from unroll.tasks.addition import Addition, AdditionOptions
@@ -124,23 +121,8 @@ def workloads(quick: bool) -> Iterator[Workload]:
     yield Workload("addition", PairsOptions.model_validate(options), questions)
     options = {**tasks["ptb"]["defaults"], **variants["rnnlm"]}
     sizes = {split: count // 200 for split, count in TOKENS.items()} if quick else TOKENS
-    corpus = made_up(sizes, WORDS // 100 if quick else WORDS)
-    yield Workload("rnnlm", CorpusOptions.model_validate(options), corpus)
-
-
-def made_up(sizes: dict[str, int], words: int) -> Corpus:
-    """Return words drawn at random; as in a text, the more seldom the later they are numbered."""
-    shares = 1 / np.arange(1, words + 1)
-    tokens = {
-        split: numpy_generator(0, "made-up words", split)
-        .choice(words, size, p=shares / shares.sum())
-        .astype(np.int32)
-        for split, size in sizes.items()
-    }
-    end = SPECIAL["end"]
-    symbols = [end, *(f"w{i}" for i in range(1, words))]
-    form = CorpusForm(vocabulary=Vocabulary(symbols, special={"end": end}, unit="word"))
-    return Corpus(form, tokens, {"counts": sizes})
+    text = corpus(sizes, WORDS // 100 if quick else WORDS)
+    yield Workload("rnnlm", CorpusOptions.model_validate(options), text)
 
 
 def machines() -> list[Machine]:

@@ -37,6 +37,7 @@ def measure(kind: str, variant: str) -> None:
     from unroll.runs.recorder import Recorder
     from unroll.stages.train import jobs_of, train
     from unroll.study import load
+    from unroll.training.executors import Processes
     from unroll.training.workers import run_all
 
     study = load()
@@ -45,7 +46,7 @@ def measure(kind: str, variant: str) -> None:
     else:
         jobs = jobs_of(study, variant)
         command, folder = study.command("train", variant), study.circumstances(variant)
-        run_all(jobs, len(SEEDS), [Recorder(command, jobs[0].sources, folder)])
+        run_all(jobs, Processes(len(SEEDS)), [Recorder(command, jobs[0].sources, folder)])
     seconds, cpu = time.perf_counter() - started, time.process_time()
     records = [read_record(seed_folder(study.model(variant), seed)) for seed in SEEDS]
     trained = circumstances_of(study.circumstances(variant), records)

@@ -8,15 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from unroll.data.labels import from_texts, save_labelled
-from unroll.data.pairs import load_pairs, save_pairs
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
-SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name != "stopwatch.py")
+LARGE = {"measure.py", "page.py"}  # those of `make benchmark`: tests/benchmarks
+SCRIPTS = sorted(
+    path.name
+    for path in BENCHMARKS.glob("*.py")
+    if path.name not in LARGE and "__main__" in path.read_text()
+)
 PAGES = [ROOT / "README.md", BENCHMARKS / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -38,24 +41,6 @@ def numbers(text: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"-?\d[\d,]*\.?\d*", text)]
 
 
-@pytest.mark.long
-def test_addition_epoch():
-    started = time.perf_counter()
-    printed = run("addition_epoch.py", "--quick", "--precision", "float32", "--seeds", "2")
-    elapsed = time.perf_counter() - started
-    last = printed.splitlines()[-1]
-    assert last.startswith("baseline, float32, 2 side by side: ")
-    train, valid, both = numbers(last.partition(": ")[2])
-    assert 0 < train < elapsed and 0 < valid < elapsed
-    assert both == pytest.approx(train + valid, abs=0.011)
-
-
-@pytest.mark.parametrize("variant", ["rnnlm", "wide"])
-def test_addition_epoch_refuses_what_it_cannot_measure(variant):
-    printed = run("addition_epoch.py", "--variant", variant, fails=True)
-    assert f"{variant} is no variant of addition whose size is given" in printed
-
-
 @pytest.mark.slow
 @pytest.mark.long
 def test_tracking_share():
@@ -72,45 +57,6 @@ def test_tracking_share():
     # Seconds are printed to a hundredth: of a training of three seconds half a percent.
     assert share == pytest.approx(100 * (tracked[0] / without[0] - 1), abs=1)
     assert taken == pytest.approx(100 * (tracked[1] - without[1]) / (2 * without[0]), abs=1)
-
-
-def test_language_model_step():
-    *_, ours, plain, ratio = run("language_model_step.py", "--quick").splitlines()
-    for line in (ours, plain):
-        milliseconds, words, reached, rate, share = numbers(line.partition(": ")[2])
-        assert words == pytest.approx(700_000 / milliseconds, rel=0.02)
-        assert 0 < reached < rate
-        assert share == pytest.approx(100 * reached / rate, abs=1)
-    median, *each = numbers(ratio)
-    assert len(each) == 2 and min(each) <= median <= max(each)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_ragged(cell):
-    printed = run("ragged.py", "--quick", "--cell", cell, "--rounds", "2")
-    masked, plain, ratio = printed.splitlines()[-3:]
-    (fast, few), (slow, many) = (numbers(line.partition(": ")[2]) for line in (masked, plain))
-    assert 1 <= few < 1.5  # hardly any filling is read
-    assert many > 2 * few
-    assert fast > 0 and slow > 0
-    median, *each = numbers(ratio)
-    assert len(each) == 2 and min(each) <= median <= max(each)
-    assert median == pytest.approx(fast / slow, rel=0.5)  # medians of two are means
-
-
-@pytest.mark.long
-def test_one_pair(tmp_path):
-    path = tmp_path / "pairs.tsv"
-    path.write_text("".join(f"I have {i} cats\tJ'ai {i} chats\n" for i in range(300)))
-    for output in (
-        run("one_pair.py", "--quick"),
-        run("one_pair.py", "--quick", "--pairs", str(path)),
-    ):
-        first, second, third = output.splitlines()[1:]
-        fast, slow, ratio = (numbers(line)[-1] for line in (first, second, third))
-        assert fast > slow > 0
-        assert ratio > 1
 
 
 @pytest.mark.long
@@ -178,41 +124,6 @@ def test_bag_of_words_refuses_what_it_cannot_read(mine):
     )
     told = run("bag_of_words.py", "--study", "root", cwd=mine, fails=True)
     assert told.strip() == "Error: addition is no task of labels"
-
-
-@pytest.fixture
-def ragged(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import ragged
-
-    return ragged
-
-
-def test_ragged_pairs_are_such_as_can_be_prepared_and_most_are_short(ragged, tmp_path):
-    save_pairs(ragged.made_up(2_000, words=50), tmp_path / "prepared")
-    pairs = load_pairs(tmp_path / "prepared")
-    source = np.asarray(pairs.sources["train"].lengths)
-    target = np.asarray(pairs.targets["train"].lengths) - 2  # start and end
-    for lengths in (source, target):
-        assert lengths.min() == 3 and 30 < lengths.max() <= 40
-        assert np.median(lengths) < 11
-    assert np.corrcoef(source, target)[0, 1] > 0.8
-    question, answer = pairs.questions("train")[0].split(), pairs.answers("train")[0].split()
-    shared = min(len(question), len(answer))
-    assert (len(question), len(answer)) == (source[0], target[0])
-    assert question[:shared] == answer[:shared]
-
-
-def test_ragged_counts_the_tokens_of_what_an_epoch_reads(ragged):
-    pairs = ragged.made_up(64, words=50)
-    source, target = pairs.sources["train"].lengths, pairs.targets["train"].lengths
-    sizes = {"hidden_size": 4, "embedding_size": 4, "batch_size": 64}
-    for padding in ("masked", "plain"):
-        objective = ragged.training(pairs, padding, **sizes).objective
-        tokens, places = ragged.read(objective, epoch=1)
-        assert tokens == source.sum() + (target - 1).sum()
-        widths = (source.max(), target.max() - 1) if padding == "masked" else (40, 41)
-        assert places == 64 * sum(widths)
 
 
 @pytest.mark.long

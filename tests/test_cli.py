@@ -156,6 +156,7 @@ COMMANDS = [
     "prepare",
     "report",
     "size",
+    "sweep",
     "track",
     "train",
 ]
@@ -184,7 +185,7 @@ def test_help_imports_no_heavy_module(arguments):
         "import sys\n"
         "from unroll.cli import main\n"
         "main(sys.argv[1:], standalone_mode=False)\n"
-        "heavy = ('torch', 'mlflow', 'pandas', 'matplotlib', 'dvc')\n"
+        "heavy = ('torch', 'mlflow', 'pandas', 'matplotlib', 'dvc', 'optuna')\n"
         "print('heavy:', [name for name in heavy if name in sys.modules])\n"
     )
     done = in_process(program, *arguments)

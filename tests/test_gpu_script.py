@@ -114,7 +114,7 @@ def test_what_is_trained_is_that_of_the_root_study(gpu, monkeypatch):
 def test_made_up_words_are_as_many_as_in_the_penn_treebank(gpu):
     assert gpu.WORDS == ptb.WORDS
     assert {split: ptb.FACTS[split][2] for split in SPLITS} == gpu.TOKENS
-    corpus = gpu.made_up({"train": 5_000, "valid": 300, "test": 200}, words=50)
+    corpus = gpu.corpus({"train": 5_000, "valid": 300, "test": 200}, words=50)
     assert [len(corpus.tokens[split]) for split in SPLITS] == [5_000, 300, 200]
     counts = [int((corpus.tokens["train"] == word).sum()) for word in range(50)]
     assert len(corpus.vocabulary) == 50 and min(counts) > 0

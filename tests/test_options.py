@@ -82,6 +82,7 @@ OTHER = {
     "slowness_penalty": 1.0,
     "random_time_steps": True,
     "softmaxes": 2,
+    "evaluation_batch_size": 10,
 }
 
 
@@ -148,11 +149,12 @@ def test_sections_that_are_left_out_have_the_documented_values():
         "precision": "auto",
         "workers": "auto",
         "threads": 1,
-        "executor": "processes",
+        "executor": "auto",
     }
     assert Comparison().model_dump() == {
         "references": {},
         "questions": {},
+        "factors": [],
         "confidence": 0.95,
     }
     assert Checkpointing().every == 500
@@ -203,6 +205,7 @@ def test_options_cannot_be_changed_after_reading():
         (corpus_options, "slowness_penalty", -1.0),
         (corpus_options, "mogrifier_rounds", 21),
         (corpus_options, "softmaxes", 0),
+        (corpus_options, "evaluation_batch_size", 0),
         (corpus_options, "keep", "first"),
     ],
 )

@@ -394,6 +394,15 @@ def test_compute_and_generate_may_be_left_out(folder):
             id="question about a variant that there is not",
         ),
         pytest.param(
+            "  prompts: [you]\n",
+            "  prompts: [you]\ncomparison:\n  factors: [hidden_size, decodr]\n",
+            [
+                "comparison.factors: plain has no option 'decodr' (did you mean decoder?)",
+                "comparison.factors: writer has no option 'decodr'",
+            ],
+            id="factor that is no option",
+        ),
+        pytest.param(
             "compute:\n",
             "comparision:\n  seed: 1\ncompute:\n",
             ["comparision: unknown key (did you mean comparison?)"],
@@ -545,11 +554,43 @@ def test_comparison_may_be_left_out_or_set(folder):
     assert load(folder).comparison.model_dump() == {
         "references": {},
         "questions": {},
+        "factors": [],
         "confidence": 0.95,
     }
     text = PARAMS + "comparison:\n  confidence: 0.9\n  questions: {peeky: Does it help?}\n"
     found = load(folder, text).comparison
     assert (found.confidence, found.questions) == (0.9, {"peeky": "Does it help?"})
+
+
+DESIGN = """\
+tasks:
+  sums:
+    data: {kind: addition, max_digits: 1, train: 20, valid: 5, test: 5}
+    defaults: {seeds: [0], embedding_size: 4, hidden_size: 6, epochs: 2, batch_size: 10,
+               optimizer: adam, learning_rate: 0.01}
+variants:
+  plain: {task: sums}
+  peeky: {task: sums, decoder: peeky}
+  reversed: {task: sums, reverse_source: true}
+  both: {task: sums, decoder: peeky, reverse_source: true}
+comparison:
+  factors: [decoder, reverse_source]
+"""
+
+
+def test_factors_need_every_combination_once(folder):
+    assert load(folder, DESIGN).comparison.factors == ["decoder", "reverse_source"]
+    without = DESIGN.replace("  both: {task: sums, decoder: peeky, reverse_source: true}\n", "")
+    lacking = "no variant has decoder peeky, reverse_source true; add one, or leave a factor out"
+    with pytest.raises(UserError, match=f"comparison.factors: {lacking}"):
+        load(folder, without)
+    apart = DESIGN.replace("decoder: peeky}", "decoder: peeky, seeds: [1]}", 1)
+    with pytest.raises(UserError, match="plain, peeky, reversed, both have no seed in common"):
+        load(folder, apart)
+    twice = DESIGN.replace("comparison:", "  again: {task: sums, decoder: peeky}\ncomparison:")
+    alike = "peeky and again are alike: decoder peeky, reverse_source false; leave one out"
+    with pytest.raises(UserError, match=f"comparison.factors: {alike}"):
+        load(folder, twice)
 
 
 def test_unknown_variant_has_no_reference(folder):
@@ -582,10 +623,11 @@ def test_what_is_no_name_of_a_study_leads_to_no_file(folder, name):
 
 def test_studies_are_found_by_looking(folder):
     assert params.studies() == ["root"]
-    for name in ("toy", "a", "notes"):
+    for name in ("toy", "a", "notes", "other"):
         (folder / "pipeline" / name).mkdir(parents=True)
-    (folder / "pipeline" / "toy" / "dvc.yaml").touch()
-    (folder / "pipeline" / "a" / "dvc.yaml").touch()
+    for name in ("toy", "a"):
+        (folder / "pipeline" / name / "dvc.yaml").write_text("vars:\n  - study:\n      root: .\n")
+    (folder / "pipeline" / "other" / "dvc.yaml").write_text("stages: {}\n")
     assert params.studies() == ["root", "a", "toy"]
 
 

@@ -265,6 +265,33 @@ def track(study: Any, best_effort: bool) -> None:
 
 
 @main.command()
+@click.argument("space", type=Path)
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="UNROLL_SWEEP_STORAGE",
+    show_envvar=True,
+    help="The database of the trials: a PostgreSQL server, or sqlite:///sweeps.db.",
+)
+@pass_study
+def sweep(study: Any, space: Path, storage: str | None) -> None:
+    """Search among options of a variant, as the file SPACE says: docs/sweep.md.
+
+    Each trial trains it with other options, as far as it does well on validation; the test split
+    is not asked. What was broken off goes on with the same command. Type it in several terminals,
+    or with a PostgreSQL server on several machines, and they share the trials.
+
+    \b
+    Examples:
+      unroll --study quick sweep pipeline/quick/sweep.yaml
+      unroll sweep widths.yaml --storage postgresql://me@host/sweeps
+    """
+    from unroll.stages.sweep import sweep
+
+    sweep(study, space, storage)
+
+
+@main.command()
 @click.argument("file", type=Path)
 @click.option("--variant", required=True, help="The variant that is such a model.")
 @click.option("--name", help="What to call it; by default as the file.")

@@ -85,12 +85,20 @@ GPU = ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
 OF_RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system told it
 
 
+def out_of_memory(error: BaseException) -> str | None:
+    """Return what to do where there is not enough memory, None where that is not the error."""
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY)
+    if of_torch or isinstance(error, MemoryError):
+        return "not enough memory; lower batch_size, hidden_size or compute.workers"
+    return None
+
+
 def system_fault(error: BaseException) -> str | None:
     """Return what happened and what to do where the machine is at fault, None where it is not."""
     message = str(error)
     of_torch = isinstance(error, RuntimeError)
-    if isinstance(error, MemoryError) or (of_torch and any(words in message for words in MEMORY)):
-        return "not enough memory; lower batch_size, hidden_size or compute.workers"
+    if fault := out_of_memory(error):
+        return fault
     if of_torch and any(words in message for words in GPU):
         return f"the GPU failed ({first_line(error)}); run it again, or with device: cpu"
     if type(error).__name__ == "SafetensorError" and (number := OF_RUST.search(message)):

@@ -4,7 +4,7 @@ A variant's options are those of its kind of model; `resolved` is what is kept o
 keys and run records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -46,7 +46,7 @@ class Compute(Strict):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: Literal["auto"] | Count = "auto"
     threads: Count = 1
-    executor: Literal["processes", "stacked"] = "processes"
+    executor: Literal["auto", "processes", "stacked", "ranks"] = "auto"
 
 
 class VariantOptions(Strict):
@@ -63,7 +63,7 @@ class VariantOptions(Strict):
     hidden_size: Count
     match_parameters: str | None = None
     dropout: Fraction = 0.0
-    init: Literal["book", "default"] = "book"
+    init: Literal["book", "default", "small"] = "book"
 
     epochs: Count
     batch_size: Count
@@ -227,6 +227,7 @@ class CorpusOptions(VariantOptions):
     random_time_steps: Annotated[bool, Neutral(False)] = False
     mogrifier_rounds: Annotated[int, Field(ge=0, le=20), Neutral(0)] = 0
     softmaxes: Annotated[Count, Neutral(1)] = 1
+    evaluation_batch_size: Annotated[Count, Neutral(1)] = 1
 
     @model_validator(mode="after")
     def _tied_sizes(self) -> "CorpusOptions":
@@ -284,19 +285,32 @@ def resolved(options: Strict) -> dict[str, Any]:
     }
 
 
+PLAIN = {"True": "true", "False": "false", "None": "null"}  # as YAML writes them
+
+
 def changes(options: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
     """Return what a variant's options have that the first's have not, as in a params file.
 
     Values may be texts, as MLflow keeps them. A later option that is left out does nothing.
     """
-    plain = {"True": "true", "False": "false", "None": "null"}
     neutral = {name: value for of in OPTIONS.values() for name, value in neutral_values(of).items()}
     left_out = {name: neutral[name] for name in first if name in neutral and name not in options}
     return [
-        f"{name} {plain.get(str(value), value)}"
+        shown(name, value)
         for name, value in {**options, **left_out}.items()
         if str(value) != str(first.get(name, neutral.get(name)))
     ]
+
+
+def shown(name: str, value: Any) -> str:
+    """Return an option with its value as a params file has them."""
+    return f"{name} {PLAIN.get(str(value), value)}"
+
+
+def values_of(options: VariantOptions, factors: Sequence[str]) -> tuple[Any, ...]:
+    """Return the values that a variant has of some options."""
+    found = (getattr(options, factor) for factor in factors)
+    return tuple(tuple(value) if isinstance(value, list) else value for value in found)
 
 
 def parse_resolved(kind: str, options: Mapping[str, Any]) -> VariantOptions:
@@ -360,6 +374,7 @@ class Comparison(Strict):
 
     references: dict[str, str] = {}
     questions: dict[str, str] = {}
+    factors: Annotated[list[str], Neutral([])] = []
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
 
 

@@ -8,7 +8,7 @@ A study is a folder with `dvc.yaml` and `params.yaml`: the root of the project, 
     variants    named sets of options on one task
     generate    what the language models are asked to write
     scoring     how language models predict a text, beside reading it straight on
-    comparison  which variant is compared with which
+    comparison  which variant is compared with which; which options are factors
     checkpoint  how often a training notes where it stands
 
 A variant's options are its task's `defaults` with its own entry laid over them. All sections but
@@ -16,9 +16,10 @@ A variant's options are its task's `defaults` with its own entry laid over them.
 """
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,10 @@ from unroll.options import (
     PairsOptions,
     Scoring,
     VariantOptions,
+    shown,
+    values_of,
 )
+from unroll.storage.files import read_text
 from unroll.storage.yaml import read_yaml
 from unroll.tasks.task import Task
 
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 ROOT_STUDY = "root"
 PIPELINE = Path("pipeline")  # the folder of all other studies
+HEADER = "\n  - study:"  # in the dvc.yaml of each study; `make studies` looks for it too
 SECTIONS = ("compute", "tasks", "variants", "generate", "scoring", "comparison", "checkpoint")
 
 
@@ -92,6 +97,24 @@ class Study:
     def variant(self, name: str) -> VariantOptions:
         """Return the options of this variant, or raise UserError with the nearest one."""
         return pick(self.variants, name, "variant", self.params_file)
+
+    def altered(
+        self, variant: str, options: VariantOptions, changes: Mapping[str, Any], place: str
+    ) -> VariantOptions:
+        """Return options of a variant with some changed.
+
+        Raises:
+            UserError: they are none that it could have; the message lists every fault, at `place`.
+        """
+        faults: list[str] = []
+        given = {**options.model_dump(), **changes}
+        checked = validate(type(options), given, place, faults)
+        if checked is not None:
+            faults += _unlevelled(checked, self.tasks[options.task], options.task, place)
+            faults += _unmatched({**self.variants, variant: checked})
+            if not faults:
+                return checked
+        raise UserError("\n".join(faults))
 
     def variants_of(self, task: str) -> dict[str, VariantOptions]:
         """Return the variants of a task, in the order of the params file."""
@@ -218,9 +241,12 @@ def study_folder(name: str) -> Path:
 
 
 def studies() -> list[str]:
-    """Return the names of all studies that there are: the root, and the folders of pipeline/."""
-    found = sorted(path.parent.name for path in PIPELINE.glob("*/dvc.yaml"))
-    return [ROOT_STUDY, *found]
+    """Return the names of all studies that there are: the root, and the folders of pipeline/.
+
+    A folder whose dvc.yaml has no header of a study is something else: the benchmark.
+    """
+    found = sorted(path for path in PIPELINE.glob("*/dvc.yaml") if HEADER in read_text(path))
+    return [ROOT_STUDY, *(path.parent.name for path in found)]
 
 
 def load(name: str = ROOT_STUDY) -> Study:
@@ -253,6 +279,7 @@ def load(name: str = ROOT_STUDY) -> Study:
     if comparison:
         faults += _unfit_references(comparison.references, variants)
         faults += _unfit_questions(comparison.questions, variants)
+        faults += _unfit_factors(comparison.factors, variants)
     if faults:
         raise UserError("\n".join([f"{path} cannot be used:", *(f"  {fault}" for fault in faults)]))
     return Study(
@@ -343,10 +370,18 @@ def _variant(
     places = {key: defaults for key in found.defaults if key not in entry}
     options = OPTIONS[found.task.kind]
     checked = validate(options, {**found.defaults, **entry}, place, faults, places)
-    chooses = isinstance(checked, PairsOptions) and checked.curriculum != "all"
-    if chooses and not found.task.has_levels:
-        faults.append(f"{place}.curriculum: the pairs of {entry['task']} have no levels")
+    faults += _unlevelled(checked, found.task, entry["task"], place)
     return checked
+
+
+def _unlevelled(
+    options: VariantOptions | None, task: Task[Any], name: str, place: str
+) -> list[str]:
+    """Return a fault where a curriculum chooses from pairs whose levels nobody knows."""
+    chooses = isinstance(options, PairsOptions) and options.curriculum != "all"
+    if chooses and not task.has_levels:
+        return [f"{place}.curriculum: the pairs of {name} have no levels"]
+    return []
 
 
 def _unmatched(variants: Mapping[str, VariantOptions | None]) -> list[str]:
@@ -396,3 +431,38 @@ def _unfit_questions(
         for name in questions
         if name not in variants
     ]
+
+
+def _unfit_factors(
+    factors: Sequence[str], variants: Mapping[str, VariantOptions | None]
+) -> list[str]:
+    """Return what keeps the variants of a task from having each combination of factors once."""
+    tasks: dict[str, dict[str, VariantOptions]] = {}
+    for name, options in variants.items():
+        if factors and options is not None:
+            tasks.setdefault(options.task, {})[name] = options
+    return [
+        f"comparison.factors: {fault}" for of in tasks.values() for fault in _not_all(factors, of)
+    ]
+
+
+def _not_all(factors: Sequence[str], variants: Mapping[str, VariantOptions]) -> list[str]:
+    for factor in factors:
+        for name, options in variants.items():
+            if factor not in type(options).model_fields:
+                near = nearest(factor, type(options).model_fields)
+                return [f"{name} has no option {factor!r}{near}"]
+    if not set.intersection(*(set(options.seeds) for options in variants.values())):
+        return [f"{', '.join(variants)} have no seed in common"]
+    having: dict[tuple[Any, ...], list[str]] = {}
+    for name, options in variants.items():
+        having.setdefault(values_of(options, factors), []).append(name)
+    values = [dict.fromkeys(place) for place in zip(*having, strict=True)]
+    faults = []
+    for of in product(*values):
+        names, what = having.get(of, []), ", ".join(map(shown, factors, of))
+        if not names:
+            faults.append(f"no variant has {what}; add one, or leave a factor out")
+        elif len(names) > 1:
+            faults.append(f"{' and '.join(names)} are alike: {what}; leave one out")
+    return faults

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # What other tests run, or what runs this one.
 ELSEWHERE = {
-    r"make (quick|repro|test|test-long|ui|gpu|format|setup)\b": "Makefile",
+    r"make (quick|repro|test|test-long|ui|team|gpu|benchmark|format|setup)\b": "Makefile",
     r"mlflow models serve|curl ": "tests/test_serving.py",
     r"\.venv/bin/pre-commit install": ".pre-commit-config.yaml",
     r"UNROLL_\w+=\S+ pytest": "tests/faults/test_failing_files.py",

@@ -34,6 +34,19 @@ def test_a_page_leads_where_it_says(page, study, tmp_path):
     ]
 
 
+def test_the_page_of_sweeps_leads_to_a_command_that_trains_the_best(tmp_path):
+    checkout = make_checkout(tmp_path / "project")
+    for step in steps(ROOT / "docs/sweep.md"):
+        if isinstance(step, Write):
+            (checkout.folder / step.path).write_text(step.text)
+        else:
+            told = checkout.run("bash", "-c", step.command)
+    command = told[told.index("dvc exp run") :].replace("exp run", "exp run --queue", 1)
+    assert "Queued experiment" in checkout.run("bash", "-c", command)
+    again = checkout.run("git", "status", "--short").splitlines()
+    assert [line for line in again if "data" in line or "reports" in line] == []
+
+
 def test_a_task_of_one_file_is_within_the_length_that_the_page_promises():
     [task] = [
         s

@@ -3,11 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.toys import array, few_examples, language_model, log_softmax, steps, zero
 from unroll.data import batches
+from unroll.evaluation import reading
 from unroll.evaluation.perplexity import perplexity, token_losses
 
 WORDS, EOS = 7, 0
@@ -75,6 +77,56 @@ def test_the_window_changes_no_loss(monkeypatch, window):
     expected = token_losses(model, TOKENS, EOS)
     monkeypatch.setattr(batches, "LARGEST", window * WORDS)
     np.testing.assert_allclose(token_losses(model, TOKENS, EOS), expected, rtol=1e-12)
+
+
+TEXT = torch.randint(0, WORDS, (2_003,), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("streams", [2, 4])
+def test_a_text_in_several_streams_is_that_in_one(cell, streams):
+    one = language_model(WORDS, cell=cell, layers=2).double()
+    several = language_model(WORDS, cell=cell, layers=2, evaluation_batch_size=streams).double()
+    several.load_state_dict(one.state_dict())
+    expected = token_losses(one, TEXT, EOS)
+    np.testing.assert_allclose(token_losses(several, TEXT, EOS), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("streams", [3, 50])
+def test_a_stream_begins_with_the_words_before_its_own(monkeypatch, streams):
+    monkeypatch.setattr(reading, "WARM_UP", 4)
+    model = language_model(WORDS, evaluation_batch_size=streams).double()
+    text = TEXT[:42]
+    count = min(streams, 10)  # a stream has no fewer words than those before it
+    length = math.ceil(len(text) / count)
+    inputs = torch.cat([torch.tensor([EOS]), text[:-1]])
+    expected = []
+    for first in range(0, len(text), length):
+        before = max(0, first - 4)
+        logits, _ = model(inputs[None, before : first + length])
+        own = logits[0, first - before :]
+        expected.append(F.cross_entropy(own, text[first : first + length], reduction="none"))
+    np.testing.assert_allclose(
+        token_losses(model, text, EOS), torch.cat(expected).detach(), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_text_is_read_where_the_model_lies(monkeypatch, streams):
+    monkeypatch.setattr(reading, "WARM_UP", 2)
+    model = language_model(WORDS, evaluation_batch_size=streams).to("meta")  # as on a GPU
+    for tokens in (TOKENS.to("meta"), TOKENS):
+        for found, expected, places in reading.outputs(model, tokens, EOS):
+            assert (found.device.type, places.device.type) == ("meta", "cpu")
+            assert expected.device.type == "meta"
+
+
+def test_of_a_short_text_one_stream_is_read():
+    model = language_model(WORDS, evaluation_batch_size=64)
+    [(found, expected, places)] = reading.outputs(model, TOKENS, EOS)
+    assert found.shape[:2] == (1, len(TOKENS))
+    assert torch.equal(expected, TOKENS)
+    assert torch.equal(places, torch.arange(len(TOKENS)))
 
 
 @few_examples

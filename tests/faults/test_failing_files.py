@@ -50,6 +50,7 @@ from unroll.study import Study, load
 from unroll.tasks.task import Task
 from unroll.training import loop
 from unroll.training.checkpoint import Checkpoint, Snapshot
+from unroll.training.executors import Executor
 from unroll.training.run import Job, run
 from unroll.training.workers import Done, Listener, Progress, Started
 
@@ -72,9 +73,7 @@ checkpoint: {{every: 2}}
 """
 
 
-def run_here(
-    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], stacked: bool
-) -> None:
+def run_here(jobs: Sequence[Job], executor: Executor, listeners: Sequence[Listener]) -> None:
     """Run jobs as workers do, in this process."""
     for job in jobs:
 

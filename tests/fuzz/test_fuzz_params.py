@@ -138,7 +138,7 @@ options = {
     "layers": counts,
     "match_parameters": st.none() | names,
     "dropout": fractions,
-    "init": of("book", "default"),
+    "init": of("book", "default", "small"),
     "weight_decay": fractions,
     "schedule": of("constant", "one_cycle", "cosine", "on_plateau"),
     "clip": st.none() | fractions,
@@ -166,6 +166,7 @@ of_corpus = {
     "random_time_steps": st.booleans(),
     "mogrifier_rounds": st.integers(-1, 21),
     "softmaxes": counts,
+    "evaluation_batch_size": counts,
     "encoder": st.sampled_from(["small", "pretrained"]),
 }
 additions = section(

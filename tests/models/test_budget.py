@@ -24,7 +24,7 @@ FORMS = {"pairs": FORM, "corpus": corpus_form(V), "labels": LABELS_FORM}
 common = {
     "cell": st.sampled_from(list(GATES)),
     "layers": st.integers(1, 2),
-    "init": st.sampled_from(["book", "default"]),
+    "init": st.sampled_from(["book", "default", "small"]),
 }
 designs = st.one_of(
     st.builds(

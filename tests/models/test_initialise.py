@@ -71,6 +71,21 @@ def test_default_draws_as_pytorch_does():
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_small_draws_all_matrices_alike_and_no_biases():
+    model = big("small")
+    layer = model.recurrent.layers[0]
+    for matrix in (
+        model.embedding.weight,
+        layer.weight_ih_l0,
+        layer.weight_hh_l0,
+        model.affine.weight,
+    ):
+        spread(matrix, 0.01, highest=6)
+    for bias in (layer.bias_ih_l0, layer.bias_hh_l0, model.affine.bias):
+        assert not bias.any()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_book_trains_one_bias_per_gate_and_all_begin_with_zero():
     model = drawn(layers=2, bidirectional=True)
     biases = {name: p for name, p in model.named_parameters() if "bias" in name}
@@ -83,7 +98,7 @@ def test_book_trains_one_bias_per_gate_and_all_begin_with_zero():
     assert count_parameters(trained) - count_parameters(model) == seconds == 4 * 4 * 4
 
 
-@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize("scheme", ["book", "default", "small"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -102,7 +117,7 @@ def test_variants_begin_alike_wherever_their_shapes_agree(scheme, change):
     assert {"encoder.embedding.weight", "decoder.embedding.weight"} <= set(same)
     for name in same:
         # The bounds of an affine layer's bias are those of its matrix, which may be wider.
-        if scheme == "book" or name != "decoder.affine.bias":
+        if scheme != "default" or name != "decoder.affine.bias":
             assert torch.equal(one[name], other[name]), name
 
 
@@ -113,7 +128,7 @@ def test_each_parameter_has_draws_of_its_own():
     assert not torch.equal(layer.weight_ih_l0, layer.weight_hh_l0)  # of one shape: D = H
 
 
-@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize("scheme", ["book", "default", "small"])
 def test_the_seed_decides_and_nothing_else(scheme):
     torch.manual_seed(1)
     one = drawn(scheme).state_dict()
@@ -129,8 +144,8 @@ def test_the_seed_decides_and_nothing_else(scheme):
     assert not torch.equal(one["encoder.embedding.weight"], other.encoder.embedding.weight)
 
 
-def test_a_shared_matrix_is_an_embedding_to_book_and_an_affine_layer_to_default():
-    for scheme in ("book", "default"):
+def test_a_shared_matrix_is_an_embedding_to_book_and_an_affine_layer_to_others():
+    for scheme in ("book", "default", "small"):
         tied, free = big(scheme, tie_weights=True), big(scheme)
         assert tied.embedding.weight is tied.affine.weight
         owner = free.embedding if scheme == "book" else free.affine
@@ -147,12 +162,12 @@ def test_every_parameter_is_drawn():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.fill_(math.nan)
-        for scheme in ("book", "default"):
+        for scheme in ("book", "default", "small"):
             initialise(model, scheme, seed=0)
             assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize("scheme", ["book", "default", "small"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_the_numbers_are_drawn_in_float64_and_rounded_to_the_precision_of_the_model(scheme, tie):
     options = corpus_options(tie_weights=tie, layers=2)
@@ -171,17 +186,17 @@ def test_the_numbers_are_drawn_in_float64_and_rounded_to_the_precision_of_the_mo
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-@pytest.mark.parametrize("scheme", ["book", "default"])
+@pytest.mark.parametrize("scheme", ["book", "default", "small"])
 def test_freeze_takes_the_second_bias_out_of_training_and_draws_nothing(scheme, device):
     with torch.device(device):
         model = Seq2Seq(pairs_options(layers=2, bidirectional=True), FORM)
     values = {name: p.detach().clone() for name, p in model.named_parameters()}
     before = torch.get_rng_state()
-    for earlier in ("book", "default"):
+    for earlier in ("book", "default", "small"):
         freeze(model, earlier)  # the last word counts
         freeze(model, scheme)
         for name, parameter in model.named_parameters():
-            assert parameter.requires_grad == (scheme == "default" or "bias_hh" not in name)
+            assert parameter.requires_grad == (scheme != "book" or "bias_hh" not in name)
     assert torch.equal(torch.get_rng_state(), before)
     if device == "cpu":
         assert all(torch.equal(values[name], p) for name, p in model.named_parameters())

@@ -66,6 +66,7 @@ PAIRS: dict[str, dict[str, Any]] = {
     "own-sequences": {"teacher_forcing": 0.5, "teacher_forcing_by": "sequence"},
     "twice": {"double_source": True, "decoder": "attention", "padding": "masked"},
     "twice-plain": {"double_source": True, "reverse_source": True},
+    "small": {"init": "small"},
     "hardest": {"curriculum": "hardest"},
     "naive": {"curriculum": "naive"},
     "mixed": {"curriculum": "mixed"},
@@ -130,6 +131,7 @@ CORPUS: dict[str, dict[str, Any]] = {
     },
     "mogrified": {"mogrifier_rounds": 3, "keep": "average", "averaged_epochs": 1},
     "mixed-softmaxes": {"softmaxes": 3, "tie_weights": True, "keep": "best"},
+    "side-by-side": {"evaluation_batch_size": 3, "layers": 2},
     "muon": {"optimizer": "muon", "layers": 2, "schedule": "cosine", "weight_decay": 0.1},
     "plateau": {**BOOK, "schedule": "on_plateau", "keep": "best"},
 }

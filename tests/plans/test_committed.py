@@ -1,14 +1,16 @@
 """The plans that git holds are those that this code makes, on this machine too."""
 
+import contextlib
+
 import pytest
 
 from conftest import ROOT
 from unroll.plans.plan import read_plan
 from unroll.stages.plan import plans
-from unroll.study import load
+from unroll.study import load, studies
 
-# Found by looking: the root, and each folder of pipeline/.
-NAMES = ["root", *sorted(path.parent.name for path in ROOT.glob("pipeline/*/dvc.yaml"))]
+with contextlib.chdir(ROOT):
+    NAMES = studies()
 
 
 @pytest.mark.parametrize("name", NAMES)

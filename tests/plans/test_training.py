@@ -299,7 +299,7 @@ EVERY = {
     "cell": ["lstm", "gru", "rnn"],
     "layers": [1, 2],
     "dropout": [0.0, 0.5],
-    "init": ["book", "default"],
+    "init": ["book", "default", "small"],
     "optimizer": ["sgd", "adam", "adamw", "muon"],
     "learning_rate": [0.001, 20.0],
     "weight_decay": [0.0, 0.1],

@@ -1,11 +1,13 @@
 """A page of results, and what of it can be asked."""
 
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
 from reporting.made import Asked
 from unroll.reporting.breakdowns import together
 from unroll.reporting.comparison import compare, judge
 from unroll.reporting.curves import curves
+from unroll.reporting.factors import design, effects_of, learned
 from unroll.reporting.page import TaskTables, page
 
 VOID = {"meta", "link", "img", "br", "hr"}
@@ -57,10 +59,12 @@ class Study(Asked):
         return f"run: dvc repro pipeline/toy/dvc.yaml:{stage}"
 
 
-def rendered(tasks: dict[str, dict], **references: str) -> Page:
+def rendered(tasks: dict[str, dict], factors: Sequence[str] = (), **references: str) -> Page:
     study, made = Study(**references), []
     for name, results in tasks.items():
         verdicts = judge(study, results)
+        kind = next(iter(results.values())).kind
+        found = design(factors, results, kind.deciding)
         made.append(
             TaskTables(
                 name=name,
@@ -69,6 +73,8 @@ def rendered(tasks: dict[str, dict], **references: str) -> Page:
                 verdicts=verdicts,
                 curves=curves(results, 10),
                 breakdown=together(results),
+                effects=effects_of(name, kind, found, study.comparison.confidence),
+                learned=learned(kind, found),
             )
         )
     return Page(page(study, made))

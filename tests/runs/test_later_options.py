@@ -127,6 +127,7 @@ def test_the_options_that_came_later_are_these():
             "random_time_steps": False,
             "mogrifier_rounds": 0,
             "softmaxes": 1,
+            "evaluation_batch_size": 1,
         },
         "labels": {**LATER_OF_ALL, "embedding": "learned", "double_source": False},
     }

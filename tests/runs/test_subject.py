@@ -85,6 +85,7 @@ OTHER_OPTIONS = {
         "random_time_steps": True,
         "mogrifier_rounds": 3,
         "softmaxes": 2,
+        "evaluation_batch_size": 10,
     },
 }
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -14,22 +14,21 @@ import pandas as pd
 import pytest
 import torch
 
-from models.toys import CPU, FORM, addition, pairs_options, save_toy_pairs
+from models.toys import CPU, FORM, save_toy_pairs
+from training.jobs import ENDLESS, job
 from unroll.data.pairs import load_pairs
 from unroll.errors import TrainingError
 from unroll.kinds import kind_of
 from unroll.models.initialise import initialise
-from unroll.options import Compute
 from unroll.runs.model import read_model
-from unroll.runs.subject import Subject
 from unroll.storage.folders import digest
-from unroll.training.checkpoint import Checkpoint
+from unroll.training.executors import Processes, Stacked, Worker
 from unroll.training.interruption import Interruption
-from unroll.training.loop import Epoch, Step, train
+from unroll.training.loop import Epoch, Seat, Step, train
 from unroll.training.optimisation import Optimisation
 from unroll.training.pairs import PairsObjective
+from unroll.training.ranks import Alone
 from unroll.training.run import Job, run
-from unroll.training.sources import sources_digest
 from unroll.training.workers import (
     Done,
     Failed,
@@ -38,7 +37,6 @@ from unroll.training.workers import (
     _cause,
     _failed,
     run_all,
-    worker_count,
 )
 
 
@@ -51,20 +49,6 @@ def no_process_is_left() -> Iterator[None]:
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
     return save_toy_pairs(tmp_path / "prepared")
-
-
-def job(seed: int, prepared: Path, target: Path, **changes) -> Job:
-    changes = {"dropout": 0.2, "optimizer": "adam", **changes}
-    options = pairs_options(seeds=[seed], **changes)
-    remedy = "run: dvc repro prepare@toy"
-    subject = Subject("toy", "tiny", options, digest(prepared), "cd" * 32, CPU.facts())
-    folder = target.parent.with_name(f"{target.parent.name} checkpoints")
-    checkpoint = Checkpoint(folder, seed, subject.key(seed), every=3)
-    sources = sources_digest()
-    return Job(subject, seed, addition(), CPU, prepared, target, checkpoint, sources, remedy)
-
-
-ENDLESS = {"epochs": 1_000_000}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -98,7 +82,7 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
     torch.use_deterministic_algorithms(strict)
     jobs = [job(seed, prepared, tmp_path / "beside" / f"seed-{seed}") for seed in (1, 2)]
     heard: dict[int, list[Progress]] = {1: [], 2: []}
-    run_all(jobs, 2, [lambda job, message: heard[job.seed].append(message)])
+    run_all(jobs, Processes(2), [lambda job, message: heard[job.seed].append(message)])
     for seed in (1, 2):
         alone = files(tmp_path / "alone" / f"seed-{seed}")
         assert len(alone) == 6
@@ -116,11 +100,11 @@ def test_runs_side_by_side_leave_the_bits_of_runs_one_after_another(tmp_path, pr
 @pytest.mark.slow
 def test_runs_in_one_process_leave_and_report_what_they_do_each_in_its_own(tmp_path, prepared):
     heard: dict[str, dict[int, list[Progress]]] = {"apart": {}, "together": {}}
-    for name, workers in (("apart", 2), ("together", 1)):
+    for name, executor in (("apart", Processes(2)), ("together", Stacked(1))):
         jobs = [job(seed, prepared, tmp_path / name / f"seed-{seed}") for seed in (1, 2, 3)]
         heard[name] = {one.seed: [] for one in jobs}
         hear = [lambda of, said, name=name: heard[name][of.seed].append(said)]
-        run_all(jobs, workers, hear, stacked=name == "together")
+        run_all(jobs, executor, hear)
     for seed in (1, 2, 3):
         one, other = (read_model(tmp_path / name / f"seed-{seed}") for name in heard)
         assert one.record.subject == other.record.subject
@@ -137,13 +121,37 @@ def test_runs_in_one_process_leave_and_report_what_they_do_each_in_its_own(tmp_p
         assert stacks == [{1}, {3}]
 
 
+def test_seeds_that_the_memory_of_a_gpu_cannot_hold_at_once_are_trained_in_halves(
+    tmp_path, prepared, monkeypatch
+):
+    train, tried = Alone.train, []
+
+    def full(rank: Alone, seats: Sequence[Seat], interruption: Interruption) -> None:
+        tried.append(len(seats))
+        if len(seats) > most:
+            raise torch.OutOfMemoryError  # here: there is no such card
+        train(rank, seats, interruption)
+
+    most = 2
+    monkeypatch.setattr(Alone, "train", full)
+    strict = torch.are_deterministic_algorithms_enabled()
+    jobs = [job(seed, prepared, tmp_path / f"seed-{seed}") for seed in range(5)]
+    run(jobs, [lambda message: None for _ in jobs])
+    torch.use_deterministic_algorithms(strict)
+    assert tried == [5, 2, 3, 1, 2]
+    assert all((tmp_path / f"seed-{seed}" / "run.json").exists() for seed in range(5))
+    most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        run(jobs[:1], [lambda message: None])
+
+
 @pytest.mark.slow
 def test_of_runs_in_one_process_the_one_that_fails_is_named(tmp_path, prepared):
     jobs = [job(seed, prepared, tmp_path / f"seed-{seed}") for seed in (3, 4)]
     jobs[1].checkpoint.path.parent.mkdir(parents=True)
     jobs[1].checkpoint.path.write_bytes(b"rubbish")
     with pytest.raises(TrainingError, match=r"tiny, seed 4: .*seed-4.* cannot be used"):
-        run_all(jobs, 1, [], stacked=True)
+        run_all(jobs, Stacked(1), [])
 
 
 @pytest.mark.slow
@@ -155,7 +163,7 @@ def test_a_failure_names_variant_and_seed_and_ends_the_other_runs(tmp_path, prep
         job(4, damaged, tmp_path / "models" / "seed-4"),
     ]
     with pytest.raises(TrainingError, match=r"tiny, seed 4: .*damaged.*run: dvc repro prepare@toy"):
-        run_all(jobs, 2, [])
+        run_all(jobs, Processes(2), [])
     assert not (tmp_path / "models").exists()
 
 
@@ -178,7 +186,7 @@ def test_a_worker_that_dies_is_named_with_what_is_kept_and_the_others_keep_their
 
     killed = []
     with pytest.raises(TrainingError) as caught:
-        run_all(jobs, 2, [kill])
+        run_all(jobs, Processes(2), [kill])
     assert str(caught.value).startswith(f"tiny, seed 4: {told}")
     kept = f". Its last good checkpoint is kept: {jobs[1].checkpoint.path}"
     assert str(caught.value).endswith(kept)
@@ -193,7 +201,7 @@ def test_a_loss_that_is_not_finite_is_told_with_the_step_and_what_is_kept(tmp_pa
     wild = replace(wild, checkpoint=replace(wild.checkpoint, every=1))
     told = r"tiny, seed 3: .* became (nan|inf) in epoch 1, by step \d; lower learning_rate, .*kept"
     with pytest.raises(TrainingError, match=told):
-        run_all([wild], 1, [])
+        run_all([wild], Processes(1), [])
     assert wild.checkpoint.read().facts["step"] >= 1
 
 
@@ -202,7 +210,7 @@ def test_a_damaged_checkpoint_is_not_called_the_last_good_one(tmp_path, prepared
     task.checkpoint.path.parent.mkdir()
     task.checkpoint.path.write_bytes(b"rubbish")
     with pytest.raises(TrainingError) as caught:
-        run_all([task], 1, [])
+        run_all([task], Processes(1), [])
     assert str(caught.value).endswith("; delete it, and the training begins anew")
 
 
@@ -227,7 +235,7 @@ def test_a_fault_of_the_machine_in_a_step_leaves_the_checkpoint_before_it(
         step(optimisation, loss, *others)
 
     monkeypatch.setattr(Optimisation, "step", fail)  # here: no fault can be had of a real machine
-    result = _failed([task], [lambda message: None], Interruption())
+    result = _failed(Worker([task]), [lambda message: None], Interruption())
     assert isinstance(result, Failed)
     assert told in result.message
     facts = task.checkpoint.read().facts
@@ -250,7 +258,7 @@ def test_what_the_system_refuses_is_told_with_variant_and_seed(tmp_path, prepare
     (tmp_path / "file").write_text("in the way of a folder")
     told = r"tiny, seed 5: Not a directory: .*file.*run the same command again"
     with pytest.raises(TrainingError, match=told):
-        run_all([job(5, prepared, tmp_path / "file" / "models" / "seed-5")], 1, [])
+        run_all([job(5, prepared, tmp_path / "file" / "models" / "seed-5")], Processes(1), [])
 
 
 def test_a_killed_worker_names_the_signal(tmp_path, prepared):
@@ -259,7 +267,7 @@ def test_a_killed_worker_names_the_signal(tmp_path, prepared):
         os.kill(worker.pid, signal.SIGKILL)
 
     with pytest.raises(TrainingError, match=r"tiny, seed 6: .*\(signal SIGKILL; was there enough"):
-        run_all([job(6, prepared, tmp_path / "seed-6", **ENDLESS)], 1, [kill])
+        run_all([job(6, prepared, tmp_path / "seed-6", **ENDLESS)], Processes(1), [kill])
     assert not (tmp_path / "seed-6").exists()
 
 
@@ -270,20 +278,21 @@ def test_workers_end_with_a_listener_that_fails(tmp_path, prepared):
 
     jobs = [job(seed, prepared, tmp_path / f"seed-{seed}", **ENDLESS) for seed in (7, 8)]
     with pytest.raises(KeyboardInterrupt):
-        run_all(jobs, 1, [interrupt])
+        run_all(jobs, Processes(1), [interrupt])
 
 
 PARENT = """
 import multiprocessing
 from pathlib import Path
-from test_workers import ENDLESS, job
+from training.jobs import ENDLESS, job
+from unroll.training.executors import Processes
 from unroll.training.workers import run_all
 
 def tell(job, message):
     print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
 
 if __name__ == "__main__":
-    run_all([job(9, Path("prepared"), Path("models/seed-9"), **ENDLESS)], 1, [tell])
+    run_all([job(9, Path("prepared"), Path("models/seed-9"), **ENDLESS)], Processes(1), [tell])
 """
 
 
@@ -302,7 +311,7 @@ def test_a_signal_without_a_name_is_told_by_its_number():
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
     (tmp_path / "parent.py").write_text(PARENT)
     tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests), str(tests / "training"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")])
     parent = subprocess.Popen(
         [sys.executable, "parent.py"],
         cwd=tmp_path,
@@ -318,27 +327,3 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path, prepared):
     while running(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not running(worker)
-
-
-@pytest.mark.parametrize(
-    ("compute", "runs", "expected"),
-    [
-        ({"workers": 3}, 5, 3),
-        ({"workers": 3}, 2, 2),
-        ({}, 1, 1),
-        ({"threads": 10_000}, 4, 1),
-    ],
-)
-def test_as_many_runs_go_side_by_side_as_are_asked_for_or_fit(compute, runs, expected):
-    assert worker_count(Compute(**compute), runs) == expected
-
-
-def test_stacked_runs_share_as_few_processes_as_are_asked_for():
-    assert worker_count(Compute(), 4, stacked=True) == 1
-    assert worker_count(Compute(workers=3), 4, stacked=True) == 3
-
-
-def test_auto_fills_the_cores():
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert worker_count(Compute(), 10_000) == cores
-    assert worker_count(Compute(threads=2), 10_000) == max(1, cores // 2)

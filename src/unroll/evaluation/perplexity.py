@@ -18,13 +18,12 @@ def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
 def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
     """Return the cross entropy in nats of each token (T,), in float64 on the CPU.
 
-    The text is read as one stream from its first token to its last, with the state
-    carried all the way; the first token is predicted from `<eos>`. Computed in the
-    precision of the model's weights.
+    The text is read from its first token to its last, with the state carried all the way; the
+    first token is predicted from `<eos>`. Computed in the precision of the model's weights.
     """
     model.eval()
-    losses = [
-        F.cross_entropy(at_least_float32(found), expected, reduction="none").cpu().double()
-        for found, expected in logits(model, tokens, eos)
-    ]
-    return torch.cat(losses)
+    losses = torch.empty(len(tokens), dtype=torch.float64)
+    for found, expected, places in logits(model, tokens, eos):
+        of_window = F.cross_entropy(at_least_float32(found), expected, reduction="none")
+        losses[places] = of_window.cpu().double()
+    return losses

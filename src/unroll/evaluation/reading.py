@@ -1,4 +1,9 @@
-"""A text read from its first token to its last, a window at a time, with the state carried on."""
+"""A text read from its first token to its last, a window at a time, with the state carried on.
+
+It is one stream. In several, side by side, a large model reads it many times faster; then each
+stream begins with the words before its own, which are read and not predicted, so that its state
+is, but for what a model forgets, that of the one stream.
+"""
 
 from collections.abc import Iterator
 
@@ -8,6 +13,8 @@ from torch import Tensor
 from unroll.data.batches import rows_at_once
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import State
+
+WARM_UP = 500  # words that a stream reads before those that it predicts
 
 
 def windows(
@@ -32,9 +39,37 @@ def streams(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return read, expected
 
 
-def logits(model: LanguageModel, tokens: Tensor, eos: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield logits (T, V) and what is to be predicted (T,), a window at a time."""
+def outputs(
+    model: LanguageModel, tokens: Tensor, eos: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield outputs of the top layer (1, M, H), what is to be predicted (M,) and its place (M,).
+
+    M tokens at a time, in as many streams as the model's `evaluation_batch_size`: fewer of a text
+    that is short. Places are numbers of tokens from 0, all of which come once.
+    """
+    device, T = model.affine.weight.device, len(tokens)
+    N = min(model.evaluation_batch_size, max(1, T // WARM_UP))
+    length = -(-T // N)
+    first = length * torch.arange(N)[:, None]  # the place at which a stream begins
+    at_once = rows_at_once(N, model.affine.out_features)
+    before = torch.arange(-WARM_UP, 0).split(at_once) if N > 1 else ()
     state: State | None = None
-    for read, expected in windows(model, tokens, eos):
-        found, state = model(read, state)
-        yield found[0], expected
+    for steps in (*before, *torch.arange(length).split(at_once)):
+        places = (first + steps).clamp(0, T - 1)
+        read = tokens[(places - 1).clamp_min(0)].long().to(device)
+        read = read.masked_fill((places == 0).to(device), eos)  # nothing stands before the first
+        found, state = model.features(read, state)
+        if steps[-1] == -1:  # the first stream has read what is not there
+            state = tuple(part.index_fill(1, torch.tensor([0], device=device), 0) for part in state)
+        if steps[0] >= 0:
+            here = (first + steps < T).flatten().nonzero()[:, 0]  # the last stream may be shorter
+            place = places.flatten()[here]
+            yield found.flatten(0, 1)[here.to(device)][None], tokens[place].long().to(device), place
+
+
+def logits(
+    model: LanguageModel, tokens: Tensor, eos: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield logits (M, V), what is to be predicted (M,) and its place (M,), as `outputs` does."""
+    for found, expected, places in outputs(model, tokens, eos):
+        yield model.logits(found)[0], expected, places

@@ -1,6 +1,6 @@
 """A hidden size for a number of parameters, so that variants of one size can be compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
@@ -39,3 +39,12 @@ def match(build: Build, options: VariantOptions, budget: int) -> VariantOptions:
         below, above = (middle, above) if count(middle) < budget else (below, middle)
     nearest = min((below, above), key=lambda steps: abs(count(steps) - budget))
     return options.resized(nearest * step)
+
+
+def solve(
+    build: Build, options: VariantOptions, variants: Mapping[str, VariantOptions]
+) -> VariantOptions:
+    """Return the options with the hidden size that `match_parameters` asks for, if it does."""
+    if options.match_parameters is None:
+        return options
+    return match(build, options, parameters(build, variants[options.match_parameters]))

@@ -18,6 +18,7 @@ class Drops(nn.Module):
         self.rate = rate
         self.generator: torch.Generator | None = None
         self.generators: Sequence[torch.Generator] = ()  # of each model, where several are computed
+        self.part = (0, 1)  # which part of a batch this process has, and of how many
 
     @property
     def is_on(self) -> bool:
@@ -32,6 +33,12 @@ class Drops(nn.Module):
         if self.generator is None:
             raise RuntimeError("dropout has no generator: call set_generator on the model")
         return _drawn(like, shape, 1 - self.rate, self.generator)
+
+    def kept_of_rows(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Draw what is kept of the rows (N, …) that are here, as in a batch that is here whole."""
+        number, parts = self.part
+        N, *others = shape
+        return self.kept((N * parts, *others), like)[N * number : N * (number + 1)]
 
 
 class _Kept(torch.autograd.Function):
@@ -85,7 +92,7 @@ class Dropout(Drops):
         if not self.is_on:
             return x
         shape = (x.shape[0], 1, x.shape[2]) if self.variational else x.shape
-        return x * self.kept(shape, x) / (1 - self.rate)
+        return x * self.kept_of_rows(shape, x) / (1 - self.rate)
 
 
 class WordDropout(Drops):
@@ -132,3 +139,10 @@ def set_generators(model: nn.Module, generators: Sequence[torch.Generator]) -> N
     for module in model.modules():
         if isinstance(module, Drops):
             module.generators = generators
+
+
+def set_part(model: nn.Module, number: int, parts: int) -> None:
+    """Let all that drops something of `model` know which part of each batch it is given."""
+    for module in model.modules():
+        if isinstance(module, Drops):
+            module.part = (number, parts)

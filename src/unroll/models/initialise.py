@@ -54,15 +54,17 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Draw all parameters of `model`, which lies on the CPU.
 
     A matrix that embedding and affine layer share is drawn as an embedding
-    by `book`, as an affine layer by `default`.
+    by `book`, as an affine layer by the others.
 
     `book`: embeddings N(0, 0.01²), all other matrices N(0, 1 / fan_in), biases zero.
 
     `default`: PyTorch's: embeddings N(0, 1), recurrent layers uniform in ±1/√H, affine
     and convolutional layers uniform in ±1/√fan_in.
+
+    `small`: all matrices N(0, 0.01²), biases zero.
     """
-    draw = {"book": _book, "default": _default}[scheme]
-    last = {"book": nn.Embedding, "default": nn.Linear}[scheme]
+    draw = {"book": _book, "default": _default, "small": _small}[scheme]
+    last = nn.Embedding if scheme == "book" else nn.Linear
     layers = [(name, m) for name, m in model.named_modules() if isinstance(m, LAYERS)]
     with torch.no_grad():
         # A shared matrix is met twice, and the last draw stays.
@@ -80,6 +82,13 @@ def _book(module: nn.Module, key: str, drawn: Tensor, generator: torch.Generator
         drawn.normal_(0, 0.01, generator=generator)
     else:
         drawn.normal_(0, 1 / math.sqrt(drawn[0].numel()), generator=generator)
+
+
+def _small(module: nn.Module, key: str, drawn: Tensor, generator: torch.Generator) -> None:
+    if key.startswith("bias"):
+        drawn.zero_()
+    else:
+        drawn.normal_(0, 0.01, generator=generator)
 
 
 def _default(module: nn.Module, key: str, drawn: Tensor, generator: torch.Generator) -> None:

@@ -43,6 +43,7 @@ class LanguageModel(Fast):
         if options.tie_weights:
             self.embedding.weight = self.affine.weight
         self.penalties = options.activation_penalty, options.slowness_penalty
+        self.evaluation_batch_size = options.evaluation_batch_size  # streams of a text that is read
         self.cross_entropy = linear_cross_entropy
 
     def by_equations(self) -> None:

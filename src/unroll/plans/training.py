@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from unroll.data import batches
+from unroll.evaluation import reading
 from unroll.kinds import kind_of
 from unroll.options import Compute, VariantOptions, resolved
 from unroll.plans.plan import projections, rounded
@@ -28,6 +29,7 @@ from unroll.training.weights import KEEP, Average
 MACHINE = Machine("cpu", "float32", threads=1)  # without autocast, so that float64 stays what it is
 SEED = 3
 LARGE = 1000.0  # what the loss is multiplied by where the gradient is to be clipped
+SHORT = 5  # words that a stream of a toy reads before those that it predicts
 FEW = 150  # logits at once: so few that a toy, too, is scored in several parts
 LIVELY = 5.0  # what first weights are multiplied by, so that answers depend on what is read
 VALIDATIONS = (5.0, 4.0, 4.5, 4.0, 3.0, 3.1, 3.2, 2.0, 2.5, 4.2)  # of ten epochs of these steps
@@ -71,12 +73,13 @@ def behaviour(toy: VariantOptions) -> dict[str, Any]:
 
 @contextmanager
 def in_parts() -> Iterator[None]:
-    """Score in parts what is small enough to be scored at once."""
-    before, batches.LARGEST = batches.LARGEST, FEW
+    """Score in parts what is small enough to be scored at once, in streams what is short."""
+    before = batches.LARGEST, reading.WARM_UP
+    batches.LARGEST, reading.WARM_UP = FEW, SHORT
     try:
         yield
     finally:
-        batches.LARGEST = before
+        batches.LARGEST, reading.WARM_UP = before
 
 
 def miniature(options: VariantOptions) -> VariantOptions:

@@ -17,6 +17,10 @@ COLUMNS = [
     "study", "task", "variant", "metric", "parameters", "seeds", "mean", "std", "low", "high",
     "modes", "reference", "verdict", "seconds",
 ]  # fmt: skip
+VERDICTS = [
+    "task", "variant", "reference", "metric", "seeds", "ahead", "difference", "low", "high",
+    "modes", "superiority", "p_value", "p_corrected", "comparisons", "seeds_that_tell", "verdict",
+]  # fmt: skip
 TWO_MODES = "seeds of two kinds"  # the verdict where they are, and nothing can be told
 FEWEST = 3  # seeds that can give a verdict: of two, the error has one degree of freedom
 
@@ -69,12 +73,7 @@ def judge(study: Study, results: Mapping[str, Result]) -> pd.DataFrame:
         for variant, reference in references.items()
         for score in results[variant].scores["metric"].unique()
     ]
-    columns = [
-        "task", "variant", "reference", "metric", "seeds", "ahead", "difference", "low", "high",
-        "modes", "superiority", "p_value", "p_corrected", "comparisons", "seeds_that_tell",
-        "verdict",
-    ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=VERDICTS)
     groups = table.groupby(["task", "metric"])["p_value"]
     table["p_corrected"] = groups.transform(lambda values: holm(values.tolist()))
     level = 1 - study.comparison.confidence

@@ -81,6 +81,26 @@ def against_parameters(rows: Sequence[Mapping[str, Any]], metric: Metric) -> str
     return svg.getvalue()
 
 
+def effects(rows: Sequence[Mapping[str, Any]], metric: Metric) -> str:
+    """Draw differences with their intervals, one below the other, beside what is compared."""
+    names = [f"{row['variant']}  −  {row['reference']}" for row in rows]
+    longest = max(map(len, names))
+    size = (3.0 + 0.075 * longest, 1.2 + 0.26 * len(rows))
+    with _drawing(size) as (axes, svg):
+        axes.axvline(0, color="grey", linewidth=0.8)
+        means, low, high = (
+            np.array([row[name] for row in rows]) for name in ("difference", "low", "high")
+        )
+        reach = np.nan_to_num([means - low, high - means])
+        places = range(len(rows))
+        axes.errorbar(means, places, xerr=reach, capsize=2, linestyle="", **_style(0))
+        axes.set_yticks(places, [_printable(name) for name in names], fontsize=7)
+        axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(lambda x, _: metric.scale.signed(x))
+        axes.set_xlabel(f"difference in {metric.title}, {metric.scale.difference_unit}")
+    return svg.getvalue()
+
+
 def by_class(
     table: pd.DataFrame, metric: Metric, values: Sequence[str], label: str, measure: str
 ) -> str:

@@ -63,6 +63,8 @@ class TaskTables:
     verdicts: pd.DataFrame
     curves: pd.DataFrame
     breakdown: pd.DataFrame
+    effects: pd.DataFrame  # of options (reporting/factors.py), where they are factors
+    learned: pd.DataFrame
 
     @property
     def first(self) -> Result:
@@ -122,6 +124,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "answers": words.answers(kind, tables.verdicts, comparison),
         "sentences": words.sentences(kind, tables.verdicts, comparison),
         "verdicts": [_verdict(kind.main, row) for row in dicts(decisive)],
+        "factors": _factors(tables),
         "curves": _learning(tables),
         "why": _costs(tables),
         "failures": _failures(tables),
@@ -182,6 +185,33 @@ def _verdict(metric: Metric, row: Mapping[str, Any]) -> Row:
         number("p_corrected", ".2g", SMALLEST),
         row["verdict"],
     )
+
+
+def _factors(tables: TaskTables) -> dict[str, Any]:
+    """Return what options do that are factors; nothing where there are none."""
+    if tables.effects.empty:
+        return {}
+    metric, rows = tables.kind.main, dicts(tables.effects)
+    told = "; ".join(
+        f"{row['variant']} against {row['reference']}: {words.show_difference(metric, row)}"
+        for row in rows
+    )
+    return {
+        "values": [
+            (
+                row["value"],
+                metric.show(row["mean"]),
+                "–" if pd.isna(row["learn"]) else f"{int(row['learn'])} of {row['runs']}",
+            )
+            for row in dicts(tables.learned)
+        ],
+        "effects": [_verdict(metric, row) for row in rows],
+        "picture": Picture(
+            figures.effects(rows, metric),
+            f"What each option does, and how two change each other. {told}.",
+            "The difference that each value makes, with its interval.",
+        ),
+    }
 
 
 def _learning(tables: TaskTables) -> Picture:

@@ -48,6 +48,24 @@ def markdown(
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def of_factors(metric: Metric, effects: pd.DataFrame) -> str:
+    """Return in Markdown what each option does by itself, and which of them change each other."""
+    if effects.empty:
+        return ""
+    alone, both = effects[effects["beside"] == ""], effects[effects["beside"] != ""]
+    told = both[both["verdict"].isin(["better", "worse"])]
+    lines = ["", "In the mean over all other options:", ""]
+    lines += [f"- {in_a_sentence(metric, row)}" for row in dicts(alone)]
+    if len(both):
+        count = f"{len(told)} of {len(both)} pairs of values"
+        lines += ["", f"That they change each other’s effect can be told of {count}.", ""]
+        lines += [
+            f"- {row['variant']}, beside {row['beside']}: {show_difference(metric, row)}"
+            for row in dicts(told)
+        ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 def answers(
     kind: Kind[Any, Any], verdicts: pd.DataFrame, comparison: Comparison
 ) -> list[tuple[str, str]]:

@@ -56,6 +56,7 @@ class Session(Strict):
     peak_memory_mb: Finite
     source: Source
     stacked: Annotated[Count, Neutral(1)] = 1  # seeds that were one program, this one among them
+    ranks: Annotated[Count, Neutral(1)] = 1  # processes that have shared this seed
 
 
 @dataclass(frozen=True)

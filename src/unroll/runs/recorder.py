@@ -62,6 +62,7 @@ class Recorder:
             peak_memory_mb=round(done.peak_memory / MEGABYTE, 1),
             source=self.source.model_copy(update={"sources": sources}),
             stacked=self.stacked.get(job.seed, 1),
+            ranks=done.ranks,
         )
         rows = self.epochs[job.seed].values()
         write_circumstances(seed_folder(self.folder, job.seed), rows, session, self.diff)

@@ -14,8 +14,8 @@ from unroll.study import ROOT_STUDY, Study, load, studies, study_folder
 
 # What a study's folders in data/ and reports/ must not be called: the root study has these there.
 TAKEN = {
-    "checkpoints", "circumstances", "curves", "evaluation", "generated", "gpu", "metrics", "models",
-    "plans", "prepared", "raw", "samples", "sizes",
+    "benchmark", "checkpoints", "circumstances", "curves", "evaluation", "generated", "gpu",
+    "metrics", "models", "plans", "prepared", "raw", "samples", "sizes",
 }  # fmt: skip
 
 HEADER = re.compile(r"^vars:\n(?:  .*\n)+", re.MULTILINE)

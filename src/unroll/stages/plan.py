@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.errors import DataError
+from unroll.options import resolved
 from unroll.plans.evaluation import evaluation_plan, writing_plan
 from unroll.plans.plan import plan_digest, read_plan, write_plan
 from unroll.plans.training import MACHINE, training_plan
@@ -80,7 +81,7 @@ def plans(study: Study) -> dict[str, dict[str, Any]]:
 def _report(study: Study) -> dict[str, Any]:
     """Return how variants are compared; what the report does with it, its sources say."""
     return {
-        "options": study.comparison.model_dump(),
+        "options": resolved(study.comparison),
         "variants": {name: options.task for name, options in study.variants.items()},
         "behaviour": {},
     }

@@ -9,12 +9,13 @@ from unroll.errors import DataError
 from unroll.reporting import comparison, figures
 from unroll.reporting.breakdowns import together
 from unroll.reporting.check import COMPARED, DIFFERS, MISSING, UNTESTED, committed, differences
-from unroll.reporting.comparison import compare, judge
+from unroll.reporting.comparison import VERDICTS, compare, judge
 from unroll.reporting.curves import curves
+from unroll.reporting.factors import design, effects_of, learned
 from unroll.reporting.page import TaskTables, page
 from unroll.reporting.readme import rewrite
 from unroll.reporting.results import Result, read_result
-from unroll.reporting.words import markdown
+from unroll.reporting.words import markdown, of_factors
 from unroll.storage.files import write_text
 from unroll.storage.folders import replaced_folder
 from unroll.storage.tables import read_table, write_table
@@ -34,7 +35,8 @@ def report(study: Study) -> None:
     seeds = pd.concat(result.scores.assign(variant=v) for v, result in results.items())
     breakdown = pd.concat([tables.breakdown.assign(task=tables.name) for tables in tasks])
     write_table(study.reports / "comparison.csv", table)
-    write_table(study.reports / "verdicts.csv", verdicts)
+    effects = [tables.effects[VERDICTS] for tables in tasks if len(tables.effects)]
+    write_table(study.reports / "verdicts.csv", pd.concat([verdicts, *effects]))
     write_table(study.reports / "seeds.csv", seeds[["variant", "seed", "metric", "value"]])
     columns = ["task", *breakdown.columns.drop("task")]
     write_table(study.reports / "breakdown.csv", breakdown[columns])
@@ -46,7 +48,9 @@ def report(study: Study) -> None:
         _write_curves(study.reports / "curves", tables)
     write_text(study.reports / "report.html", page(study, tasks))
     sections = [
-        f"## {t.name}\n\n" + markdown(t.kind, t.comparison, t.verdicts, study.comparison, t.options)
+        f"## {t.name}\n\n"
+        + markdown(t.kind, t.comparison, t.verdicts, study.comparison, t.options)
+        + of_factors(t.kind.main, t.effects)
         for t in tasks
     ]
     text = "\n".join(sections)
@@ -63,6 +67,7 @@ def _task_tables(
 ) -> TaskTables:
     of_task = {v: r for v, r in results.items() if study.variants[v].task == task}
     first = next(iter(of_task.values()))
+    found = design(study.comparison.factors, of_task, first.kind.deciding)
     return TaskTables(
         name=task,
         results=of_task,
@@ -70,6 +75,8 @@ def _task_tables(
         verdicts=verdicts[verdicts["task"] == task],
         curves=curves(of_task, first.counts["train"]),
         breakdown=together(of_task),
+        effects=effects_of(task, first.kind, found, study.comparison.confidence),
+        learned=learned(first.kind, found),
     )
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from unroll import kinds
 from unroll.errors import DataError
-from unroll.models.budget import match, parameters
+from unroll.models.budget import parameters, solve
 from unroll.options import Count, Strict, VariantOptions
 from unroll.storage.files import read_json, write_json
 from unroll.storage.folders import check_folder, new_folder
@@ -30,12 +30,9 @@ def size(study: Study, task: str) -> None:
     def build(options: VariantOptions) -> nn.Module:
         return kind.build(options, form)
 
-    variants = study.variants_of(task)
     with new_folder(study.data / "sizes" / task) as folder:
-        for name, options in variants.items():
-            if options.match_parameters is not None:
-                budget = parameters(build, variants[options.match_parameters])
-                options = match(build, options, budget)
+        for name, options in study.variants_of(task).items():
+            options = solve(build, options, study.variants)
             found = Size(hidden_size=options.hidden_size, parameters=parameters(build, options))
             write_json(folder / f"{name}.json", found.model_dump())
             print(f"{name}: hidden_size {found.hidden_size}, {found.parameters:,} parameters")

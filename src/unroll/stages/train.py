@@ -21,11 +21,13 @@ from unroll.storage.folders import MANIFEST, digest
 from unroll.study import Study
 from unroll.tracking.live import LiveTracking
 from unroll.training.checkpoint import Checkpoint
+from unroll.training.executors import executor_of
 from unroll.training.machine import choose
 from unroll.training.progress import display
+from unroll.training.ranks import announce, announced, by_torchrun, follows
 from unroll.training.run import Job
 from unroll.training.sources import sources_digest
-from unroll.training.workers import run_all, worker_count
+from unroll.training.workers import run_all
 
 
 def train(study: Study, variant: str, again: bool = False) -> None:
@@ -37,6 +39,9 @@ def train(study: Study, variant: str, again: bool = False) -> None:
         UserError: another process trains the same variant.
     """
     jobs = jobs_of(study, variant)
+    if follows():
+        _follow(study, jobs)
+        return
     bring_back(study, variant)
     with held(study, variant):
         kept = [] if again else [job for job in jobs if _is_trained(study, variant, job)]
@@ -45,6 +50,8 @@ def train(study: Study, variant: str, again: bool = False) -> None:
 
 def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job]) -> None:
     left = [job for job in jobs if job not in kept]
+    if by_torchrun():
+        announce([job.seed for job in left])
     for job in kept:
         print(f"{variant} seed {job.seed}: kept, it was trained already", flush=True)
         rewrite_subject(job.target, job.subject)
@@ -59,12 +66,17 @@ def _train(study: Study, variant: str, jobs: Sequence[Job], kept: Sequence[Job])
                 shutil.rmtree(other)
 
 
+def _follow(study: Study, jobs: Sequence[Job]) -> None:
+    """Share the seeds that the first rank of torchrun trains; it alone writes and tracks."""
+    seeds = announced()
+    shared = [job for job in jobs if job.seed in seeds]
+    run_all(shared, executor_of(study.compute, shared), [])
+
+
 def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
-    stacked = study.compute.executor == "stacked" and jobs[0].subject.options.even
-    workers, machine = worker_count(study.compute, len(jobs), stacked), jobs[0].machine
-    how = f"{'stacked in ' if stacked else ''}{workers} at a time"
+    executor, machine = executor_of(study.compute, jobs), jobs[0].machine
     print(
-        f"{variant}: {len(jobs)} seeds, {how}, on {machine.device} in {machine.precision}",
+        f"{variant}: {len(jobs)} seeds, {executor}, on {machine.device} in {machine.precision}",
         flush=True,
     )
     for path in (path for job in jobs for path in job.checkpoint.others()):
@@ -82,7 +94,7 @@ def _train_seeds(study: Study, variant: str, jobs: Sequence[Job]) -> None:
     tracking = LiveTracking(study, jobs[0].subject, recorder, [job.seed for job in jobs])
     try:
         with contextlib.closing(display(jobs)) as shown:
-            run_all(jobs, workers, [shown, recorder, tracking], stacked)
+            run_all(jobs, executor, [shown, recorder, tracking])
         _check_records(jobs)
     except BaseException:
         tracking.fail()

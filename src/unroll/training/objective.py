@@ -6,7 +6,7 @@ what a step needs is read.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -46,13 +46,17 @@ class Objective(ABC):
     def reads(self, epoch: int, start: int) -> Iterator[Read]:
         """Yield what `loss` reads at each step of an epoch, from step `start`.
 
-        It has the same shapes in all seeds. What is carried is in it: the loss of a step must have
-        been asked for before the next one is read.
+        It has the same shapes in all seeds: rows (N, …) of a batch, and at last what is carried,
+        (L, N, …): the loss of a step must have been asked for before the next one is read.
         """
 
     @abstractmethod
     def loss(self, *read: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the loss of a step by the model as it is, and what is carried to the next one."""
+
+    def weight(self, *read: Any) -> float:
+        """Return of how many things the loss of a step is the mean: of the rows of its batch."""
+        return len(read[0])
 
     def state(self) -> dict[str, Tensor]:
         """Return what `restore` needs to go on in the middle of the epoch."""
@@ -68,3 +72,16 @@ class Objective(ABC):
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation split."""
+
+
+class Loss(nn.Module):
+    """The loss of a step as a module, for what computes modules in other ways (torch.func, DDP)."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.model = objective.model
+        self.of: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] = objective.loss
+
+    def forward(self, *read: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return what `Objective.loss` returns."""
+        return self.of(*read)

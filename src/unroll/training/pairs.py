@@ -1,6 +1,7 @@
 """Training on pairs: cross entropy of the target symbols."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ class PairsObjective(Objective):
         where `forced` (N, T' - 1) is false, the decoder reads what it found likeliest itself.
         """
         inputs, expected = target[:, :-1], target[:, 1:]
-        counts = self.padding.counts(target_lengths - 1, expected.shape[1]).to(target.device)
+        counts = self._counts(target, target_lengths)
         with self.machine.autocast():
             logits = self.model(source, inputs, lengths, forced)
         mean = F.cross_entropy(
@@ -100,6 +101,17 @@ class PairsObjective(Objective):
             label_smoothing=self.options.label_smoothing,
         )
         return mean if self.options.loss == "symbol" else mean * counts.sum() / len(source), ()
+
+    def weight(self, *read: Any) -> float:
+        """Return of how many symbols, or sequences, the loss of a step is the mean."""
+        _, _, target, target_lengths, _ = read
+        if self.options.loss == "sequence":
+            return len(target)
+        return self._counts(target, target_lengths).sum().item()
+
+    def _counts(self, target: Tensor, lengths: Tensor) -> Tensor:
+        """Return which symbols (N, T' - 1) are to be predicted, of targets (N, T')."""
+        return self.padding.counts(lengths - 1, target.shape[1] - 1).to(target.device)
 
     def _forced(self, inputs: Tensor) -> Tensor | None:
         """Return where (N, T') the decoder reads the target; None where it always does."""

@@ -91,9 +91,15 @@ class Lines:
 def display(jobs: Sequence[Job]) -> Bars | Lines:
     """Return the display that fits where the output goes."""
     console = Console()
-    # A terminal that cannot move its cursor, or a file with FORCE_COLOR set, is none for bars.
-    fits = sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
-    return Bars(jobs, console) if fits else Lines()
+    return Bars(jobs, console) if moves(console) else Lines()
+
+
+def moves(console: Console) -> bool:
+    """Say whether what is shown can be taken back.
+
+    A terminal that cannot move its cursor, or a file with FORCE_COLOR set, is none for bars.
+    """
+    return sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def _metrics(job: Job, epoch: Epoch) -> str:

@@ -23,8 +23,8 @@ from unroll.training.interruption import Interruption
 from unroll.training.loop import Report, Seat, Training
 from unroll.training.machine import Machine
 from unroll.training.objective import Objective
+from unroll.training.ranks import ALONE, Alone
 from unroll.training.sources import sources_digest
-from unroll.training.stacked import train_together
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,39 @@ class Job:
 
 
 def run(
-    jobs: Sequence[Job], reports: Sequence[Report], interruption: Interruption | None = None
+    jobs: Sequence[Job],
+    reports: Sequence[Report],
+    interruption: Interruption | None = None,
+    rank: Alone = ALONE,
 ) -> None:
     """Train the models of some seeds of a variant, each from its checkpoint if it has one.
 
-    Several are trained as one program. Each leaves its record.
+    Several are trained as one program, in halves where a GPU has not the memory for all; or one by
+    several ranks, of which this process is one. Each seed leaves its record.
 
     Raises:
         DataError: the data cannot be read.
         TrainingError: code or data are no longer those of the jobs, or training failed.
         Interrupted: the run was asked to end; each seed has left a checkpoint.
     """
+    try:
+        _run(jobs, reports, interruption, rank)
+        return
+    except torch.OutOfMemoryError:
+        if len(jobs) == 1:
+            raise
+    torch.cuda.empty_cache()  # not in the block above: what is caught there holds the memory
+    half = len(jobs) // 2
+    for part in (slice(half), slice(half, None)):
+        run(jobs[part], reports[part], interruption, rank)
+
+
+def _run(
+    jobs: Sequence[Job],
+    reports: Sequence[Report],
+    interruption: Interruption | None,
+    rank: Alone,
+) -> None:
     first = jobs[0]
     first.machine.prepare_process()
     options, machine = first.subject.options, first.machine
@@ -62,10 +84,16 @@ def run(
         data = kind.load(first.prepared)
     _check_unchanged(first)
     seats = [
-        Seat(Training(begin(options, data, job.seed, machine), options), report, job.checkpoint)
+        Seat(
+            Training(begin(options, data, job.seed, machine), options),
+            report,
+            rank.checkpoint(job.checkpoint),
+        )
         for job, report in zip(jobs, reports, strict=True)
     ]
-    train_together(seats, interruption or Interruption())
+    rank.train(seats, interruption or rank.interruption())
+    if rank.number > 0:
+        return
     for job, seat in zip(jobs, seats, strict=True):
         model, history = seat.training.objective.model, pd.DataFrame(seat.training.rows())
         size, environment = count_parameters(model), machine.environment()

@@ -6,7 +6,7 @@ holds the state of its training is that of a training alone, whose weights lie i
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from unroll.models.dropout import set_generator, set_generators
 from unroll.models.recurrence import by_equations
 from unroll.training.interruption import Interruption
 from unroll.training.loop import Seat, Stepper, Training, go_on
-from unroll.training.objective import Objective, Read
+from unroll.training.objective import Loss, Objective, Read
 from unroll.training.optimisation import Optimisation
 
 
@@ -64,7 +64,7 @@ class Stack:
     def __init__(self, trainings: Sequence[Training]) -> None:
         self.trainings = trainings
         objectives = [training.objective for training in trainings]
-        self.loss = _Loss(_copied(objectives[0]))
+        self.loss = Loss(_copied(objectives[0]))
         model = self.loss.model
         by_equations(model)  # kernels of one model cannot compute several
         self.parameters = _stacked(model, [objective.model for objective in objectives])
@@ -153,18 +153,6 @@ class StackedOptimisation(Optimisation):
             gradient.mul_(_beside(shares, gradient))
 
 
-class _Loss(nn.Module):
-    """The loss of a step as a module, whose parameters can be other ones for each call."""
-
-    def __init__(self, objective: Objective) -> None:
-        super().__init__()
-        self.model = objective.model
-        self.of: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] = objective.loss
-
-    def forward(self, *read: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return self.of(*read)
-
-
 def _copied(objective: Objective) -> Objective:
     """Return an objective with a model of its own, on the same data."""
     found = copy.copy(objective)
@@ -177,7 +165,7 @@ def _copied(objective: Objective) -> Objective:
 def _stacked(model: nn.Module, models: Sequence[nn.Module]) -> dict[str, Tensor]:
     """Stack the parameters of models: in `model`, and as the memory in which theirs lie.
 
-    Returns them by their names in `_Loss`; those that are not trained are in `model` as they are.
+    Returns them by their names in `Loss`; those that are not trained are in `model` as they are.
     """
     named = [dict(of.named_parameters()) for of in models]
     stacks: dict[nn.Parameter, nn.Parameter] = {}

@@ -1,7 +1,8 @@
 """The seeds of a variant side by side, each in a process of its own.
 
 Small recurrent nets gain nothing from a second thread, so the cores are filled with
-seeds. Workers compute and send messages; the parent alone shows progress and tracks.
+seeds (executors.py has other ways). Workers compute and send messages; the parent alone shows
+progress and tracks.
 """
 
 import atexit
@@ -23,8 +24,8 @@ from multiprocessing.context import SpawnProcess
 import torch
 
 from unroll.errors import TrainingError, UserError, system_fault
-from unroll.options import Compute
 from unroll.training.checkpoint import Checkpoint
+from unroll.training.executors import Executor, Team, Worker
 from unroll.training.interruption import Interrupted, Interruption
 from unroll.training.loop import Epoch, Resumed, Step
 from unroll.training.run import Job, run
@@ -48,6 +49,7 @@ class Done:
     """The run is complete and its record is written."""
 
     peak_memory: int  # bytes, of the device where it has memory of its own
+    ranks: int = 1  # processes that have shared it
 
 
 @dataclass(frozen=True)
@@ -64,31 +66,20 @@ Listener = Callable[[Job, Progress], None]
 
 @dataclass(frozen=True)
 class Running:
-    """A worker process, and the jobs that it has."""
+    """A worker's process, and the number of its team."""
 
-    jobs: Sequence[Job]
+    worker: Worker
     process: SpawnProcess
+    team: int
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """The jobs that it has."""
+        return self.worker.jobs
 
 
-def worker_count(compute: Compute, runs: int, stacked: bool = False) -> int:
-    """Return how many processes go side by side: as asked, or as many as the cores hold.
-
-    Of runs that are stacked one holds all.
-    """
-    if compute.workers != "auto":
-        return min(compute.workers, runs)
-    if stacked:
-        return 1
-    return max(1, min(runs, _cores() // compute.threads))
-
-
-def run_all(
-    jobs: Sequence[Job], workers: int, listeners: Sequence[Listener], stacked: bool = False
-) -> None:
-    """Run all jobs, `workers` processes at a time, and pass what they report to the listeners.
-
-    Each has a process of its own. Or they are `stacked`, jobs of one variant, in so many processes,
-    each of which trains those that it has as one program.
+def run_all(jobs: Sequence[Job], executor: Executor, listeners: Sequence[Listener]) -> None:
+    """Run all jobs, as the executor shares them out, and pass what is reported to the listeners.
 
     Whatever ends it early, the runs that are under way are asked to write a checkpoint first; those
     that do not within GRACE seconds a run are killed, and all at once where a second request comes.
@@ -97,20 +88,19 @@ def run_all(
         TrainingError: a run failed or its process died; the message names variant and seed.
     """
     os.environ.update({k: v for k, v in KEEP_MEMORY.items() if k not in os.environ})
-    parts = min(workers, len(jobs)) if stacked else len(jobs)
-    waiting = [jobs[len(jobs) * i // parts : len(jobs) * (i + 1) // parts] for i in range(parts)]
+    waiting = list(enumerate(executor.teams(jobs)))
     running: dict[Connection, Running] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                connection, begun = _start(waiting.pop(0))
-                running[connection] = begun
+            while waiting and len({of.team for of in running.values()}) < executor.at_once:
+                running.update(_start(*waiting.pop(0)))
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                job, message = _receive(ready, running[ready])
-                for listener in listeners:
+                of = running[ready]
+                job, message = _receive(ready, of)
+                for listener in listeners if of.worker.rank.number == 0 else ():
                     listener(job, message)
-                if isinstance(message, Done) and job is running[ready].jobs[-1]:
+                if isinstance(message, Done) and job is of.jobs[-1]:
                     running.pop(ready).process.join(GRACE)
     finally:
         _end(GRACE * max((len(of.jobs) for of in running.values()), default=1))
@@ -131,13 +121,17 @@ def _end(grace: float) -> None:
             process.join()
 
 
-def _start(jobs: Sequence[Job]) -> tuple[Connection, Running]:
-    receiver, sender = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_work, args=(jobs, sender), daemon=True)
-    with _ignored():
-        process.start()
-    sender.close()  # so that the receiver sees the end when the worker dies
-    return receiver, Running(jobs, process)
+def _start(number: int, team: Team) -> dict[Connection, Running]:
+    """Start the processes of a team."""
+    begun: dict[Connection, Running] = {}
+    for worker in team:
+        receiver, sender = SPAWN.Pipe(duplex=False)
+        process = SPAWN.Process(target=_work, args=(worker, sender), daemon=True)
+        with _ignored():
+            process.start()
+        sender.close()  # so that the receiver sees the end when the worker dies
+        begun[receiver] = Running(worker, process, number)
+    return begun
 
 
 @contextlib.contextmanager
@@ -194,10 +188,10 @@ def _cause(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def _work(jobs: Sequence[Job], sender: Connection) -> None:
-    """Run jobs in a worker process and report to the parent."""
+def _work(worker: Worker, sender: Connection) -> None:
+    """Do what a worker process is to do, and report to the parent."""
     atexit.register(gc.freeze)  # as in cli.py
-    interruption = Interruption()
+    jobs, interruption = worker.jobs, worker.rank.interruption()
     interruption.listen()
     threading.Thread(target=_end_with_parent, args=(len(jobs),), daemon=True).start()
 
@@ -212,23 +206,25 @@ def _work(jobs: Sequence[Job], sender: Connection) -> None:
 
     reports = [partial(report, number) for number in range(len(jobs))]
     with contextlib.suppress(Interrupted):  # where nobody is left to be told
-        if failed := _failed(jobs, reports, interruption):
+        if failed := _failed(worker, reports, interruption):
             send(failed)
 
 
 def _failed(
-    jobs: Sequence[Job],
+    worker: Worker,
     reports: Sequence[Callable[[Progress], None]],
     interruption: Interruption,
 ) -> Failed | None:
-    """Run jobs; return how they failed, if they did."""
+    """Run the jobs of a worker; return how they failed, if they did."""
+    device = worker.jobs[0].machine.device
     try:
-        with interruption.anywhere():
+        with worker.rank.joined(device):
+            with interruption.anywhere():
+                for report in reports:
+                    report(Started())
+            run(worker.jobs, reports, interruption, worker.rank)
             for report in reports:
-                report(Started())
-        run(jobs, reports, interruption)
-        for report in reports:
-            report(Done(peak_memory(jobs[0].machine.device)))
+                report(Done(peak_memory(device), worker.rank.of))
     except Interrupted:
         return Failed("it was asked to end (signal SIGTERM)")
     except UserError as error:
@@ -257,10 +253,3 @@ def _end_with_parent(runs: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE * runs)
     os._exit(1)
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

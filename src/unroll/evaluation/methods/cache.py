@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from unroll.evaluation.methods.method import Method, Setting
-from unroll.evaluation.reading import windows
+from unroll.evaluation.reading import outputs
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import State, at_least_float32
+from unroll.models.layers import at_least_float32
 
 BLOCK = 100  # tokens at once
 NOTHING = 1e-30  # probability
@@ -50,14 +50,15 @@ class Cache(Method):
 
     def _read(self, model: LanguageModel, tokens: Tensor, eos: int) -> tuple[Tensor, Tensor]:
         """Return the state before each word (T, H), and the probability of that word (T,)."""
-        state: State | None = None
-        states, own = [], []
-        for read, expected in windows(model, tokens, eos):
-            outputs, state = model.features(read, state)
-            logs = at_least_float32(model.logits(outputs)[0]).log_softmax(dim=1)
-            states.append(at_least_float32(outputs[0]))
-            own.append(logs.gather(1, expected[:, None])[:, 0].double().exp())
-        return torch.cat(states), torch.cat(own)
+        T, like = len(tokens), model.affine.weight
+        states = at_least_float32(like.new_empty(T, model.recurrent.hidden_size))
+        own = like.new_empty(T, dtype=torch.float64)
+        for found, expected, places in outputs(model, tokens, eos):
+            logs = at_least_float32(model.logits(found)[0]).log_softmax(dim=1)
+            at = places.to(like.device)
+            states[at] = at_least_float32(found[0])
+            own[at] = logs.gather(1, expected[:, None])[:, 0].double().exp()
+        return states, own
 
 
 def _mixed(own: Tensor, cached: Tensor, share: float) -> Tensor:

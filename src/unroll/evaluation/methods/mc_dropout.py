@@ -36,10 +36,8 @@ class McDropout(Method):
         model.train()
         for reading in range(readings):
             set_generator(model, torch_generator(reading, "mc_dropout", device=device))
-            found = []
-            for of_window, expected in logits(model, tokens, eos):
+            for of_window, expected, places in logits(model, tokens, eos):
                 likely = at_least_float32(of_window).softmax(dim=1)
-                found.append(likely.gather(1, expected[:, None])[:, 0].double().cpu())
-            total += torch.cat(found)
+                total[places] += likely.gather(1, expected[:, None])[:, 0].double().cpu()
         model.eval()
         return -(total / readings).clamp_min(torch.finfo(torch.float64).tiny).log()

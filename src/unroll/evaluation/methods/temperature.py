@@ -27,10 +27,11 @@ class Temperature(Method):
     ) -> list[Tensor]:
         """Return the losses at each temperature."""
         model.eval()
-        found: list[list[Tensor]] = [[] for _ in settings]
-        for of_window, expected in logits(model, tokens, eos):
+        found = [torch.empty(len(tokens), dtype=torch.float64) for _ in settings]
+        for of_window, expected, places in logits(model, tokens, eos):
             precise = at_least_float32(of_window)
             for setting, losses in zip(settings, found, strict=True):
                 cooled = precise / setting["temperature"]
-                losses.append(F.cross_entropy(cooled, expected, reduction="none").cpu().double())
-        return [torch.cat(losses) for losses in found]
+                of_places = F.cross_entropy(cooled, expected, reduction="none")
+                losses[places] = of_places.cpu().double()
+        return found
