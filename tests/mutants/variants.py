@@ -89,7 +89,7 @@ CAPTIONS: dict[str, dict[str, Any]] = {
 LABELS: dict[str, dict[str, Any]] = {
     "last": {},
     "last-keras": {"embedding": "one_hot", "optimizer": "rmsprop"},
-    "last-twice": {"double_source": True},
+    "last-twice": {"double_source": True, "init": "small"},
     "last-rnn": {**BOOK, "cell": "rnn"},
     "last-muon": {"optimizer": "muon", "schedule": "cosine", "keep": "best"},
     "last-averaged": {"schedule": "on_plateau", "keep": "average", "averaged_epochs": 1},
@@ -108,7 +108,7 @@ CORPUS: dict[str, dict[str, Any]] = {
     "words-gru": {"cell": "gru", "layers": 2, "dropout": 0.3},
     "tied": {"tie_weights": True},
     "tied-book": {**BOOK, "tie_weights": True},
-    "skipping": {"layers": 3, "skip_connections": True},
+    "skipping": {"layers": 3, "skip_connections": True, "init": "small"},
     "variational": {"dropout": 0.3, "variational_dropout": True, "layers": 2},
     "words-modern": {
         **MODERN,

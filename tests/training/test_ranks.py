@@ -131,11 +131,8 @@ def test_one_rank_speaks_and_writes(tmp_path, prepared):
     assert done is ears.messages[-1]
 
 
-FIRST_OR_OTHER = [0, pytest.param(1, marks=pytest.mark.long)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rank", FIRST_OR_OTHER)
+@pytest.mark.long
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_is_killed_ends_the_run_which_goes_on_with_another_number(
     tmp_path, prepared, rank
 ):
