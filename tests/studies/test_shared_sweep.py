@@ -67,11 +67,9 @@ class Sweeper:
         assert self.process.wait(PATIENCE) == 0, self.output.read_text()
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def address(request: pytest.FixtureRequest) -> str:
-    if request.param == "sqlite":
-        return "sqlite:///shared.db"
-    return request.getfixturevalue("postgres_address")
+@pytest.fixture
+def address(postgres_address: str) -> str:
+    return postgres_address
 
 
 @pytest.fixture
