@@ -289,7 +289,8 @@ def page(
 ) -> str:
     """Return the page; `reports` is where tables and plots lie, seen from it."""
     there = list(results.values())
-    minutes = f"{sum(of.minutes for of in there):.0f} minutes" if there else "about half an hour"
+    whole = f"{sum(of.minutes for of in there):.0f} minutes"
+    minutes = whole if len(there) == len(entries) else "about half an hour"
     answer = "".join(f"- {sentence}\n" for sentence in answers(results))
     parts = [answer or "Nothing has been measured yet: `make benchmark`\n"]
     if there:
