@@ -5,10 +5,12 @@
 
 It runs the tests marked `gpu`, then trains `baseline` of addition (the book's setting) and `rnnlm`
 at the sizes of the root study, on the GPU and with one thread on the CPU: one seed as it is trained
-alone, and on the GPU several as one program (`compute.executor: stacked`). The Penn Treebank cannot
-be had without a network: `rnnlm` reads words drawn at random, as many as there are in it, from a
-vocabulary of the same size. Where there is no GPU, the tests are skipped and the CPU alone is
-measured. The table goes to reports/gpu/<name of the card, or cpu>.md and .json.
+alone, and on the GPU several as one program (`compute.executor: stacked`). On the GPU alone it
+trains language models of 650 units in two layers and of 1,150 in three, with and without dropped
+weights. The Penn Treebank cannot be had without a network: language models read words drawn at
+random, as many as there are in it, from a vocabulary of the same size. Where there is no GPU, the
+tests are skipped and the CPU alone is measured. The table goes to reports/gpu/<name of the card, or
+cpu>.md and .json.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import importlib.util
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,8 +26,12 @@ from typing import Any
 
 import torch
 
+from limits import product, seconds
 from made_up import corpus
+from measurements.pairs import training_operations
 from stopwatch import seconds_of, seconds_of_stack, wait
+from trainings import weights
+from unroll.data.corpus import Corpus
 from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
 from unroll.storage.files import write_json, write_text
 from unroll.storage.yaml import read_yaml
@@ -47,6 +53,16 @@ WARM_UP = 20  # steps: kernels are chosen and memory is fetched
 FEWEST = 20  # steps that are measured
 SECONDS = 10.0  # for the steps of a row; if they do not hold an epoch, the rest is extrapolated
 STACKED = (1, 4, 16, 64)  # seeds as one program
+
+# Units and layers of the language models that are trained on a GPU alone, and at toy size.
+LARGE, TOY = ((650, 2), (1150, 3)), ((13, 2), (23, 3))
+LARGE_OPTIONS = {
+    "tie_weights": True, "dropout": 0.5, "variational_dropout": True, "init": "default",
+    "optimizer": "adamw", "learning_rate": 0.001, "clip": 1.0,
+}  # fmt: skip
+# Rows and columns of the matrices by which a machine is measured.
+SQUARE, TOY_SQUARE = {"cuda": 8192, "cpu": 1024}, 256
+PRODUCTS = 20  # of these, after as many others
 
 
 @dataclass(eq=False)  # pytest keeps its plugins in a set
@@ -108,21 +124,56 @@ class Workload:
     name: str
     options: VariantOptions
     data: Any
+    operations: Callable[[Training], float]  # of the matrix products, for a question or a word
+    of_step: int  # questions or words that a seed reads in a step
+    small: bool = True  # it is measured on a CPU and stacked, too
+
+    def rows(self, quick: bool) -> Iterator[tuple[Machine, int]]:
+        """Yield on what machine each row is measured, and how many seeds are stacked (0: none)."""
+        found = machines()
+        on_gpu = found[0].device == "cuda"
+        for machine in found:
+            if self.small or quick or machine.device == "cuda":
+                yield machine, 0
+        if self.small and (on_gpu or quick):
+            yield from ((found[0], seeds) for seeds in (STACKED[:2] if quick else STACKED))
 
 
 def workloads(quick: bool) -> Iterator[Workload]:
-    """Yield `baseline` and `rnnlm`; with `quick` at toy size."""
+    """Yield `baseline`, `rnnlm` and larger language models; with `quick` at toy size."""
     params = read_yaml(ROOT / "params.yaml")
     tasks, variants = params["tasks"], params["variants"]
     addition = tasks["addition"]
     options = {**addition["defaults"], **variants["baseline"]}
     small = {"train": 600, "valid": 100, "test": 100} if quick else {}
     questions = Addition(AdditionOptions.model_validate({**addition["data"], **small})).prepare()
-    yield Workload("addition", PairsOptions.model_validate(options), questions)
+    yield Workload(
+        "addition",
+        PairsOptions.model_validate(options),
+        questions,
+        lambda one: training_operations(one, questions),
+        options["batch_size"],
+    )
     options = {**tasks["ptb"]["defaults"], **variants["rnnlm"]}
     sizes = {split: count // 200 for split, count in TOKENS.items()} if quick else TOKENS
     text = corpus(sizes, WORDS // 100 if quick else WORDS)
-    yield Workload("rnnlm", CorpusOptions.model_validate(options), text)
+    yield _language_model("rnnlm", options, text)
+    for units, layers in TOY if quick else LARGE:
+        shape = {"layers": layers, "embedding_size": units, "hidden_size": units}
+        for name, drop in ((f"{units} × {layers}", 0.0), (f"{units} × {layers}, weight drop", 0.5)):
+            own = {**options, **LARGE_OPTIONS, **shape, "weight_drop": drop}
+            yield _language_model(name, own, text, small=False)
+
+
+def _language_model(name: str, options: Any, text: Corpus, small: bool = True) -> Workload:
+    return Workload(
+        name,
+        CorpusOptions.model_validate(options),
+        text,
+        lambda one: 3 * 2 * weights(one.objective.model),
+        options["batch_size"] * options["time_steps"],
+        small,
+    )
 
 
 def machines() -> list[Machine]:
@@ -136,13 +187,19 @@ def machines() -> list[Machine]:
     return list(dict.fromkeys(found))
 
 
-def rows_of(quick: bool) -> Iterator[tuple[Machine, int]]:
-    """Yield on what machine each row is measured, and how many seeds are stacked (0: none)."""
-    found = machines()
-    for machine in found:
-        yield machine, 0
-    if found[0].device == "cuda" or quick:
-        yield from ((found[0], seeds) for seeds in (STACKED[:2] if quick else STACKED))
+def rate_of(machine: Machine, quick: bool) -> float:
+    """Return how many operations of matrix products a second a machine does."""
+    machine.prepare_process()
+    square = TOY_SQUARE if quick else SQUARE[machine.device]
+    multiply = product(machine.precision, square, machine.device)
+
+    def several() -> None:
+        for _ in range(PRODUCTS):
+            multiply()
+        wait()
+
+    several()
+    return PRODUCTS * 2 * square**3 / seconds(several)
 
 
 @dataclass(frozen=True)
@@ -159,6 +216,8 @@ class Row:
     valid_seconds: float
     loss: float  # the mean of the steps that were taken: a training that diverged measures nothing
     gpu_memory_mb: float | None
+    examples: float  # a second of training, of all seeds: questions or words
+    share: float  # of the rate of matrix products that the machine has
 
     @property
     def epoch_seconds(self) -> float:
@@ -166,15 +225,15 @@ class Row:
         return self.train_seconds / max(1, self.stacked) + self.valid_seconds
 
 
-def measure(work: Workload, machine: Machine, seconds: float, stacked: int = 0) -> Row:
+def measure(work: Workload, machine: Machine, rate: float, seconds: float, stacked: int = 0) -> Row:
     """Train for some seconds, or for an epoch; score the validation split once."""
     machine.prepare_process()
     options, on_gpu = work.options, machine.device == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
+    seeds = max(1, stacked)
     trainings = [
-        Training(begin(options, work.data, seed, machine), options)
-        for seed in range(max(1, stacked))
+        Training(begin(options, work.data, seed, machine), options) for seed in range(seeds)
     ]
     training, steps = trainings[0], trainings[0].objective.steps
     timed = (
@@ -189,6 +248,7 @@ def measure(work: Workload, machine: Machine, seconds: float, stacked: int = 0) 
     training.objective.validate()
     wait()
     valid_seconds = time.perf_counter() - started
+    examples = seeds * work.of_step * steps / train_seconds
     memory = round(torch.cuda.max_memory_allocated() / 1e6, 1) if on_gpu else None
     return Row(
         work.name,
@@ -201,12 +261,15 @@ def measure(work: Workload, machine: Machine, seconds: float, stacked: int = 0) 
         round(valid_seconds, 4),
         round(loss, 4),
         memory,
+        round(examples, 1),
+        round(examples * work.operations(training) / rate, 6),
     )
 
 
 HEAD = """\
-| model | device | precision | stacked | steps | measured | training | scoring | of a seed | times |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| model | device | precision | stacked | steps | measured | training | scoring | of a seed | times \
+| a second | of the machine | memory |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -214,11 +277,11 @@ def table(rows: list[Row]) -> str:
     """Return the table, and how many times faster than the CPU's fastest each row is."""
     lines = []
     for row in rows:
-        cpu = min(
+        on_cpu = [
             other.epoch_seconds
             for other in rows
             if (other.workload, other.device) == (row.workload, "cpu")
-        )
+        ]
         cells = [
             row.workload,
             row.device,
@@ -229,7 +292,10 @@ def table(rows: list[Row]) -> str:
             f"{row.train_seconds:.2f}",
             f"{row.valid_seconds:.2f}",
             f"{row.epoch_seconds:.3g}" + ("" if row.measured == row.steps else " (extrapolated)"),
-            f"{cpu / row.epoch_seconds:.1f}",
+            f"{min(on_cpu) / row.epoch_seconds:.1f}" if on_cpu else "",
+            f"{row.examples:,.0f}",
+            f"{row.share:.1%}",
+            "" if row.gpu_memory_mb is None else f"{row.gpu_memory_mb:,.0f} MB",
         ]
         lines.append(f"| {' | '.join(cells)} |\n")
     return HEAD + "".join(lines)
@@ -237,6 +303,7 @@ def table(rows: list[Row]) -> str:
 
 def report(rows: list[Row], tests: Tests, facts: dict[str, Any], quick: bool) -> str:
     """Return what people read."""
+    rates = ", ".join(f"{name} {rate / 1e12:.2f} TFLOP/s" for name, rate in facts["rates"].items())
     versions = ", ".join(f"{name} {facts[name]}" for name in ("torch", "cuda", "python", "numpy"))
     toy = "\nToy size (`--quick`): the seconds say nothing.\n" if quick else ""
     return f"""\
@@ -249,9 +316,11 @@ Seconds, without checkpoints. *stacked*: so many seeds as one program; where it 
 is trained alone. *training*: the steps of an epoch, in all of them, measured after
 {WARM_UP + FEWEST} others; where fewer than an epoch's were measured, the rest is extrapolated.
 *scoring*: the validation split, once. *of a seed*: its share of the training, and its scoring.
-*times*: how many times as fast as the fastest row of the CPU. `rnnlm` reads made-up words, as many
-as the Penn Treebank has, of a vocabulary of {WORDS:,}: that text cannot be fetched without a
-network.
+*times*: how many times as fast as the fastest row of the CPU. *a second*: questions, or words, of
+all seeds in training. *of the machine*: the matrix products of the training, as a share of those
+that the machine does a second in that precision ({rates}). Language
+models read made-up words, as many as the Penn Treebank has, of a vocabulary of {WORDS:,}: that text
+cannot be fetched without a network.
 
 Tests marked `gpu`: {tests}.
 """
@@ -266,10 +335,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "reports/gpu", metavar="FOLDER")
     asked = parser.parse_args()
     tests = Tests(not_run="not asked for") if asked.no_tests else run_tests()
+    rates = {machine: rate_of(machine, asked.quick) for machine in machines()}
     rows = []
     for work in workloads(asked.quick):
-        for machine, stacked in rows_of(asked.quick):
-            rows.append(measure(work, machine, 0.1 if asked.quick else SECONDS, stacked))
+        for machine, stacked in work.rows(asked.quick):
+            for_steps = 0.1 if asked.quick else SECONDS
+            rows.append(measure(work, machine, rates[machine], for_steps, stacked))
             row = rows[-1]
             seeds = f", {stacked} stacked" if stacked else ""
             print(
@@ -286,6 +357,7 @@ def main() -> None:
         **{name: cpu[name] for name in ("torch", "python", "numpy")},
         "cuda": torch.version.cuda or "none",
         "sources": sources_digest(),
+        "rates": {f"{m.device} in {m.precision}": round(rate) for m, rate in rates.items()},
     }
     text = report(rows, tests, facts, asked.quick)
     name = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-") if gpu else "cpu"

@@ -8,10 +8,10 @@ import torch
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def product(precision: str, size: int) -> Callable[[], int]:
+def product(precision: str, size: int, device: str = "cpu") -> Callable[[], int]:
     """Return what multiplies two square matrices, and says how many operations it took."""
-    one, other = (torch.randn(size, size).to(DTYPES[precision]) for _ in range(2))
-    into = torch.empty(size, size, dtype=DTYPES[precision])
+    one, other = (torch.randn(size, size).to(device, DTYPES[precision]) for _ in range(2))
+    into = torch.empty_like(one)
 
     def multiply() -> int:
         torch.mm(one, other, out=into)

@@ -1,5 +1,6 @@
 """What `make gpu` runs: with no GPU it measures the CPU, and says that the tests were skipped."""
 
+import dataclasses
 import json
 import os
 import re
@@ -53,8 +54,13 @@ def test_the_tests_are_skipped_where_there_is_no_gpu_and_counted(quick):
 
 def test_both_trainings_are_measured_on_the_cpu(quick):
     found, page, _ = quick
-    assert {row["workload"] for row in found["rows"]} == {"addition", "rnnlm"}
-    assert {row["stacked"] for row in found["rows"]} == {0, 1, 4}
+    small = [row for row in found["rows"] if row["workload"] in ("addition", "rnnlm")]
+    assert {row["stacked"] for row in small} == {0, 1, 4}
+    large = [row for row in found["rows"] if row not in small]
+    assert {row["workload"] for row in large} == {
+        f"{shape}{drop}" for shape in ("13 × 2", "23 × 3") for drop in ("", ", weight drop")
+    }
+    assert {row["stacked"] for row in large} == {0}
     for row in found["rows"]:
         assert row["device"] == "cpu"
         assert 0 < row["measured"] <= row["steps"]
@@ -62,6 +68,7 @@ def test_both_trainings_are_measured_on_the_cpu(quick):
         of_a_seed = row["train_seconds"] / max(1, row["stacked"])
         assert row["epoch_seconds"] == pytest.approx(of_a_seed + row["valid_seconds"], abs=1e-4)
         assert 0 < row["loss"] < 10  # of chance: the logarithm of 13 symbols, of 100 words
+        assert row["examples"] > 0 and 0 < row["share"] < 1
         line = f"| {row['workload']} | cpu | {row['precision']} |"
         assert line in page
     assert found["torch"] == torch.__version__
@@ -106,9 +113,31 @@ def gpu(monkeypatch):
 def test_what_is_trained_is_that_of_the_root_study(gpu, monkeypatch):
     monkeypatch.chdir(ROOT)
     root = study.load()
-    addition, rnnlm = gpu.workloads(quick=True)
+    addition, rnnlm, *large = gpu.workloads(quick=True)
     assert addition.options == root.variant("baseline")
     assert rnnlm.options == root.variant("rnnlm")
+    assert [(of.options.layers, of.options.weight_drop) for of in large] == [
+        (2, 0.0), (2, 0.5), (3, 0.0), (3, 0.5),
+    ]  # fmt: skip
+
+
+def test_large_models_are_measured_on_a_gpu_alone(gpu, monkeypatch):
+    card = dataclasses.replace(gpu.machines()[0], device="cuda")
+    monkeypatch.setattr(gpu, "machines", lambda: [card, dataclasses.replace(card, device="cpu")])
+    monkeypatch.setattr(gpu, "LARGE", gpu.TOY)
+    addition, _, *large = gpu.workloads(quick=True)
+    rows = [(machine.device, stacked) for machine, stacked in addition.rows(quick=False)]
+    assert rows == [("cuda", 0), ("cpu", 0), *(("cuda", seeds) for seeds in gpu.STACKED)]
+    for work in large:
+        assert [machine.device for machine, _ in work.rows(quick=False)] == ["cuda"]
+
+
+def test_operations_are_those_of_each_weight_and_word(gpu):
+    _, rnnlm, *_ = gpu.workloads(quick=True)
+    one = gpu.Training(gpu.begin(rnnlm.options, rnnlm.data, 0, gpu.machines()[0]), rnnlm.options)
+    D, H, V = rnnlm.options.embedding_size, rnnlm.options.hidden_size, 100
+    assert rnnlm.operations(one) == 6 * (4 * H * (D + H) + H * V)
+    assert rnnlm.of_step == 20 * 35
 
 
 def test_made_up_words_are_as_many_as_in_the_penn_treebank(gpu):
@@ -122,7 +151,9 @@ def test_made_up_words_are_as_many_as_in_the_penn_treebank(gpu):
 
 
 def row(gpu, workload: str, device: str, seconds: float, measured: int = 10):
-    return gpu.Row(workload, device, "float32", 0, 10, measured, seconds - 1, 1.0, 2.0, None)
+    return gpu.Row(
+        workload, device, "float32", 0, 10, measured, seconds - 1, 1.0, 2.0, None, 99.0, 0.5
+    )
 
 
 def test_times_are_those_of_the_fastest_row_of_the_cpu(gpu):
@@ -131,10 +162,11 @@ def test_times_are_those_of_the_fastest_row_of_the_cpu(gpu):
         row(gpu, "a", "cpu", 8.0),
         row(gpu, "a", "cpu", 6.0, measured=5),
         row(gpu, "b", "cpu", 30.0),
+        row(gpu, "c", "cuda", 30.0),
     ]
     lines = gpu.table(rows).splitlines()[2:]
-    assert [line.split("|")[-2].strip() for line in lines] == ["3.0", "0.8", "1.0", "1.0"]
-    assert ["extrapolated" in line for line in lines] == [False, False, True, False]
+    assert [line.split("|")[10].strip() for line in lines] == ["3.0", "0.8", "1.0", "1.0", ""]
+    assert ["extrapolated" in line for line in lines] == [False, False, True, False, False]
 
 
 def test_a_test_that_fails_is_named_and_ends_the_script_with_an_error(gpu, tmp_path):
