@@ -39,7 +39,7 @@ quick: scm ## run the same stages at toy size, in some minutes
 	@echo "Results: reports/quick/"
 	@echo "Runs:    make ui"
 
-studies: scm ## run every study of pipeline/, one after another: 2 to 90 minutes each
+studies: scm ## run every study of pipeline/, one after another: 2 minutes to 2 hours each
 	$(IN_VENV) dvc repro $$(grep -l '^  - study:' pipeline/*/dvc.yaml)
 	@echo "Results: reports/*/comparison.md, reports/*/report.html"
 	@echo "Runs:    make ui"
@@ -50,7 +50,7 @@ scm: $(READY)
 	  echo "No git here: dvc diff, dvc exp and the commit among MLflow's tags will be missing."; \
 	  $(IN_VENV) dvc config --local core.no_scm true; fi
 
-test: $(READY) ## check style and types, run the tests of every day: at most ten minutes
+test: $(READY) ## check style and types, run the tests of every day: about ten minutes
 	$(IN_VENV) ruff check . && ruff format --check . && mypy && pytest -m "not long"
 
 test-long: $(READY) ## run the tests that take long: whole studies, killed, edited, on full disks

@@ -38,7 +38,7 @@ HEAD = """\
 How fast training and answering are, beside plain code and beside what the machine could do, and
 what they cost when things grow. `make benchmark` measures all of it anew ({minutes} on two cores),
 `dvc repro -f pipeline/benchmark/dvc.yaml:measure@NAME` one entry, after which
-`dvc repro pipeline/benchmark/dvc.yaml` writes this page anew. The sizes stand in
+`python benchmarks/page.py` writes this page anew. The sizes stand in
 [pipeline/benchmark/params.yaml](../pipeline/benchmark/params.yaml).
 
 """

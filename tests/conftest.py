@@ -16,8 +16,12 @@ import psutil
 import pytest
 import requests
 from filelock import FileLock
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("unroll", deadline=None)  # a slow machine is no fault
+settings.load_profile("unroll")
 
 
 # The first ones make or run a study each, side by side. While test_projection.py makes the one that

@@ -79,8 +79,8 @@ def pass_study(command: Callable[..., None]) -> Callable[..., None]:
 def main(context: click.Context, study: str) -> None:
     """Train recurrent models and compare their variants.
 
-    DVC calls the stages (plan, prepare, size, train, evaluate, generate, report, track); track,
-    compare, ask and complete are for you. Run it in the project's root folder.
+    DVC calls the stages (plan, prepare, size, train, evaluate, generate, report, track). The other
+    commands, and track, are for you. Run it in the project's root folder.
 
     \b
     Examples:

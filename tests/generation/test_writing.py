@@ -289,7 +289,7 @@ def everything(model, prompt: list[int], length: int, penalty: float, skip, repe
     return sorted(found, reverse=True)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10**6),
     prompt=st.sampled_from(["", "w1", "w3 w2 w3"]),

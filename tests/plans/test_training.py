@@ -336,7 +336,7 @@ COMBINATIONS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(COMBINATIONS)
 def test_every_combination_of_options_is_resumed_to_the_same(options: VariantOptions) -> None:
     assert training._trained(miniature(options))["resumed"] == "to the same"

@@ -1,6 +1,5 @@
 """A language model scored on validation and test."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,21 +44,19 @@ def evaluate_corpus(model: LanguageModel, corpus: Corpus) -> Evaluation:
     )
 
 
-def score_by(
-    methods: Sequence[str], model: LanguageModel, corpus: Corpus, found: Evaluation
-) -> Evaluation:
-    """Return an evaluation with the perplexity by each of these methods."""
-    scores, items, settings = dict(found.scores), dict(found.items), dict(found.settings)
-    tokens = dict(found.tokens)
-    for name in methods:
-        by = scored_by(METHODS[name](), model, corpus)
-        metric = BY_METHOD[name].name
-        losses = {split: of.numpy() for split, of in by.losses.items()}
-        scores |= {f"{split}_{metric}": float(np.exp(of.mean())) for split, of in losses.items()}
-        items[metric] = runs(losses["test"], np.asarray(corpus.tokens["test"]), corpus.eos)
-        tokens[metric] = -losses["test"]
-        settings[metric] = dict(by.setting)
-    return replace(found, scores=scores, items=items, tokens=tokens, settings=settings)
+def score_by(method: str, model: LanguageModel, corpus: Corpus, found: Evaluation) -> Evaluation:
+    """Return an evaluation with the perplexity by this method."""
+    by, metric = scored_by(METHODS[method](), model, corpus), BY_METHOD[method].name
+    losses = {split: of.numpy() for split, of in by.losses.items()}
+    scores = {f"{split}_{metric}": float(np.exp(of.mean())) for split, of in losses.items()}
+    items = runs(losses["test"], np.asarray(corpus.tokens["test"]), corpus.eos)
+    return replace(
+        found,
+        scores={**found.scores, **scores},
+        items={**found.items, metric: items},
+        tokens={**found.tokens, metric: -losses["test"]},
+        settings={**found.settings, metric: dict(by.setting)},
+    )
 
 
 def runs(losses: np.ndarray, tokens: np.ndarray, eos: int) -> Item:

@@ -1,12 +1,13 @@
 """Exact perplexity of a text under a language model."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unroll.evaluation.reading import logits
+from unroll.evaluation.reading import of_tokens
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import at_least_float32
 
 
 def perplexity(model: LanguageModel, tokens: Tensor, eos: int) -> float:
@@ -22,8 +23,4 @@ def token_losses(model: LanguageModel, tokens: Tensor, eos: int) -> Tensor:
     first token is predicted from `<eos>`. Computed in the precision of the model's weights.
     """
     model.eval()
-    losses = torch.empty(len(tokens), dtype=torch.float64)
-    for found, expected, places in logits(model, tokens, eos):
-        of_window = F.cross_entropy(at_least_float32(found), expected, reduction="none")
-        losses[places] = of_window.cpu().double()
-    return losses
+    return of_tokens(model, tokens, eos, partial(F.cross_entropy, reduction="none"))

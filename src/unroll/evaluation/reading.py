@@ -5,14 +5,14 @@ stream begins with the words before its own, which are read and not predicted, s
 is, but for what a model forgets, that of the one stream.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from unroll.data.batches import rows_at_once
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import State
+from unroll.models.layers import State, at_least_float32
 
 WARM_UP = 500  # words that a stream reads before those that it predicts
 
@@ -67,9 +67,16 @@ def outputs(
             yield found.flatten(0, 1)[here.to(device)][None], tokens[place].long().to(device), place
 
 
-def logits(
-    model: LanguageModel, tokens: Tensor, eos: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield logits (M, V), what is to be predicted (M,) and its place (M,), as `outputs` does."""
+def of_tokens(
+    model: LanguageModel, tokens: Tensor, eos: int, value: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Return a value of each token (…, T), in float64 on the CPU.
+
+    `value` has it (…, M) of logits (M, V), in float32 at least, and what was to be predicted (M,).
+    """
+    parts, order = [], []
     for found, expected, places in outputs(model, tokens, eos):
-        yield model.logits(found)[0], expected, places
+        logits = at_least_float32(model.logits(found)[0])
+        parts.append(value(logits, expected).cpu().double())
+        order.append(places)
+    return torch.cat(parts, dim=-1)[..., torch.cat(order).argsort()]

@@ -116,13 +116,11 @@ class CorpusKind(Kind[Corpus, CorpusForm]):
 
         return evaluate_corpus(model, data)
 
-    def score_by(
-        self, methods: Sequence[str], model: Any, data: Corpus, found: "Evaluation"
-    ) -> "Evaluation":
-        """Return what was found with the perplexity of each method, tuned on validation."""
+    def score_by(self, method: str, model: Any, data: Corpus, found: "Evaluation") -> "Evaluation":
+        """Return what was found with the perplexity by a method, tuned on validation."""
         from unroll.evaluation.corpus import score_by
 
-        return score_by(methods, model, data, found)
+        return score_by(method, model, data, found)
 
     def look_inside(
         self, model: Any, data: Corpus, options: Any, seed: int, found: "Evaluation"

@@ -4,7 +4,7 @@ The parts that compute are imported where they are used: reading results needs n
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -200,11 +200,25 @@ class Kind(ABC, Generic[D, F]):
         """Return what was found, with what goes on inside the model where that can be shown."""
         return found
 
-    def score_by(
-        self, methods: Sequence[str], model: Any, data: D, found: "Evaluation"
-    ) -> "Evaluation":
-        """Return what was found, with what other ways to predict a text bring."""
+    def score_by(self, method: str, model: Any, data: D, found: "Evaluation") -> "Evaluation":
+        """Return what was found, with what another way to predict a text brings."""
         return found
+
+    def scored(
+        self,
+        methods: Sequence[str],
+        model: Any,
+        data: D,
+        options: VariantOptions,
+        task: Task[Any],
+        device: str,
+    ) -> "Iterator[Evaluation]":
+        """Yield what is known of a model as it is, and then with each method more."""
+        found = self.evaluate(model, data, options, task, device)
+        yield found
+        for method in methods:
+            found = self.score_by(method, model, data, found)
+            yield found
 
     # Answers
 

@@ -3,7 +3,7 @@
 What is left is divided by its share, so that nothing is different where nothing is dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -129,20 +129,22 @@ class WeightDrop(Drops):
 
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
     """Let all that drops something of `model` draw from `generator`."""
-    for module in model.modules():
-        if isinstance(module, Drops):
-            module.generator = generator
+    for drops in drops_of(model):
+        drops.generator = generator
 
 
 def set_generators(model: nn.Module, generators: Sequence[torch.Generator]) -> None:
     """Let all that drops something of `model` draw for many models, each from its generator."""
-    for module in model.modules():
-        if isinstance(module, Drops):
-            module.generators = generators
+    for drops in drops_of(model):
+        drops.generators = generators
 
 
 def set_part(model: nn.Module, number: int, parts: int) -> None:
     """Let all that drops something of `model` know which part of each batch it is given."""
-    for module in model.modules():
-        if isinstance(module, Drops):
-            module.part = (number, parts)
+    for drops in drops_of(model):
+        drops.part = (number, parts)
+
+
+def drops_of(model: nn.Module) -> Iterator[Drops]:
+    """Yield all that drops something of `model`."""
+    return (module for module in model.modules() if isinstance(module, Drops))

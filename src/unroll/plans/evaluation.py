@@ -42,8 +42,7 @@ def evaluation_plan(
     if task.keeps_texts:
         data = kind.with_texts(data)
     with in_parts():
-        straight = kind.evaluate(model, data, toy, MadeUp(kind.name), "cpu")
-        found = kind.score_by(scoring.methods, model, data, straight)
+        *_, found = kind.scored(scoring.methods, model, data, toy, MadeUp(kind.name), "cpu")
     table = found.breakdown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return {
         "compute": {"device": compute.device},

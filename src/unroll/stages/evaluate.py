@@ -1,7 +1,9 @@
 """Stage evaluate: the trained seeds of a variant, scored on validation and test."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unroll.data.prepared import read_counts
 from unroll.errors import DataError
@@ -12,6 +14,8 @@ from unroll.evaluation.maps import write_maps
 from unroll.evaluation.scores import read_scores, summary, write_scores
 from unroll.evaluation.sheets import write_sheet
 from unroll.evaluation.tokens import write_tokens
+from unroll.kinds.kind import Kind
+from unroll.reporting.words import title
 from unroll.runs.circumstances import circumstances_of, copy_circumstances
 from unroll.runs.model import read_model
 from unroll.runs.record import Record, best, seed_folder, write_documents
@@ -47,13 +51,28 @@ def evaluate(study: Study, variant: str) -> None:
         with study.remedy(f"train@{variant}"):
             model = read_model(seed_folder(study.model(variant), record.seed)).model
         model.to(machine.device)
-        straight = kind.evaluate(model, data, record.options, task, machine.device)
-        scored = kind.score_by(study.scoring.methods, model, data, straight)
+        steps = kind.scored(
+            study.scoring.methods, model, data, record.options, task, machine.device
+        )
+        scored = told(kind, f"{variant} seed {record.seed}", steps)
         if study.scoring.inside and record.seed == chosen:
             with study.remedy(f"prepare@{study.variant(variant).task}"):
                 scored = kind.look_inside(model, data, record.options, record.seed, scored)
         found[record.seed] = scored
     write_evaluation(study, variant, records, found, counts)
+
+
+def told(kind: Kind[Any, Any], name: str, steps: Iterable[Evaluation]) -> Evaluation:
+    """Return the last of these, and print of each what it adds: scoring may take minutes."""
+    known, started = dict[str, float](), time.perf_counter()
+    for found in steps:
+        new = {s: v for s, v in found.scores.items() if s not in known and kind.decides_with(s)}
+        listed = ", ".join(
+            f"{title(score)} {kind.metric(score).show(v)}" for score, v in new.items()
+        )
+        print(f"{name}  {listed}  {time.perf_counter() - started:.0f} s", flush=True)
+        known = dict(found.scores)
+    return found
 
 
 def write_evaluation(

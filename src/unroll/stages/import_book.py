@@ -66,18 +66,18 @@ def import_book(
     options, model = _model(file, kind, options, form, order)
     machine = choose(study.compute)
     machine.prepare_process()
-    straight = kind.evaluate(model.to(machine.device), data, options, task, machine.device)
-    evaluation = kind.score_by(study.scoring.methods, model, data, straight)
+    methods, device = study.scoring.methods, machine.device
+    found = list(kind.scored(methods, model.to(device), data, options, task, device))
     source = sha256(file)
     subject = Subject(study.name, name, options, digest(prepared), source, machine.facts())
     origin = {FILE: file.name, SHA256: source}
-    size, history = count_parameters(model), _history(straight.scores)
+    size, history = count_parameters(model), _history(found[0].scores)
     record = Record(subject, SEED, task, size, origin, history)
     with replaced_folder(place) as folder:
         new = imported(study, name, options, folder)
         write_model(seed_folder(new.model(name), SEED), TrainedModel(record, form, model))
         _write_circumstances(new, name, f"import-book {file} --variant {variant}", started)
-        write_evaluation(new, name, [record], {SEED: evaluation}, counts)
+        write_evaluation(new, name, [record], {SEED: found[-1]}, counts)
     _register(study, name, options)
 
 

@@ -36,9 +36,9 @@ class Executor(ABC):
         self.at_once = workers  # teams
 
     @staticmethod
-    @abstractmethod
     def automatic(machine: Machine) -> int:
-        """Return how many workers there are where nothing is said."""
+        """Return how many workers there are where nothing is said: as many as the cores hold."""
+        return max(1, cores() // machine.threads)
 
     @staticmethod
     def fitting(workers: int, runs: int) -> int:
@@ -55,11 +55,6 @@ class Executor(ABC):
 
 class Processes(Executor):
     """Each seed has a process of its own."""
-
-    @staticmethod
-    def automatic(machine: Machine) -> int:
-        """Return as many as the cores hold."""
-        return max(1, cores() // machine.threads)
 
     def teams(self, jobs: Sequence[Job]) -> list[Team]:
         """Return a worker for each job."""
@@ -98,7 +93,7 @@ class Ranks(Executor):
         """Return as many as there are GPUs, or as the cores hold."""
         if machine.device == "cuda":
             return torch.cuda.device_count()
-        return max(1, cores() // machine.threads)
+        return Executor.automatic(machine)
 
     @staticmethod
     def fitting(workers: int, runs: int) -> int:
@@ -124,11 +119,6 @@ class Ranks(Executor):
 
 class Torchrun(Executor):
     """This process is a rank that torchrun has started, and has a worker for each seed."""
-
-    @staticmethod
-    def automatic(machine: Machine) -> int:
-        """Return one: torchrun has said how many ranks there are."""
-        return 1
 
     def teams(self, jobs: Sequence[Job]) -> list[Team]:
         """Return this rank of each job."""

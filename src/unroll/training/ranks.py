@@ -205,7 +205,7 @@ class Agreed(Interruption):
         self._anywhere = True
         try:
             yield
-            self._anywhere = False
+            self._anywhere = False  # here, where a request that comes just now is still caught
         except Interrupted:
             self.requested = True  # the others, who may have come through, are told below
         finally:

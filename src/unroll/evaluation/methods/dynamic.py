@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unroll.evaluation.methods.method import Method, Setting
 from unroll.evaluation.reading import windows
-from unroll.models.dropout import Drops
+from unroll.models.dropout import drops_of
 from unroll.models.language_model import LanguageModel
 from unroll.models.layers import State, at_least_float32
 
@@ -107,9 +107,8 @@ class DynamicRms(Dynamic):
 def _listen(model: LanguageModel) -> None:
     """Let a model learn with nothing dropped: cuDNN's recurrent layers learn in training alone."""
     model.train()
-    for module in model.modules():
-        if isinstance(module, Drops):
-            module.eval()
+    for drops in drops_of(model):
+        drops.eval()
 
 
 def _weights(model: LanguageModel) -> list[Tensor]:

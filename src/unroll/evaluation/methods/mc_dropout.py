@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from unroll.evaluation.methods.method import Method, Setting
-from unroll.evaluation.reading import logits
+from unroll.evaluation.reading import of_tokens
 from unroll.models.dropout import set_generator
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import at_least_float32
 from unroll.seeds import torch_generator
 
 
@@ -36,8 +35,11 @@ class McDropout(Method):
         model.train()
         for reading in range(readings):
             set_generator(model, torch_generator(reading, "mc_dropout", device=device))
-            for of_window, expected, places in logits(model, tokens, eos):
-                likely = at_least_float32(of_window).softmax(dim=1)
-                total[places] += likely.gather(1, expected[:, None])[:, 0].double().cpu()
+            total += of_tokens(model, tokens, eos, _probability)
         model.eval()
         return -(total / readings).clamp_min(torch.finfo(torch.float64).tiny).log()
+
+
+def _probability(logits: Tensor, expected: Tensor) -> Tensor:
+    """Return the probability of what was to be predicted (M,), of logits (M, V)."""
+    return logits.softmax(dim=1).gather(1, expected[:, None])[:, 0]

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unroll.evaluation.methods.method import Method, Setting
-from unroll.evaluation.reading import logits
+from unroll.evaluation.reading import of_tokens
 from unroll.models.language_model import LanguageModel
-from unroll.models.layers import at_least_float32
 
 
 class Temperature(Method):
@@ -27,11 +26,13 @@ class Temperature(Method):
     ) -> list[Tensor]:
         """Return the losses at each temperature."""
         model.eval()
-        found = [torch.empty(len(tokens), dtype=torch.float64) for _ in settings]
-        for of_window, expected, places in logits(model, tokens, eos):
-            precise = at_least_float32(of_window)
-            for setting, losses in zip(settings, found, strict=True):
-                cooled = precise / setting["temperature"]
-                of_places = F.cross_entropy(cooled, expected, reduction="none")
-                losses[places] = of_places.cpu().double()
-        return found
+
+        def cooled(logits: Tensor, expected: Tensor) -> Tensor:
+            return torch.stack(
+                [
+                    F.cross_entropy(logits / setting["temperature"], expected, reduction="none")
+                    for setting in settings
+                ]
+            )
+
+        return list(of_tokens(model, tokens, eos, cooled))
