@@ -57,7 +57,7 @@ test-long: $(READY) ## run the tests that take long: whole studies, killed, edit
 	$(IN_VENV) pytest -m long
 
 # An entry that fails leaves the others; what there is then is written all the same.
-benchmark: scm ## measure how fast all of it is, on an idle machine: half an hour
+benchmark: scm ## measure how fast all of it is, on an idle machine: 17 minutes
 	$(IN_VENV) dvc repro --force --keep-going pipeline/benchmark/dvc.yaml || \
 	  { python benchmarks/page.py; exit 1; }
 	@echo "Results: docs/performance.md, reports/benchmark/"

@@ -32,6 +32,7 @@ from measurements.pairs import training_operations
 from stopwatch import seconds_of, seconds_of_stack, wait
 from trainings import weights
 from unroll.data.corpus import Corpus
+from unroll.errors import TrainingError, first_line
 from unroll.options import Compute, CorpusOptions, PairsOptions, VariantOptions
 from unroll.storage.files import write_json, write_text
 from unroll.storage.yaml import read_yaml
@@ -51,7 +52,7 @@ TOKENS = {"train": 929_589, "valid": 73_760, "test": 82_430}
 
 WARM_UP = 20  # steps: kernels are chosen and memory is fetched
 FEWEST = 20  # steps that are measured
-SECONDS = 10.0  # for the steps of a row; if they do not hold an epoch, the rest is extrapolated
+SECONDS = 5.0  # for the steps of a row; if they do not hold an epoch, the rest is extrapolated
 STACKED = (1, 4, 16, 64)  # seeds as one program
 
 # Units and layers of the language models that are trained on a GPU alone, and at toy size.
@@ -336,15 +337,21 @@ def main() -> None:
     asked = parser.parse_args()
     tests = Tests(not_run="not asked for") if asked.no_tests else run_tests()
     rates = {machine: rate_of(machine, asked.quick) for machine in machines()}
-    rows = []
+    rows, lacking = [], []
     for work in workloads(asked.quick):
         for machine, stacked in work.rows(asked.quick):
             for_steps = 0.1 if asked.quick else SECONDS
-            rows.append(measure(work, machine, rates[machine], for_steps, stacked))
-            row = rows[-1]
             seeds = f", {stacked} stacked" if stacked else ""
+            place = f"{work.name}, {machine.device} in {machine.precision}{seeds}"
+            try:
+                row = measure(work, machine, rates[machine], for_steps, stacked)
+            except (RuntimeError, TrainingError) as error:  # it costs the others nothing
+                lacking.append(f"{place}: {first_line(error)}")
+                print(lacking[-1], flush=True)
+                continue
+            rows.append(row)
             print(
-                f"{row.workload}, {row.device} in {row.precision}{seeds}: "
+                f"{place}: "
                 f"{row.epoch_seconds:.3g} s an epoch of a seed ({row.measured:,} of {row.steps:,} "
                 "steps measured)",
                 flush=True,
@@ -359,14 +366,16 @@ def main() -> None:
         "sources": sources_digest(),
         "rates": {f"{m.device} in {m.precision}": round(rate) for m, rate in rates.items()},
     }
-    text = report(rows, tests, facts, asked.quick)
+    text = report(rows, tests, facts, asked.quick) + "".join(
+        f"\nNot measured: {of}\n" for of in lacking
+    )
     name = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-") if gpu else "cpu"
-    found = {"quick": asked.quick, **facts, "tests": asdict(tests)}
+    found = {"quick": asked.quick, **facts, "tests": asdict(tests), "lacking": lacking}
     found["rows"] = [{**asdict(row), "epoch_seconds": round(row.epoch_seconds, 4)} for row in rows]
     write_json(asked.output / f"{name}.json", found)
     write_text(asked.output / f"{name}.md", text)
     print(f"\n{text}\nwritten: {asked.output / name}.md and .json")
-    sys.exit(1 if tests.failed else 0)
+    sys.exit(1 if tests.failed or lacking else 0)
 
 
 if __name__ == "__main__":

@@ -74,8 +74,9 @@ def typed(checkout: Checkout, page: Path, environment: dict[str, str]) -> list[s
     """Type a page's commands in their order, the output going into a file; return them."""
     checkout.run("git", "checkout", "--quiet", "--", "params.yaml")
     commands = [
-        command.replace("--open", "")
-        .replace("the meaning of life is", "the")  # of which the grammar has one word
+        command.replace("--open", "").replace(
+            "the meaning of life is", "the"
+        )  # of which the grammar has one word
         for command in documented(page)
         if not any(re.match(known, command) for known in ELSEWHERE)
     ]

@@ -95,6 +95,15 @@ def test_logits_and_gradients_are_those_of_the_cpu(cell, decoder, padding):
         near(other.grad, parameter.grad)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_layers_compute_in_float32_where_the_rest_is_in_bfloat16(cell):
+    model = seq2seq(cell=cell, init="default").cuda()
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        x = torch.randn(3, 4, model.encoder.recurrent.layers[0].input_size, device="cuda")
+        outputs, state = model.encoder.recurrent(x)
+    assert {outputs.dtype, *(part.dtype for part in state)} == {torch.float32}
+
+
 def test_a_decoder_that_reads_its_own_symbols_reads_those_of_the_cpu():
     model = lively()
     forced = torch.tensor([[True, True, False, False]]).expand(3, 4)

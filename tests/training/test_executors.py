@@ -6,6 +6,7 @@ import pytest
 from models.toys import CPU, pairs_options
 from unroll.options import Compute
 from unroll.runs.subject import Subject
+from unroll.training import executors
 from unroll.training.checkpoint import Checkpoint
 from unroll.training.executors import (
     Executor,
@@ -52,6 +53,14 @@ def test_the_executor_is_the_one_asked_for_or_what_the_machine_is_good_for(
     compute, machine, changes, expected
 ):
     assert type(executor_of(Compute(**compute), jobs(3, machine, **changes))) is expected
+
+
+def test_a_gpu_is_shared_by_a_few_processes_alone(monkeypatch):
+    monkeypatch.setattr(executors, "cores", lambda: 16)
+    assert executor_of(Compute(), jobs(32)).workers == 16
+    assert executor_of(Compute(executor="processes"), jobs(32, GPU)).workers == 4
+    asked = Compute(executor="processes", workers=9)
+    assert executor_of(asked, jobs(32, GPU)).workers == 9
 
 
 def test_what_torchrun_has_started_is_a_rank_of_it(monkeypatch):

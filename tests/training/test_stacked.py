@@ -204,3 +204,19 @@ def test_weights_of_a_training_are_those_in_the_stack():
         for number, seat in enumerate(seats):
             own = seat.training.objective.model.get_parameter(name.removeprefix("model."))
             assert own.data_ptr() == together[number].data_ptr()
+
+
+def test_layers_that_dropped_weights_alone_compute_with_those_in_the_stack():
+    seats = Seats(toy("awd"))
+    for seat in seats:
+        next(seat.training.take_steps())
+    Stack([seat.training for seat in seats])
+    for seat in seats:
+        for layer in seat.training.objective.model.recurrent.layers:
+            used = [weight.data_ptr() for weight in layer._flat_weights]
+            assert used == [weight.data_ptr() for weight in layer.parameters()]
+            # What a GPU asks before it moves weights into one piece of memory.
+            assert all(
+                of() is own
+                for of, own in zip(layer._flat_weight_refs, layer.parameters(), strict=True)
+            )

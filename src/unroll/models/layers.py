@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from unroll.models.dropout import Dropout, WeightDrop
 from unroll.models.recurrence import Plain
@@ -125,8 +125,14 @@ def _run(
 ) -> tuple[Tensor, State]:
     """Run one layer, some of whose weights may be other ones than its own.
 
-    PyTorch wants and gives a bare tensor where the state is h alone.
+    PyTorch wants and gives a bare tensor where the state is h alone. On a GPU its layers compute in
+    float32, also where the rest is in bfloat16: autocast would give them float16, whose smallest
+    numbers are larger than many gradients.
     """
+    if x.is_cuda and torch.is_autocast_enabled("cuda") and not isinstance(layer, Plain):
+        with torch.autocast("cuda", enabled=False):
+            before = None if state is None else tuple(part.float() for part in state)
+            return _run(layer, x.float(), before, lengths, weights)
     given = state[0] if state is not None and len(state) == 1 else state
     if isinstance(layer, Plain):
         outputs, after = _called(layer, weights, x, given, lengths)
@@ -134,8 +140,11 @@ def _run(
         outputs, after = _called(layer, weights, x, given)  # kernels for whole batches are faster
     else:
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        packed_outputs, after = layer(packed, given)
-        outputs, _ = pad_packed_sequence(packed_outputs, batch_first=True, total_length=x.shape[1])
+        found, after = layer(packed, given)
+        # In the order of their lengths: to put these back too, PyTorch would wait for a GPU.
+        ordered = PackedSequence(found.data, found.batch_sizes)
+        outputs, _ = pad_packed_sequence(ordered, batch_first=True, total_length=x.shape[1])
+        outputs = outputs.index_select(0, found.unsorted_indices)
     return outputs, after if isinstance(after, tuple) else (after,)
 
 

@@ -1,5 +1,6 @@
 """Executors: which processes train the seeds of a variant (`compute.executor`)."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from unroll.options import Compute
 from unroll.training.machine import Machine
 from unroll.training.ranks import ALONE, Alone, Rank, TorchrunRank, by_torchrun
 from unroll.training.run import Job
+
+ON_GPU = 4  # processes that share a GPU
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,12 @@ class Executor(ABC):
 
     @staticmethod
     def automatic(machine: Machine) -> int:
-        """Return how many workers there are where nothing is said: as many as the cores hold."""
-        return max(1, cores() // machine.threads)
+        """Return how many workers there are where nothing is said: as many as the cores hold.
+
+        On a GPU no more than a few: each has a context of its own there, and they take turns.
+        """
+        most = ON_GPU if machine.device == "cuda" else math.inf
+        return int(max(1, min(cores() // machine.threads, most)))
 
     @staticmethod
     def fitting(workers: int, runs: int) -> int:

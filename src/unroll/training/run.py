@@ -1,5 +1,6 @@
 """Runs: a variant with a seed, or with several at once, from prepared data to run records."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,19 @@ def run(
     try:
         _run(jobs, reports, interruption, rank)
         return
-    except torch.OutOfMemoryError:
-        if len(jobs) == 1:
+    except RuntimeError as error:
+        if len(jobs) == 1 or not _is_out_of_memory(error):
             raise
-    torch.cuda.empty_cache()  # not in the block above: what is caught there holds the memory
+    gc.collect()  # not in the block above: what is caught there holds the memory
+    torch.cuda.empty_cache()
     half = len(jobs) // 2
     for part in (slice(half), slice(half, None)):
         run(jobs[part], reports[part], interruption, rank)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether a GPU's memory was full: to PyTorch, or to a library that it calls."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 def _run(

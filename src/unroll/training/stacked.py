@@ -167,6 +167,9 @@ def _stacked(model: nn.Module, models: Sequence[nn.Module]) -> dict[str, Tensor]
 
     Returns them by their names in `Loss`; those that are not trained are in `model` as they are.
     """
+    for layer in (layer for of in models for layer in of.modules()):
+        if isinstance(layer, nn.RNNBase):  # what weight drop has left for later: on a GPU the layer
+            layer._update_flat_weights()  # would then move its weights out of the stack
     named = [dict(of.named_parameters()) for of in models]
     stacks: dict[nn.Parameter, nn.Parameter] = {}
     for name, own in model.named_parameters():

@@ -75,6 +75,7 @@ class DynamicRms(Dynamic):
 
     def __init__(self) -> None:
         self.sizes: list[Tensor] = []  # the root mean square of the gradient of each weight
+        self.mean = 0.0  # of all of them
 
     def prepare(self, model: LanguageModel, train: Tensor, eos: int) -> None:
         """Measure the gradients on the beginning of the training text."""
@@ -90,18 +91,19 @@ class DynamicRms(Dynamic):
             state, count = tuple(part.detach() for part in after), count + 1
         model.eval()
         self.sizes = [(total / count).sqrt() for total in squares]
+        number = sum(map(Tensor.numel, self.sizes))
+        self.mean = sum(float(size.sum()) for size in self.sizes) / number
 
     @torch.no_grad()
     def _move(
         self, trained: dict[Tensor, Tensor], gradients: Sequence[Tensor], setting: Setting
     ) -> None:
-        mean = sum(float(size.sum()) for size in self.sizes) / sum(map(Tensor.numel, self.sizes))
         for (weight, before), gradient, size in zip(
             trained.items(), gradients, self.sizes, strict=True
         ):
-            back = (setting["decay"] * size / mean).clamp_max(1.0)
+            back = (setting["decay"] * size / self.mean).clamp_max(1.0)
             weight.lerp_(before, back)
-            weight.addcdiv_(gradient, size + SMALLEST * mean, value=-setting["rate"])
+            weight.addcdiv_(gradient, size + SMALLEST * self.mean, value=-setting["rate"])
 
 
 def _listen(model: LanguageModel) -> None:
