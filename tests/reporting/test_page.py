@@ -59,6 +59,13 @@ def test_the_answer_comes_first(both):
     assert "It assumes that the means of seeds are roughly normal" in rest
 
 
+def test_other_scores_stand_below_the_one_that_decides():
+    # Half of each label, all called "a": F1 of "a" is 2/3, of "b" 0.
+    of = labels_result(["a", "b"] * 50, ["a"] * 100)
+    opening, _, _ = rendered({"topics": {"one": of}}).text.partition("Why: how sure is it")
+    assert opening.partition("variant test macro f1")[2].startswith(" one 33.3 % ")
+
+
 def test_failures_samples_and_provenance_are_told(both):
     for told in (
         "no number (100.0%)",  # the most frequent mistake

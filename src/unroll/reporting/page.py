@@ -120,6 +120,11 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "metric": words.title(kind.deciding),
         "less_is_better": not kind.main.higher_is_better,
         "ranking": _ranking(tables),
+        "beside": [words.title(score) for score in words.beside(kind, tables.comparison)],
+        "shown_beside": [
+            (row["variant"], *words.shown_beside(kind, tables.comparison, row["variant"]))
+            for row in dicts(words.ranked(kind, tables.comparison))
+        ],
         "ahead": _ahead(tables),
         "answers": words.answers(kind, tables.verdicts, comparison),
         "sentences": words.sentences(kind, tables.verdicts, comparison),

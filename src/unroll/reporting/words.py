@@ -26,8 +26,7 @@ def markdown(
     The score that decides comes with its interval and the verdict, the others of its split with
     the standard deviation of the seeds. `options` holds those of each variant.
     """
-    main, scores = kind.main, [s for s in dict.fromkeys(table["metric"]) if kind.decides_with(s)]
-    others = [score for score in scores if score != kind.deciding]
+    main, others = kind.main, beside(kind, table)
     interval = f"{title(kind.deciding)} [{100 * comparison.confidence:g} % interval]"
     titles = [interval, "± of seeds", "verdict", *map(title, others)]
     lines = [
@@ -37,15 +36,27 @@ def markdown(
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(others))
     differs = differences(options)
     for row in dicts(ranked(kind, table)):
-        of_variant = table[table["variant"] == row["variant"]].set_index("metric")
         cells = [show_interval(main, row), main.show_spread(row["std"]), in_words(row)]
-        cells += [
-            kind.metric(s).show(of_variant.at[s, "mean"], of_variant.at[s, "std"]) for s in others
-        ]
+        cells += shown_beside(kind, table, row["variant"])
         first = f"| {row['variant']} | {differs[row['variant']]} | {row['parameters']:,} |"
         lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts, comparison))]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def beside(kind: Kind[Any, Any], table: pd.DataFrame) -> list[str]:
+    """Return the scores of the split that decides but for the one that does."""
+    scores = dict.fromkeys(table["metric"])
+    return [s for s in scores if kind.decides_with(s) and s != kind.deciding]
+
+
+def shown_beside(kind: Kind[Any, Any], table: pd.DataFrame, variant: str) -> list[str]:
+    """Return a variant's values of these scores, ± the standard deviation of the seeds."""
+    rows = table[table["variant"] == variant].set_index("metric")
+    return [
+        kind.metric(score).show(rows.at[score, "mean"], rows.at[score, "std"])
+        for score in beside(kind, table)
+    ]
 
 
 def of_factors(metric: Metric, effects: pd.DataFrame) -> str:
