@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from unroll.lifetime import SIGNALS, _runs_dvc, number_of
+from unroll.lifetime import SIGNALS, _runs_dvc, listen, number_of, undisturbed
 
 TESTS = Path(__file__).parent
 ENDS = "interrupted; the same command goes on from here\n"
@@ -338,3 +338,42 @@ def test_dvc_is_known_by_its_program_or_its_first_words(command, runs):
             assert _runs_dvc(psutil.Process(process.pid)) == runs
         finally:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """Let this process listen as a command does."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+    listen()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_block_that_is_undisturbed_ends_before_a_signal_is_heard(listening):
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        done.append("whole")
+    assert done == ["whole"]
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_undisturbed_block_is_left_by_who_asks_twice(listening):
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        done.append("once")
+        signal.raise_signal(signal.SIGINT)
+        done.append("twice")
+    assert done == ["once"]
+
+
+def test_an_undisturbed_block_that_nobody_disturbs_changes_nothing(listening):
+    before = signal.getsignal(signal.SIGTERM)
+    with undisturbed():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -57,11 +58,38 @@ def _likest(error: UnicodeError) -> tuple[str, int]:
 
 def listen() -> None:
     """End as at Ctrl-C also when another program asks for it, or when the terminal is closed."""
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
-            signal.signal(number, _interrupt)
+    for number in _numbers():
+        signal.signal(number, _interrupt)
     sys.unraisablehook = _ask_again
+
+
+def _numbers() -> list[int]:
+    """Return the signals that ask this process to end, but for those that it is to ignore."""
+    known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]  # as nohup
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let what asks this process to end be heard behind the block; the second time, at once.
+
+    For what must not be left in its middle, as a transaction of a database that others wait for.
+    """
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if heard:
+            _interrupt(number, frame)
+        heard.append(number)
+
+    before = {number: signal.signal(number, hear) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 def number_of(interrupt: BaseException) -> int | None:

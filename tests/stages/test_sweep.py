@@ -134,8 +134,7 @@ def test_ctrl_c_leaves_the_trial_to_the_same_command(study):
             process.wait(5)
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-    assert process.returncode == 130
-    assert rest == "interrupted; the same command goes on from here\n"
+    assert (process.returncode, rest) == (130, "interrupted; the same command goes on from here\n")
     import optuna
 
     [name] = optuna.get_all_study_names("sqlite:///sweeps.db")

@@ -52,9 +52,9 @@ def beside(kind: Kind[Any, Any], table: pd.DataFrame) -> list[str]:
 
 def shown_beside(kind: Kind[Any, Any], table: pd.DataFrame, variant: str) -> list[str]:
     """Return a variant's values of these scores, ± the standard deviation of the seeds."""
-    rows = table[table["variant"] == variant].set_index("metric")
+    rows = {row["metric"]: row for row in dicts(table[table["variant"] == variant])}
     return [
-        kind.metric(score).show(rows.at[score, "mean"], rows.at[score, "std"])
+        kind.metric(score).show(rows[score]["mean"], rows[score]["std"])
         for score in beside(kind, table)
     ]
 

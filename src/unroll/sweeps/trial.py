@@ -11,6 +11,7 @@ from torch import nn
 
 from unroll.errors import TrainingError, out_of_memory
 from unroll.kinds import kind_of
+from unroll.lifetime import undisturbed
 from unroll.models.budget import parameters, solve
 from unroll.options import VariantOptions, resolved
 from unroll.study import Study
@@ -55,7 +56,8 @@ def run_trial(
 
     def report(epoch: int, value: float) -> None:
         note(epoch, value)
-        search.report(trial, epoch, value)
+        with undisturbed():
+            search.report(trial, epoch, value)
 
     ended: tuple[TrialState, float | None, str]
     try:
@@ -72,12 +74,15 @@ def run_trial(
             search.put_back(trial)
             raise
         ended = TrialState.FAIL, None, reason
-    search.end(trial, *ended)
+    with undisturbed():
+        search.end(trial, *ended)
 
 
 def _options(search: Search, trial: Trial, study: Study, data: Any) -> VariantOptions:
     """Return the options of a trial, the hidden size solved where a budget asks for it."""
-    space, params = search.space, search.suggest(trial)
+    space = search.space
+    with undisturbed():
+        params = search.suggest(trial)
     kind = kind_of(space.base)
     form = kind.form(data)
 
@@ -85,5 +90,7 @@ def _options(search: Search, trial: Trial, study: Study, data: Any) -> VariantOp
         return kind.build(options, form)
 
     options = solve(build, space.options(study, params), study.variants)
-    search.describe(trial, {**resolved(options), "parameters": parameters(build, options)})
+    size = parameters(build, options)
+    with undisturbed():
+        search.describe(trial, {**resolved(options), "parameters": size})
     return options
