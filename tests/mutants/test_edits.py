@@ -127,7 +127,7 @@ def test_scores_of_texts_are_computed_again_where_a_task_keeps_them(
         ("dynamic", 'alpha=setting["rate"]', 'alpha=2 * setting["rate"]'),
         ("dynamic", 'value=-setting["rate"]', 'value=-2 * setting["rate"]'),
         ("mc_dropout", "torch_generator(reading,", "torch_generator(0,"),
-        ("temperature", 'precise / setting["temperature"]', 'precise * setting["temperature"]'),
+        ("temperature", 'logits / setting["temperature"]', 'logits * setting["temperature"]'),
         ("method", "best = min(", "best = max("),
     ],
 )
