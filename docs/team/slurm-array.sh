@@ -33,7 +33,8 @@ if [ ! -d "$clone" ]; then
 fi
 cd "$clone"
 export PYTHONPATH=$clone/src  # what is committed is trained, not what is edited meanwhile
-mapfile -t variants < <(dvc stage list --name-only "$study" | grep -E '(^|:)train@')
+stages=$(dvc stage list --name-only "$study")
+mapfile -t variants < <(grep -E '(^|:)train@' <<< "$stages")
 variant=${variants[SLURM_ARRAY_TASK_ID]:-}
 if [ -z "$variant" ]; then
   echo "error: $study has the variants 0 to $((${#variants[@]} - 1)): sbatch --array=" >&2

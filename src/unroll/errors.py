@@ -80,7 +80,8 @@ WAYS_OUT = {
 }
 
 
-MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # as PyTorch says it
+# As PyTorch says it, and the libraries of a GPU.
+MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 GPU = ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
 OF_RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors tells what the system told it
 

@@ -73,26 +73,27 @@ def test_words_of_the_text_are_text_and_not_html(page):
         # gradients
         "In the trained model 1e-03 of it is left 10 steps back, and 3e-11 after 35; “rnn, first "
         "weights” keeps most over 35 steps (28.1 times), “gru, first weights” least (3e-25).",
-        "It was trained with clip 0.5, which would act on 50% of 4 windows of validation (5 steps;",
+        "It was trained with clip 0.5, which would act on 50 % of 4 windows of validation (5 "
+        "steps;",
         "the median of the global norm is 0.4, the largest 0.9.",
         # matrices
         "The largest is 1.50 at the start (input, layer 1) and 3.00 at the end (input, layer 1); "
-        "it has grown in 1 of 2 matrices, and above 1 are 50% of all values at the start, "
-        "75% at the end.",
+        "it has grown in 1 of 2 matrices, and above 1 are 50 % of all values at the start, "
+        "75 % at the end.",
         # words: 3/4 and 1/4 on the last
-        "On average 50% of all colour lies on the last word and 100% on the last 5; in 1 of 2 "
+        "On average 50 % of all colour lies on the last word and 100 % on the last 5; in 1 of 2 "
         "sentences a word before the last matters most.",
-        "→ c (25%; as in the text)",
-        f"→ d (50%; in the text: {HOSTILE})",
+        "→ c (25 %; as in the text)",
+        f"→ d (50 %; in the text: {HOSTILE})",
         # units
         "Most clearly a unit follows “place in the sentence” (-0.88), least clearly "
         "“a number was read” (+0.25).",
         "Nothing can be said of “a quotation is open”",
         "place in the sentence: unit 7 of layer 1, correlation -0.88",
         # gates
-        "Most often shut is input, layer 2 (100% of its values), most often open forget, layer 1 "
-        "(95%).",
-        "input 1 25.0% 25.0%",
+        "Most often shut is input, layer 2 (100 % of its values), most often open forget, layer 1 "
+        "(95 %).",
+        "input 1 25.0 % 25.0 %",
     ],
 )
 def test_what_is_seen_is_said(page, told):

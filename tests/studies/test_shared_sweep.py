@@ -68,11 +68,6 @@ class Sweeper:
 
 
 @pytest.fixture
-def address(postgres_address: str) -> str:
-    return postgres_address
-
-
-@pytest.fixture
 def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     shutil.copytree(prepared, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
@@ -82,12 +77,12 @@ def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def start(project: Checkout, address: str) -> Iterator[Callable[[str], Sweeper]]:
+def start(project: Checkout, postgres_address: str) -> Iterator[Callable[[str], Sweeper]]:
     """Return what starts a process that sweeps; none is left behind."""
     begun: list[Sweeper] = []
 
     def one(name: str) -> Sweeper:
-        begun.append(Sweeper(project, address, name))
+        begun.append(Sweeper(project, postgres_address, name))
         return begun[-1]
 
     yield one
@@ -135,20 +130,20 @@ def stop_within_a_trial(victim: Sweeper, other: Sweeper, address: str) -> int:
 
 
 @pytest.mark.timeout(2400)
-def test_of_fifty_trials_none_is_lost_and_none_is_done_twice(project, address, start):
+def test_of_fifty_trials_none_is_lost_and_none_is_done_twice(project, postgres_address, start):
     victim, other = start("victim"), start("other")
     for _ in until(PATIENCE):
         if len(victim.told) >= 3 and len(other.told) >= 3:
             break
-    broken_off = stop_within_a_trial(victim, other, address)
-    drawn = trials(address)[broken_off].params
+    broken_off = stop_within_a_trial(victim, other, postgres_address)
+    drawn = trials(postgres_address)[broken_off].params
     victim.send(signal.SIGKILL)
     victim.process.wait()
     third = start("third")
     other.wait()
     third.wait()
 
-    found = trials(address)
+    found = trials(postgres_address)
     assert [trial.number for trial in found] == list(range(TRIALS))
     assert all(trial.state.is_finished() for trial in found)
     assert found[broken_off].params == drawn

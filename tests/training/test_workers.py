@@ -124,7 +124,7 @@ def test_runs_in_one_process_leave_and_report_what_they_do_each_in_its_own(tmp_p
 @pytest.mark.parametrize(
     "error",
     [
-        torch.OutOfMemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )

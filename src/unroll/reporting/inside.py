@@ -19,6 +19,7 @@ from unroll.evaluation.inside import (
 from unroll.options import CorpusOptions
 from unroll.reporting import figures
 from unroll.reporting.parts import Picture, Section, Text, Word, template
+from unroll.reporting.words import percent
 from unroll.runs.record import Record
 
 STRONGEST = 60  # percent of a colour behind a word, which stays readable
@@ -126,9 +127,9 @@ def _clipping(options: CorpusOptions, norms: np.ndarray) -> str:
     )
     if options.clip is None:
         return f"It was trained without a clip. Of {of} {middle}."
-    share = np.mean(norms > options.clip)
+    share = float(np.mean(norms > options.clip))
     return (
-        f"It was trained with clip {options.clip:g}, which would act on {share:.0%} of {of}: "
+        f"It was trained with clip {options.clip:g}, which would act on {percent(share)} of {of}: "
         f"{middle}."
     )
 
@@ -137,7 +138,7 @@ def _share(share: float) -> str:
     """Return a share of what may have shrunk by many powers of ten, or have grown."""
     if share >= 10:
         return f"{share:,.3g} times"
-    return f"{100 * share:.1f} %" if share >= 0.001 else f"{share:.0e}"
+    return percent(share, 1) if share >= 0.001 else f"{share:.0e}"
 
 
 # Its matrices
@@ -171,8 +172,8 @@ def _spectra(options: CorpusOptions, spectra: Sequence[Spectrum]) -> Section:
         "handed on can grow from step to step, below it shrinks.",
         f"The largest is {first.first[0]:.2f} at the start ({_part(first)}) and "
         f"{largest.trained[0]:.2f} at the end ({_part(largest)}); it has grown in {grown} of "
-        f"{len(spectra)} matrices, and above 1 are {above[0]:.0%} of all values at the start, "
-        f"{above[1]:.0%} at the end.",
+        f"{len(spectra)} matrices, and above 1 are {percent(above[0])} of all values at the start, "
+        f"{percent(above[1])} at the end.",
         notes,
         [_spectrum(number, list(of)) for number, of in layers],
     )
@@ -210,9 +211,9 @@ def _words(influences: Sequence[Influence]) -> Section:
         "The stronger the colour of a word, the more the log-probability of the likeliest next "
         "word would change if the word's embedding moved a little; behind the arrow stand that "
         "word, its probability, and what the text says.",
-        f"On average {last:.0%} of all colour lies on the last word and {few:.0%} on the last "
-        f"{LAST}; in {elsewhere} of {len(influences)} sentences a word before the last matters "
-        "most.",
+        f"On average {percent(last)} of all colour lies on the last word and {percent(few)} on the "
+        f"last {LAST}; in {elsewhere} of {len(influences)} sentences a word before the last "
+        "matters most.",
         texts=[_influence(one) for one in influences],
     )
 
@@ -224,7 +225,7 @@ def _influence(one: Influence) -> Text:
         for word, norm in zip(one.words, one.norms, strict=True)
     ]
     right = "as in the text" if one.predicted == one.truth else f"in the text: {one.truth}"
-    return Text("", words, f"→ {one.predicted} ({one.probability:.0%}; {right})")
+    return Text("", words, f"→ {one.predicted} ({percent(one.probability)}; {right})")
 
 
 # What single units do along a text
@@ -293,13 +294,13 @@ def _gates(options: CorpusOptions, saturations: Sequence[Saturation]) -> Section
         title,
         f"Each point is a unit: the further up, the more often its gate is below {LOW}, which is "
         f"shut; the further to the right, the more often above {HIGH}, which is wide open.",
-        f"Most often shut is {_part(closed)} ({closed.low.mean():.0%} of its values), most often "
-        f"open {_part(opened)} ({opened.high.mean():.0%}).",
+        f"Most often shut is {_part(closed)} ({percent(closed.low.mean())} of its values), most "
+        f"often open {_part(opened)} ({percent(opened.high.mean())}).",
         pictures=[_gate(gate, of) for gate, of in gates.items()],
         small=True,
         head=("gate", "layer", f"below {LOW}", f"above {HIGH}"),
         rows=[
-            (one.gate, str(one.layer), f"{one.low.mean():.1%}", f"{one.high.mean():.1%}")
+            (one.gate, str(one.layer), percent(one.low.mean(), 1), percent(one.high.mean(), 1))
             for one in saturations
         ],
     )
@@ -307,7 +308,7 @@ def _gates(options: CorpusOptions, saturations: Sequence[Saturation]) -> Section
 
 def _gate(gate: str, layers: dict[str, Saturation]) -> Picture:
     told = "; ".join(
-        f"{name} {one.low.mean():.0%} shut and {one.high.mean():.0%} open"
+        f"{name} {percent(one.low.mean())} shut and {percent(one.high.mean())} open"
         for name, one in layers.items()
     )
     points = {name: (one.low, one.high) for name, one in layers.items()}

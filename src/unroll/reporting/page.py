@@ -109,12 +109,15 @@ def page(study: Study, tasks: list[TaskTables]) -> str:
 def _unseen(tasks: list[TaskTables], confidence: float) -> str:
     """Say how many seeds there can be of a kind that was not seen, by the number of seeds."""
     counts = sorted({int(seeds) for tables in tasks for seeds in tables.comparison["seeds"]})
-    return ", ".join(f"at {count} seeds {unseen(count, confidence):.0%}" for count in counts)
+    return ", ".join(
+        f"at {count} seeds {words.percent(unseen(count, confidence))}" for count in counts
+    )
 
 
 def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
     kind = tables.kind
     decisive = tables.verdicts[tables.verdicts["metric"] == kind.deciding]
+    beside = words.shown_beside(kind, tables.comparison)
     return {
         "name": tables.name,
         "metric": words.title(kind.deciding),
@@ -122,7 +125,7 @@ def _task(tables: TaskTables, comparison: Comparison) -> dict[str, Any]:
         "ranking": _ranking(tables),
         "beside": [words.title(score) for score in words.beside(kind, tables.comparison)],
         "shown_beside": [
-            (row["variant"], *words.shown_beside(kind, tables.comparison, row["variant"]))
+            (row["variant"], *beside[row["variant"]])
             for row in dicts(words.ranked(kind, tables.comparison))
         ],
         "ahead": _ahead(tables),
@@ -353,7 +356,10 @@ def _mistakes(tables: TaskTables) -> list[Row]:
     return [
         (
             str(variant),
-            ", ".join(f"{row['value']} ({row['mean']:.1%})" for row in dicts(rows.head(SHOWN))),
+            ", ".join(
+                f"{row['value']} ({words.percent(row['mean'], 1)})"
+                for row in dicts(rows.head(SHOWN))
+            ),
         )
         for variant, rows in table.groupby("variant", sort=False)
     ]
@@ -374,7 +380,7 @@ def _map(found: Map) -> Picture:
     weights = np.array(found.weights)
     read, written = ([s.strip(JOINER) for s in side] for side in (found.question, found.answer))
     peaks = ", ".join(
-        f"{symbol} at {read[row.argmax()]!r} ({row.max():.0%})"
+        f"{symbol} at {read[row.argmax()]!r} ({words.percent(row.max())})"
         for symbol, row in zip(written, weights, strict=True)
         if symbol.strip()
     )
@@ -433,7 +439,7 @@ def _novelty(tables: TaskTables) -> list[Row]:
             name = str(text) if text == TEST_SPLIT else f"{text} of {variant}"
             rows[name] = (
                 name,
-                *("–" if math.isnan(s) else f"{s:.0%}" for s in of_text["in_train"]),
+                *("–" if math.isnan(s) else words.percent(s) for s in of_text["in_train"]),
             )
     return sorted(rows.values(), key=lambda row: row[0] == TEST_SPLIT)
 

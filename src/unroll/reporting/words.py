@@ -27,6 +27,7 @@ def markdown(
     the standard deviation of the seeds. `options` holds those of each variant.
     """
     main, others = kind.main, beside(kind, table)
+    values = shown_beside(kind, table)
     interval = f"{title(kind.deciding)} [{100 * comparison.confidence:g} % interval]"
     titles = [interval, "± of seeds", "verdict", *map(title, others)]
     lines = [
@@ -37,7 +38,7 @@ def markdown(
     differs = differences(options)
     for row in dicts(ranked(kind, table)):
         cells = [show_interval(main, row), main.show_spread(row["std"]), in_words(row)]
-        cells += shown_beside(kind, table, row["variant"])
+        cells += values[row["variant"]]
         first = f"| {row['variant']} | {differs[row['variant']]} | {row['parameters']:,} |"
         lines.append(f"{first} {row['seeds']} | {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in sentences(kind, verdicts, comparison))]
@@ -50,13 +51,21 @@ def beside(kind: Kind[Any, Any], table: pd.DataFrame) -> list[str]:
     return [s for s in scores if kind.decides_with(s) and s != kind.deciding]
 
 
-def shown_beside(kind: Kind[Any, Any], table: pd.DataFrame, variant: str) -> list[str]:
-    """Return a variant's values of these scores, ± the standard deviation of the seeds."""
-    rows = {row["metric"]: row for row in dicts(table[table["variant"] == variant])}
-    return [
-        kind.metric(score).show(rows[score]["mean"], rows[score]["std"])
-        for score in beside(kind, table)
-    ]
+def shown_beside(kind: Kind[Any, Any], table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return each variant's values of these scores, ± the standard deviation of the seeds."""
+    scores, rows = beside(kind, table), {(r["variant"], r["metric"]): r for r in dicts(table)}
+    return {
+        variant: [
+            kind.metric(score).show(rows[variant, score]["mean"], rows[variant, score]["std"])
+            for score in scores
+        ]
+        for variant in table["variant"].unique()
+    }
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share from 0 to 1 in percent."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def of_factors(metric: Metric, effects: pd.DataFrame) -> str:

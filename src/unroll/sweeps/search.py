@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from unroll.errors import DataError, UserError, first_line, without_secrets
 from unroll.evaluation.scores import six_digits
+from unroll.lifetime import undisturbed
 from unroll.seeds import derive
 from unroll.sweeps.locks import DatabaseLocks, FileLocks, Locks
 from unroll.sweeps.space import Range, Space, is_real
@@ -56,7 +57,10 @@ class Outcome:
 
 
 class Search:
-    """The trials of a sweep."""
+    """The trials of a sweep.
+
+    What writes is undisturbed: a transaction that was left in its middle would hold up others.
+    """
 
     def __init__(
         self, address: URL, name: str, key: str, space: Space, higher_is_better: bool
@@ -93,6 +97,7 @@ class Search:
             else:
                 wait()
 
+    @undisturbed()
     def take(self) -> Trial | None:
         """Return a trial that is now this process's own; None where all are done or taken."""
         for frozen in self._trials():
@@ -111,6 +116,7 @@ class Search:
         self.study.sampler = TPESampler(seed=seed)
         return Trial(self.study, frozen._trial_id)
 
+    @undisturbed()
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Return the options of a trial that are searched."""
         for option, among in self.space.searched.items():
@@ -124,10 +130,12 @@ class Search:
                 trial.suggest_int(option, *bounds, step=step, log=among.log)
         return self._used(trial.params)
 
+    @undisturbed()
     def describe(self, trial: Trial, options: Mapping[str, Any]) -> None:
         """Note all options of a trial, also those that are not searched."""
         trial.set_user_attr(OPTIONS, options)
 
+    @undisturbed()
     def report(self, trial: Trial, epoch: int, value: float) -> None:
         """Note what an epoch has brought.
 
@@ -139,6 +147,7 @@ class Search:
         if trial.should_prune():
             raise Pruned
 
+    @undisturbed()
     def end(
         self, trial: Trial, state: TrialState, value: float | None = None, reason: str = ""
     ) -> None:
@@ -148,6 +157,7 @@ class Search:
             self.study.tell(trial.number, value, state, skip_if_finished=True)
         self.locks.release(self._lock(trial.number))
 
+    @undisturbed()
     def put_back(self, trial: Trial) -> None:
         """Leave a trial to whoever is next."""
         with suppress(UpdateFinishedTrialError):

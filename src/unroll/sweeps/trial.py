@@ -11,7 +11,6 @@ from torch import nn
 
 from unroll.errors import TrainingError, out_of_memory
 from unroll.kinds import kind_of
-from unroll.lifetime import undisturbed
 from unroll.models.budget import parameters, solve
 from unroll.options import VariantOptions, resolved
 from unroll.study import Study
@@ -56,8 +55,7 @@ def run_trial(
 
     def report(epoch: int, value: float) -> None:
         note(epoch, value)
-        with undisturbed():
-            search.report(trial, epoch, value)
+        search.report(trial, epoch, value)
 
     ended: tuple[TrialState, float | None, str]
     try:
@@ -74,15 +72,13 @@ def run_trial(
             search.put_back(trial)
             raise
         ended = TrialState.FAIL, None, reason
-    with undisturbed():
-        search.end(trial, *ended)
+    search.end(trial, *ended)
 
 
 def _options(search: Search, trial: Trial, study: Study, data: Any) -> VariantOptions:
     """Return the options of a trial, the hidden size solved where a budget asks for it."""
     space = search.space
-    with undisturbed():
-        params = search.suggest(trial)
+    params = search.suggest(trial)
     kind = kind_of(space.base)
     form = kind.form(data)
 
@@ -91,6 +87,5 @@ def _options(search: Search, trial: Trial, study: Study, data: Any) -> VariantOp
 
     options = solve(build, space.options(study, params), study.variants)
     size = parameters(build, options)
-    with undisturbed():
-        search.describe(trial, {**resolved(options), "parameters": size})
+    search.describe(trial, {**resolved(options), "parameters": size})
     return options

@@ -43,7 +43,10 @@ class Muon(Optimizer):
                     self._update(matrix, matrix.grad, group)
 
     def _update(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        mean = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        mean = state["momentum_buffer"]
         mean.lerp_(gradient, 1 - MOMENTUM)
         ahead = gradient.lerp(mean, MOMENTUM)
         rows, columns = matrix.shape[-2:]

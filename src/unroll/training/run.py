@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from unroll.errors import TrainingError, remedy
+from unroll.errors import TrainingError, out_of_memory, remedy
 from unroll.kinds import kind_of
 from unroll.models.budget import count_parameters
 from unroll.models.initialise import initialise
@@ -51,7 +51,7 @@ def run(
 ) -> None:
     """Train the models of some seeds of a variant, each from its checkpoint if it has one.
 
-    Several are trained as one program, in halves where a GPU has not the memory for all; or one by
+    Several are trained as one program, in halves where there is not the memory for all; or one by
     several ranks, of which this process is one. Each seed leaves its record.
 
     Raises:
@@ -63,18 +63,13 @@ def run(
         _run(jobs, reports, interruption, rank)
         return
     except RuntimeError as error:
-        if len(jobs) == 1 or not _is_out_of_memory(error):
+        if len(jobs) == 1 or not out_of_memory(error):
             raise
     gc.collect()  # not in the block above: what is caught there holds the memory
     torch.cuda.empty_cache()
     half = len(jobs) // 2
     for part in (slice(half), slice(half, None)):
         run(jobs[part], reports[part], interruption, rank)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Say whether a GPU's memory was full: to PyTorch, or to a library that it calls."""
-    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 def _run(
