@@ -68,7 +68,7 @@ def test_other_scores_stand_below_the_one_that_decides():
 
 def test_failures_samples_and_provenance_are_told(both):
     for told in (
-        "no number (100.0%)",  # the most frequent mistake
+        "no number (100.0 %)",  # the most frequent mistake
         "good, seed 1: what it looks at",  # the best on validation
         "3 words",  # novelty
         "Q 1 T 1 ☑ 1 ---",
