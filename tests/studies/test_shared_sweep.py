@@ -1,7 +1,6 @@
 """Processes that share a sweep, of which one is killed in the middle of a trial."""
 
 import collections
-import contextlib
 import os
 import re
 import shutil
@@ -16,7 +15,6 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
-from sqlalchemy.exc import OperationalError
 
 from conftest import Checkout
 from postgres import postgres_address
@@ -97,8 +95,10 @@ def trials(address: str) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=url).trials
 
 
-def running(address: str) -> set[int]:
-    return {t.number for t in trials(address) if t.state == TrialState.RUNNING}
+def under_way(address: str) -> set[int]:
+    """The trials of which an epoch has ended: their options have been drawn."""
+    of_state = [t for t in trials(address) if t.state == TrialState.RUNNING]
+    return {t.number for t in of_state if t.intermediate_values}
 
 
 def until(seconds: float) -> Iterator[None]:
@@ -116,14 +116,13 @@ def stop_within_a_trial(victim: Sweeper, other: Sweeper, address: str) -> int:
     """
     for _ in until(PATIENCE):
         victim.send(signal.SIGSTOP)
-        with contextlib.suppress(OperationalError):  # it holds the file of SQLite
-            before, told = running(address), len(other.told)
-            for _ in until(20):
-                if len(other.told) >= told + 2:  # all that the other had then has ended
-                    break
-            stays = before & running(address)
-            if len(stays) == 1 and len(other.told) >= told + 2:
-                return stays.pop()
+        before, told = under_way(address), len(other.told)
+        for _ in until(20):
+            if len(other.told) >= told + 2:  # all that the other had then has ended
+                break
+        stays = before & under_way(address)
+        if len(stays) == 1 and len(other.told) >= told + 2:
+            return stays.pop()
         victim.send(signal.SIGCONT)
         time.sleep(0.5)
     raise AssertionError("it is never within a trial")
