@@ -226,8 +226,10 @@ class Row:
         return self.train_seconds / max(1, self.stacked) + self.valid_seconds
 
 
-def measure(work: Workload, machine: Machine, rate: float, some: float, stacked: int = 0) -> Row:
-    """Train for `some` seconds, or for an epoch; score the validation split once."""
+def measure(
+    work: Workload, machine: Machine, rate: float, for_steps: float, stacked: int = 0
+) -> Row:
+    """Train for `for_steps` seconds, or for an epoch; score the validation split once."""
     machine.prepare_process()
     options, on_gpu = work.options, machine.device == "cuda"
     if on_gpu:
@@ -242,7 +244,7 @@ def measure(work: Workload, machine: Machine, rate: float, some: float, stacked:
     )
     timed(WARM_UP)
     each = timed(FEWEST) / min(FEWEST, steps)
-    measured = min(steps, max(FEWEST, round(some / each)))
+    measured = min(steps, max(FEWEST, round(for_steps / each)))
     train_seconds = timed(measured) * steps / measured
     loss = training.mean_loss()
     started = time.perf_counter()
